@@ -1,0 +1,1 @@
+"""The pytest plugin: options and fixtures. Imports pytest and the standard library only."""
