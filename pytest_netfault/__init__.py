@@ -1,0 +1,120 @@
+"""Network faults as pytest fixtures, and a proof that no update is lost.
+
+This is the public face: names only. Each is imported when it is first used, because pytest loads the plugin
+(and with it this package) in every session, also in those that never touch a network.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pytest_netfault import verify as verify
+    from pytest_netfault.control import ActiveFault as ActiveFault
+    from pytest_netfault.control import ConnectionInfo as ConnectionInfo
+    from pytest_netfault.control import Link as Link
+    from pytest_netfault.control import NetFault as NetFault
+    from pytest_netfault.control import NetFaultClosed as NetFaultClosed
+    from pytest_netfault.events import LinkEvent as LinkEvent
+    from pytest_netfault.events import LinkWarning as LinkWarning
+    from pytest_netfault.faults import Blackhole as Blackhole
+    from pytest_netfault.faults import Corrupt as Corrupt
+    from pytest_netfault.faults import Cut as Cut
+    from pytest_netfault.faults import Delay as Delay
+    from pytest_netfault.faults import Fault as Fault
+    from pytest_netfault.faults import Lose as Lose
+    from pytest_netfault.faults import Refuse as Refuse
+    from pytest_netfault.faults import Reset as Reset
+    from pytest_netfault.faults import Sever as Sever
+    from pytest_netfault.faults import Slice as Slice
+    from pytest_netfault.faults import StallAccept as StallAccept
+    from pytest_netfault.faults import Throttle as Throttle
+    from pytest_netfault.faults import UnsupportedFault as UnsupportedFault
+    from pytest_netfault.schedules.subject import Delivery as Delivery
+    from pytest_netfault.schedules.subject import Event as Event
+    from pytest_netfault.schedules.subject import Resync as Resync
+    from pytest_netfault.schedules.subject import Store as Store
+    from pytest_netfault.schedules.subject import WriteRejected as WriteRejected
+    from pytest_netfault.verify import ProvedNothing as ProvedNothing
+    from pytest_netfault.verify import Report as Report
+    from pytest_netfault.verify import UpdateLost as UpdateLost
+
+# Where each public name lives. One line a name, so that the face and the rooms cannot drift apart unseen.
+_HOMES = {
+    "ActiveFault": "control",
+    "ConnectionInfo": "control",
+    "Link": "control",
+    "NetFault": "control",
+    "NetFaultClosed": "control",
+    "LinkEvent": "events",
+    "LinkWarning": "events",
+    "Blackhole": "faults",
+    "Corrupt": "faults",
+    "Cut": "faults",
+    "Delay": "faults",
+    "Fault": "faults",
+    "Lose": "faults",
+    "Refuse": "faults",
+    "Reset": "faults",
+    "Sever": "faults",
+    "Slice": "faults",
+    "StallAccept": "faults",
+    "Throttle": "faults",
+    "UnsupportedFault": "faults",
+    "Delivery": "schedules.subject",
+    "Event": "schedules.subject",
+    "Resync": "schedules.subject",
+    "Store": "schedules.subject",
+    "WriteRejected": "schedules.subject",
+    "ProvedNothing": "verify",
+    "Report": "verify",
+    "UpdateLost": "verify",
+}
+
+__all__ = [  # noqa: PLE0604, RUF100
+    "ActiveFault",
+    "Blackhole",
+    "ConnectionInfo",
+    "Corrupt",
+    "Cut",
+    "Delay",
+    "Delivery",
+    "Event",
+    "Fault",
+    "Link",
+    "LinkEvent",
+    "LinkWarning",
+    "Lose",
+    "NetFault",
+    "NetFaultClosed",
+    "ProvedNothing",
+    "Refuse",
+    "Report",
+    "Reset",
+    "Resync",
+    "Sever",
+    "Slice",
+    "StallAccept",
+    "Store",
+    "Throttle",
+    "UnsupportedFault",
+    "UpdateLost",
+    "WriteRejected",
+    "verify",
+]
+
+
+def __getattr__(name: str) -> object:
+    if name == "verify":
+        return importlib.import_module("pytest_netfault.verify")
+    home = _HOMES.get(name)
+    if home is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(importlib.import_module(f"pytest_netfault.{home}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)
