@@ -1,0 +1,104 @@
+"""Directories that do not outlive their owner by much, even when it was killed.
+
+A scratch directory holds a file ``owner.lock`` that its owner keeps locked. The kernel lets go of the lock
+when the owner's last process ends, however it ends, so a directory whose lock can be had has lost its
+owner: whoever makes a scratch directory next removes it. The lock file is renamed to its name only once it
+is locked, so that a directory still being made is never taken for a lost one. A directory without such a
+file, of another user, or that is a link is not ours and never touched.
+
+Rules of this file: what a directory holds is removed before its lock file, so that a removal that was itself
+interrupted is finished by the next one.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
+__all__ = ["ScratchDirectory", "sweep"]
+
+_PREFIX = "netfault-"
+_LOCK = "owner.lock"
+
+
+class ScratchDirectory:
+    """A new empty directory below the system's one for temporary files; a context manager.
+
+    Args:
+        kind: one word that becomes part of its name.
+
+    Attributes:
+        path: where it is.
+    """
+
+    def __init__(self, kind: str) -> None:
+        sweep()
+        self.path = Path(tempfile.mkdtemp(prefix=f"{_PREFIX}{kind}-"))
+        self._owner = os.getpid()
+        self._lock = -1
+        try:
+            unnamed = self.path / "lock.new"
+            self._lock = os.open(unnamed, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            unnamed.rename(self.path / _LOCK)
+        except BaseException:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """Remove the directory and all that is in it. Twice is fine; a forked child's call does nothing."""
+        if self._owner == os.getpid():
+            _remove(self.path)
+            if self._lock >= 0:
+                os.close(self._lock)
+                self._lock = -1
+
+    def __enter__(self) -> ScratchDirectory:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return self.path.name
+
+
+def sweep() -> list[Path]:
+    """Remove the scratch directories whose owner is dead; return the ones removed."""
+    removed = []
+    for directory in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
+        try:
+            if directory.is_symlink() or directory.stat().st_uid != os.geteuid():
+                continue
+            lock = os.open(directory / _LOCK, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
+        except OSError:
+            continue  # not a scratch directory, or someone else was quicker
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            continue  # its owner lives
+        else:
+            _remove(directory)
+            removed.append(directory)
+        finally:
+            os.close(lock)
+    return removed
+
+
+def _remove(directory: Path) -> None:
+    try:
+        inside = sorted(directory.iterdir(), key=lambda path: path.name == _LOCK)
+    except OSError:
+        return
+    for path in inside:
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)
+    try:
+        directory.rmdir()
+    except OSError:
+        pass  # something was written into it meanwhile: then it stays, and a later sweep sees no lock of ours
