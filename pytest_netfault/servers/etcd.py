@@ -24,7 +24,7 @@ from pytest_netfault.servers.ports import ReservedPort
 from pytest_netfault.servers.process import OwnedProcess
 from pytest_netfault.servers.scratch import ScratchDirectory
 
-__all__ = ["COMPACTION_KEY", "AttachedEtcd", "Etcd", "EtcdServer", "parse_address"]
+__all__ = ["COMPACTION_KEY", "AttachedEtcd", "Etcd", "EtcdServer", "parse_address", "single_member_flags"]
 
 # Sorts before every key that begins with a printable character, so it lies in no name space that a test
 # watches.
@@ -111,13 +111,16 @@ class Etcd:
         return Gateway(self.host, self.port)
 
     def _log_of_it(self) -> Collector:
+        self._check_owner()
+        if self._collector is None:
+            raise ServerError(f"{self!r} is not started, or closed")
+        return self._collector
+
+    def _check_owner(self) -> None:
         if self._owner != os.getpid():
             raise ServerError(
                 f"{self!r} belongs to process {self._owner}: a forked child can only use its address"
             )
-        if self._collector is None:
-            raise ServerError(f"{self!r} is not started, or closed")
-        return self._collector
 
     def _begin_log(self, after_revision: int) -> None:
         self._version = self._gateway.version()
@@ -355,21 +358,8 @@ class EtcdServer(Etcd):
 
     def _command(self, directory: Path) -> list[str]:
         client, peer = (f"http://{self.host}:{port.number}" for port in self._ports)
-        flags = {
-            "name": "netfault",
-            "data-dir": str(directory / "data"),
-            "listen-client-urls": client,
-            "advertise-client-urls": client,
-            "listen-peer-urls": peer,
-            "initial-advertise-peer-urls": peer,
-            "initial-cluster": f"netfault={peer}",
-            "heartbeat-interval": str(_HEARTBEAT_MILLISECONDS),
-            "election-timeout": str(_ELECTION_MILLISECONDS),
-            "logger": "zap",
-            "log-outputs": "stderr",
-            "unsafe-no-fsync": "true",
-        }
-        return [str(self._binary), *(f"--{name}={value}" for name, value in flags.items()), *self._flags]
+        flags = single_member_flags(client, client, peer, str(directory / "data"))
+        return [str(self._binary), *flags, *self._flags]
 
     def _running(self) -> OwnedProcess:
         self._check_owner()
@@ -377,11 +367,31 @@ class EtcdServer(Etcd):
             raise ServerError(f"{self!r} is not running")
         return self._process
 
-    def _check_owner(self) -> None:
-        if self._owner != os.getpid():
-            raise ServerError(
-                f"{self!r} belongs to process {self._owner}: a forked child can only use its address"
-            )
+
+def single_member_flags(listen: str, client: str, peer: str, data: str) -> list[str]:
+    """The command line of an etcd that is a cluster of one.
+
+    Args:
+        listen: the URL that it listens on for clients.
+        client: the URL by which clients know it.
+        peer: the URL for other members; nobody calls it.
+        data: its directory.
+    """
+    flags = {
+        "name": "netfault",
+        "data-dir": data,
+        "listen-client-urls": listen,
+        "advertise-client-urls": client,
+        "listen-peer-urls": peer,
+        "initial-advertise-peer-urls": peer,
+        "initial-cluster": f"netfault={peer}",
+        "heartbeat-interval": str(_HEARTBEAT_MILLISECONDS),
+        "election-timeout": str(_ELECTION_MILLISECONDS),
+        "logger": "zap",
+        "log-outputs": "stderr",
+        "unsafe-no-fsync": "true",
+    }
+    return [f"--{name}={value}" for name, value in flags.items()]
 
 
 def parse_address(address: str) -> tuple[str, int]:
