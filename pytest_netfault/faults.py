@@ -61,7 +61,7 @@ _LONGEST_SECONDS = 86_400.0
 _LARGEST_COUNT = 2**63 - 1
 
 
-class UnsupportedFault(RuntimeError):  # noqa: N818 - the name is a promise to users
+class UnsupportedFault(RuntimeError):
     """This machine cannot do the fault that was asked for; the message says why and what would help."""
 
 

@@ -24,7 +24,7 @@ from typing import Protocol, runtime_checkable
 __all__ = ["Delivery", "Event", "OpenStore", "Resync", "Store", "WriteRejected"]
 
 
-class WriteRejected(Exception):  # noqa: N818 - the name is a promise to users
+class WriteRejected(Exception):
     """Raised by ``put`` or ``delete`` of a subject: the write was certainly not applied.
 
     Every other exception out of a write means that its outcome is unknown.

@@ -1,0 +1,545 @@
+"""The blocking face of the proxy: what a test holds in its hand.
+
+::
+
+    test's thread                      the proxy's thread (trio)
+    NetFault.forward() ---- call ----> a listener, connections, faults
+    Link.sever()       ---- call ----> one step, done before the call returns
+
+Rules of this file:
+
+* Every method may be called from any thread, also beside an asyncio or trio loop; each returns in milliseconds and
+  never waits for data.
+* Nothing is decided here. Faults are data of :mod:`pytest_netfault.faults`; each fault method is one line over
+  :meth:`Link.apply`.
+* One :class:`ProxyThread` owns the thread; a :class:`NetFault` owns links; a :class:`Link` owns its port. They are
+  released in reverse order, and releasing twice is fine.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+import threading
+import weakref
+from collections.abc import Callable
+from concurrent.futures import CancelledError, Future
+from concurrent.futures import TimeoutError as FutureTimeoutError
+from types import TracebackType
+from typing import TYPE_CHECKING, Literal, TypeVar
+
+import trio
+
+from pytest_netfault.events import LinkEvent
+from pytest_netfault.faults import (
+    Blackhole,
+    Corrupt,
+    Cut,
+    CutHow,
+    Delay,
+    Direction,
+    Fault,
+    Lose,
+    OnHeal,
+    Refuse,
+    Reset,
+    Sever,
+    Slice,
+    StallAccept,
+    Throttle,
+)
+from pytest_netfault.proxy.addresses import TcpAddress, UnixAddress, parse_address
+from pytest_netfault.proxy.engine import Engine, EngineStopped
+from pytest_netfault.proxy.link import ConnectionInfo, InForce, ProxyLink
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+    from pytest_netfault.proxy.addresses import AddressLike
+
+__all__ = ["ActiveFault", "ConnectionInfo", "Link", "NetFault", "NetFaultClosed", "ProxyThread"]
+
+T = TypeVar("T")
+
+# Ending the thread takes a millisecond. If it takes this long, something is badly wrong, and a stack says what.
+_JOIN_SECONDS = 10.0
+
+
+class NetFaultClosed(RuntimeError):
+    """The NetFault, or this link of it, was closed: nothing can be forwarded or broken any more."""
+
+
+class ProxyThread:
+    """The thread on which all links of a session live. Started on first use; ``close()`` ends it."""
+
+    def __init__(self) -> None:
+        self._engine: Engine | None = None
+        self._thread: threading.Thread | None = None
+        self._lock = threading.Lock()
+        self._links: set[ProxyLink] = set()
+        self._closed = False
+
+    @property
+    def crash(self) -> BaseException | None:
+        """What ended the thread before its time, if anything did."""
+        return self._engine.crash if self._engine is not None else None
+
+    def engine(self) -> Engine:
+        """The running engine; starts the thread if need be.
+
+        Raises:
+            NetFaultClosed: it was closed.
+        """
+        with self._lock:
+            if self._closed:
+                raise NetFaultClosed("the proxy was closed; open a new NetFault")
+            if self._engine is None:
+                self._start()
+            assert self._engine is not None
+            return self._engine
+
+    def _start(self) -> None:
+        engine = Engine()
+        started = threading.Event()
+
+        def live() -> None:
+            try:
+                trio.run(engine.run, started.set)
+            except BaseException:  # noqa: BLE001, RUF100 - kept in engine.crash, raised in the test that asks next
+                pass
+            finally:
+                started.set()
+                for link in list(self._links):
+                    link.close()
+
+        self._engine = engine
+        self._thread = threading.Thread(target=live, name="netfault-proxy", daemon=True)
+        self._thread.start()
+        started.wait()
+        _threads.add(self)
+
+    def call(self, function: Callable[[], T]) -> T:
+        """Run a function on the proxy's thread.
+
+        Raises:
+            NetFaultClosed: the thread was closed.
+            RuntimeError: the proxy has crashed; the cause is the crash.
+        """
+        try:
+            return self.engine().call(function)
+        except EngineStopped as error:
+            if self.crash is not None:
+                raise RuntimeError(f"the proxy has crashed: {self.crash!r}") from self.crash
+            raise NetFaultClosed("the proxy was closed; open a new NetFault") from error
+
+    def add(self, link: ProxyLink) -> None:
+        """Take a link into the thread's care."""
+        self._links.add(link)
+        self.call(link.start)
+
+    def drop(self, link: ProxyLink) -> None:
+        """Close a link. Does nothing when the thread has ended, which has closed it."""
+        with contextlib.suppress(NetFaultClosed, RuntimeError):
+            self.call(link.close)
+        self._links.discard(link)
+
+    def close(self) -> None:
+        """End the thread and everything on it."""
+        with self._lock:
+            if self._closed:
+                return
+            self._closed = True
+        if self._engine is None or self._thread is None:
+            return
+        self._engine.stop()
+        if threading.current_thread() is not self._thread:
+            self._thread.join(_JOIN_SECONDS)
+        _threads.discard(self)
+
+    def forget(self) -> None:
+        """In a forked child: the thread is the parent's."""
+        self._lock = threading.Lock()
+        self._closed = True
+        for link in self._links:
+            link.forget()
+        if self._engine is not None:
+            self._engine.forget()
+
+
+_threads: weakref.WeakSet[ProxyThread] = weakref.WeakSet()
+
+
+def _forget_in_child() -> None:
+    for thread in list(_threads):
+        thread.forget()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_in_child)
+
+
+class ActiveFault:
+    """A fault in force. As a context manager it is healed when the block ends."""
+
+    def __init__(self, thread: ProxyThread, link: ProxyLink, state: InForce) -> None:
+        self._thread = thread
+        self._link = link
+        self._state = state
+
+    @property
+    def fault(self) -> Fault:
+        """What was applied."""
+        return self._state.fault
+
+    @property
+    def healed(self) -> bool:
+        """Whether it is over."""
+        return self._state.healed
+
+    @property
+    def met_traffic(self) -> bool:
+        """Whether it has met a byte, an ending, an open connection or an attempt to connect.
+
+        A connection that the kernel refuses leaves no trace, so a ``refuse()`` alone is never seen to meet any.
+        """
+        with contextlib.suppress(NetFaultClosed):
+            return self._thread.call(lambda: self._link.met(self._state))
+        return self._state.met
+
+    def heal(self) -> None:
+        """Take this fault away, and only this one. Returns when it is gone; twice is fine, also after close."""
+        with contextlib.suppress(NetFaultClosed):
+            self._thread.call(lambda: self._link.heal(self._state))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.heal()
+
+    def __repr__(self) -> str:
+        return f"<{self.fault!r} on {self._link.name}, {'healed' if self.healed else 'in force'}>"
+
+
+class Link:
+    """A local port that forwards to a server, and that the test can break. Made by :meth:`NetFault.forward`."""
+
+    def __init__(self, thread: ProxyThread, link: ProxyLink) -> None:
+        self._thread = thread
+        self._link = link
+        parsed = parse_address(link.listener.address, what="listen")
+        self._parsed = parsed
+
+    # -- where it is --------------------------------------------------------------------------------------
+
+    @property
+    def name(self) -> str:
+        """The link's name in events and reports."""
+        return self._link.name
+
+    @property
+    def address(self) -> str:
+        """Where to connect: ``"127.0.0.1:<port>"``, ``"[::1]:<port>"`` or ``"unix:<path>"``."""
+        return str(self._parsed)
+
+    @property
+    def host(self) -> str:
+        """The host to connect to; the path for a Unix socket."""
+        return self._parsed.path if isinstance(self._parsed, UnixAddress) else self._parsed.host
+
+    @property
+    def port(self) -> int:
+        """The port to connect to; 0 for a Unix socket."""
+        return self._parsed.port if isinstance(self._parsed, TcpAddress) else 0
+
+    @property
+    def upstream(self) -> str:
+        """The address that is forwarded to."""
+        return str(self._link.upstream)
+
+    # -- seeing -------------------------------------------------------------------------------------------
+
+    @property
+    def connections(self) -> list[ConnectionInfo]:
+        """The live connections, oldest first, as they are now."""
+        return self._seen(self._link.connections)
+
+    @property
+    def events(self) -> tuple[LinkEvent, ...]:
+        """What has happened on this link, oldest first: the last 10,000 events."""
+        return self._seen(lambda: tuple(self._link.events))
+
+    @property
+    def bytes_up(self) -> int:
+        """Bytes delivered from clients to the upstream so far, by all connections."""
+        return self._seen(lambda: self._link.bytes_passed("up"))
+
+    @property
+    def bytes_down(self) -> int:
+        """Bytes delivered from the upstream to clients so far, by all connections."""
+        return self._seen(lambda: self._link.bytes_passed("down"))
+
+    def _seen(self, look: Callable[[], T]) -> T:
+        """What can be seen stays visible after the end: a failure report looks when all is over."""
+        try:
+            return self._thread.call(look)
+        except NetFaultClosed:
+            return look()
+
+    def wait_for_connection(self, count: int = 1, timeout: float = 5) -> None:
+        """Wait until ``count`` connections have been accepted since the link was made.
+
+        Connections are numbered from 1 in the order of acceptance, so after ``wait_for_connection(2)`` the
+        second one is there, whether the first one lives or not.
+
+        Raises:
+            TimeoutError: fewer came within ``timeout`` seconds; the message says how many, and what they did.
+        """
+        _check_wait(count, timeout)
+        self._wait(lambda: self._link.accepted >= count, f"{count} connections", timeout)
+
+    def wait_for_bytes(
+        self, count: int, direction: Literal["up", "down", "both"] = "up", timeout: float = 5
+    ) -> None:
+        """Wait until ``count`` bytes have been delivered in a direction, by all connections of the link together.
+
+        Raises:
+            TimeoutError: fewer passed within ``timeout`` seconds; the message says how many.
+        """
+        _check_wait(count, timeout)
+        if direction not in ("up", "down", "both"):
+            raise ValueError(f"direction must be 'up', 'down' or 'both', not {direction!r}")
+
+        def passed() -> int:
+            ways: tuple[Literal["up", "down"], ...] = ("up", "down") if direction == "both" else (direction,)
+            return sum(self._link.bytes_passed(way) for way in ways)
+
+        self._wait(lambda: passed() >= count, f"{count} bytes {direction}", timeout)
+
+    def _wait(self, reached: Callable[[], bool], what: str, timeout: float) -> None:
+        __tracebackhide__ = True
+        future: Future[None] = self._thread.call(lambda: self._link.wait_until(reached))
+        try:
+            future.result(timeout)
+        except (FutureTimeoutError, TimeoutError):
+            pass
+        except CancelledError:
+            raise NetFaultClosed(f"link {self.name} was closed while waiting for {what}") from None
+        finally:
+            with contextlib.suppress(NetFaultClosed):
+                self._thread.call(lambda: self._link.stop_waiting(future))
+        if not future.done():
+            raise TimeoutError(f"waited {timeout:g} s for {what} on link {self.name}, but {self._story()}")
+
+    def _story(self) -> str:
+        live = ", ".join(
+            f"#{one.number} {one.state} (up {one.bytes_up} B, down {one.bytes_down} B)"
+            for one in self.connections[:8]
+        )
+        return (
+            f"saw {self._link.accepted} connections, {self.bytes_up} bytes up and {self.bytes_down} bytes down; "
+            f"live: {live or 'none'}"
+        )
+
+    # -- breaking -----------------------------------------------------------------------------------------
+
+    def apply(self, fault: Fault) -> ActiveFault:
+        """Put any fault in force: when this returns, it holds for every open and every future connection.
+
+        Args:
+            fault: a fault of :mod:`pytest_netfault.faults`, or a :class:`pytest_netfault.proxy.CustomFault`.
+
+        Returns:
+            The fault in force; heal it, or use it as a context manager.
+
+        Raises:
+            TypeError: ``fault`` is not a fault.
+            UnsupportedFault: this machine cannot do it.
+            NetFaultClosed: the link was closed.
+        """
+        if not isinstance(fault, Fault):
+            raise TypeError(f"apply takes a fault such as Sever() or Delay(0.1), not {fault!r}")
+        self._check_open()
+        return ActiveFault(self._thread, self._link, self._thread.call(lambda: self._link.apply(fault)))
+
+    def sever(self) -> ActiveFault:
+        """Close open connections in order (FIN both ways) and refuse new ones."""
+        return self.apply(Sever())
+
+    def reset(self) -> ActiveFault:
+        """Close open connections with RST. New ones are served, so there is nothing to heal."""
+        return self.apply(Reset())
+
+    def refuse(self) -> ActiveFault:
+        """Refuse new connections; open ones live on."""
+        return self.apply(Refuse())
+
+    def blackhole(
+        self, direction: Direction = "both", *, packets: bool = False, on_heal: OnHeal = "resume"
+    ) -> ActiveFault:
+        """Silence: nothing passes, nothing is closed, new connections hang. See :class:`.Blackhole`."""
+        return self.apply(Blackhole(direction, packets, on_heal))
+
+    def delay(self, seconds: float, *, jitter: float = 0, direction: Direction = "both") -> ActiveFault:
+        """Add latency, without a limit of bandwidth. See :class:`.Delay`."""
+        return self.apply(Delay(seconds, jitter, direction))
+
+    def throttle(self, bytes_per_second: float, direction: Direction = "both") -> ActiveFault:
+        """Limit the rate of each connection and direction. See :class:`.Throttle`."""
+        return self.apply(Throttle(bytes_per_second, direction))
+
+    def slice(self, size: int, *, gap: float = 0, direction: Direction = "both") -> ActiveFault:
+        """Send segments of at most ``size`` bytes, ``gap`` seconds apart. See :class:`.Slice`."""
+        return self.apply(Slice(size, gap, direction))
+
+    def corrupt(self, probability: float, direction: Direction = "both") -> ActiveFault:
+        """Change bytes in flight, each with this probability. See :class:`.Corrupt`."""
+        return self.apply(Corrupt(probability, direction))
+
+    def lose(self, probability: float, direction: Direction = "both") -> ActiveFault:
+        """Let the kernel drop segments with this probability. See :class:`.Lose`."""
+        return self.apply(Lose(probability, direction))
+
+    def cut(
+        self,
+        after_bytes: int,
+        *,
+        direction: Direction = "both",
+        connection: int | None = None,
+        how: CutHow = "fin",
+    ) -> ActiveFault:
+        """Cut a connection when exactly that many bytes were delivered. See :class:`.Cut`."""
+        return self.apply(Cut(after_bytes, direction, connection, how))
+
+    def stall_accept(self) -> ActiveFault:
+        """Let connecting hang; open connections live on."""
+        return self.apply(StallAccept())
+
+    def heal(self) -> None:
+        """Take every fault of this link away. Does nothing after close."""
+        with contextlib.suppress(NetFaultClosed):
+            self._thread.call(self._link.heal_all)
+
+    def close(self) -> None:
+        """End the link: its faults, its connections and its port. Twice is fine."""
+        self._thread.drop(self._link)
+
+    def _check_open(self) -> None:
+        if self._link.closed and self._thread.crash is None:
+            raise NetFaultClosed(f"link {self.name} was closed")
+
+    def __repr__(self) -> str:
+        return f"<Link {self.name}: {self.address} -> {self.upstream}>"
+
+
+class NetFault:
+    """Links to real servers, and the faults on them. A context manager; under pytest use the fixtures.
+
+    Args:
+        seed: what every random choice is made from (jitter, corrupted positions). Drawn anew if not given.
+
+    >>> from pytest_netfault import NetFault
+    >>> import socket
+    >>> with socket.create_server(("127.0.0.1", 0)) as server, NetFault(seed=7) as net:
+    ...     link = net.forward(server.getsockname())
+    ...     with link.refuse():
+    ...         try:
+    ...             socket.create_connection((link.host, link.port))
+    ...         except ConnectionRefusedError:
+    ...             print("refused")
+    refused
+    """
+
+    def __init__(self, seed: int | None = None, *, _thread: ProxyThread | None = None) -> None:
+        if seed is not None and (isinstance(seed, bool) or not isinstance(seed, int)):
+            raise TypeError(f"seed must be a whole number or None, not {seed!r}")
+        self.seed = secrets.randbits(32) if seed is None else seed
+        self._owns_thread = _thread is None
+        self._thread = ProxyThread() if _thread is None else _thread
+        self._links: list[Link] = []
+        self._closed = False
+
+    @property
+    def links(self) -> tuple[Link, ...]:
+        """The links made so far, closed ones too."""
+        return tuple(self._links)
+
+    def forward(
+        self, upstream: AddressLike, *, listen: AddressLike = ("127.0.0.1", 0), name: str | None = None
+    ) -> Link:
+        """Open a port that forwards to a server.
+
+        Args:
+            upstream: where to: ``"host:port"``, ``(host, port)``, a port on 127.0.0.1, or ``"unix:/path"``. It need
+                not be there yet: each connection tries it anew.
+            listen: where to listen, in the same forms; port 0 takes a free one. Only loopback unless you ask
+                for something else.
+            name: for events and messages; ``link1``, ``link2``, ... if not given.
+
+        Raises:
+            TypeError, ValueError: an argument is no address; the message names it.
+            OSError: ``listen`` cannot be listened on, or the upstream's name cannot be resolved.
+            NetFaultClosed: it was closed.
+        """
+        to = parse_address(upstream, what="upstream")
+        at = parse_address(listen, what="listen", any_port=True)
+        if name is not None and not isinstance(name, str):
+            raise TypeError(f"name must be a string, not {name!r}")
+        if self._closed:
+            raise NetFaultClosed("this NetFault was closed; open a new one")
+        engine = self._thread.engine()
+        made = ProxyLink(engine, to, at, name=name or f"link{len(self._links) + 1}", seed=self.seed)
+        try:
+            self._thread.add(made)
+        except BaseException:
+            made.listener.forget()
+            raise
+        link = Link(self._thread, made)
+        self._links.append(link)
+        return link
+
+    def heal(self) -> None:
+        """Take every fault of every link away. Does nothing after close."""
+        for link in self._links:
+            link.heal()
+
+    def close(self) -> None:
+        """Close every link, the newest first; returns when nothing is left. Twice is fine.
+
+        Raises:
+            RuntimeError: the proxy has crashed; the cause is the crash. Everything is closed all the same.
+        """
+        if self._closed:
+            return
+        self._closed = True
+        for link in reversed(self._links):
+            link.close()
+        if self._owns_thread:
+            self._thread.close()
+        if self._thread.crash is not None:
+            raise RuntimeError(f"the proxy has crashed: {self._thread.crash!r}") from self._thread.crash
+
+    def __enter__(self) -> Self:
+        if self._closed:
+            raise NetFaultClosed("this NetFault was closed; open a new one")
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"<NetFault seed={self.seed}>"
+
+
+def _check_wait(count: object, timeout: object) -> None:
+    if isinstance(count, bool) or not isinstance(count, int):
+        raise TypeError(f"count must be a whole number, not {count!r}")
+    if count < 0:
+        raise ValueError(f"count must be at least 0, not {count!r}")
+    if isinstance(timeout, bool) or not isinstance(timeout, (int, float)):
+        raise TypeError(f"timeout must be a number of seconds, not {timeout!r}")
+    if not 0 <= timeout <= threading.TIMEOUT_MAX:
+        raise ValueError(f"timeout must be a number of seconds, at least 0, not {timeout!r}")

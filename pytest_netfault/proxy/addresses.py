@@ -1,0 +1,119 @@
+"""Where a link listens and what it forwards to.
+
+Rules of this file: pure; an address is checked when it is parsed, and the message says which argument was
+wrong and what would be valid.
+
+>>> parse_address("127.0.0.1:2379", what="upstream")
+TcpAddress(host='127.0.0.1', port=2379)
+>>> parse_address(("::1", 6379), what="upstream")
+TcpAddress(host='::1', port=6379)
+>>> str(parse_address("[::1]:6379", what="upstream"))
+'[::1]:6379'
+>>> str(parse_address(5432, what="upstream"))
+'127.0.0.1:5432'
+>>> parse_address("unix:/run/db.sock", what="upstream")
+UnixAddress(path='/run/db.sock')
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+from dataclasses import dataclass
+from typing import TypeAlias
+
+__all__ = ["Address", "AddressLike", "TcpAddress", "UnixAddress", "address_of", "parse_address"]
+
+# sun_path of Linux holds 108 bytes with the closing NUL; a longer path fails in bind() with no hint why.
+_LONGEST_UNIX_PATH = 107
+
+
+@dataclass(frozen=True)
+class TcpAddress:
+    """A host (a name or a literal) and a port."""
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+@dataclass(frozen=True)
+class UnixAddress:
+    """The path of a Unix stream socket."""
+
+    path: str
+
+    def __str__(self) -> str:
+        return f"unix:{self.path}"
+
+
+Address: TypeAlias = TcpAddress | UnixAddress
+AddressLike: TypeAlias = "str | int | tuple[str, int] | Address"
+
+_FORMS = "'host:port', '[v6]:port', (host, port), a port number or 'unix:/path'"
+
+
+def _port(value: object, what: str, least: int) -> int:
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise TypeError(f"{what}: the port must be a whole number, not {value!r}")
+    if not least <= value <= 65535:
+        raise ValueError(f"{what}: the port must lie between {least} and 65535, not {value!r}")
+    return value
+
+
+def parse_address(value: object, *, what: str, any_port: bool = False) -> Address:
+    """Read an address in any of the forms that users write.
+
+    Args:
+        value: ``"host:port"``, ``"[v6]:port"``, ``(host, port)``, a port on 127.0.0.1, or ``"unix:/path"``.
+        what: the argument's name, for messages.
+        any_port: whether port 0 ("any free one") is allowed.
+
+    Raises:
+        TypeError: ``value`` has none of these types.
+        ValueError: it has, but is no address.
+    """
+    least = 0 if any_port else 1
+    if isinstance(value, (TcpAddress, UnixAddress)):
+        return value
+    if isinstance(value, bool):
+        raise TypeError(f"{what} must be {_FORMS}, not {value!r}")
+    if isinstance(value, int):
+        return TcpAddress("127.0.0.1", _port(value, what, least))
+    if isinstance(value, (tuple, list)):
+        # getsockname() of an IPv6 socket has four parts; the first two are what matters here.
+        if len(value) not in (2, 4) or not isinstance(value[0], str):
+            raise TypeError(f"{what} must be {_FORMS}, not {value!r}")
+        if not value[0]:
+            raise ValueError(f"{what}: the host must not be empty in {value!r}")
+        return TcpAddress(value[0], _port(value[1], what, least))
+    if not isinstance(value, str):
+        raise TypeError(f"{what} must be {_FORMS}, not {value!r}")
+    if value.startswith("unix:"):
+        path = value[len("unix:") :]
+        if not path or "\0" in path or len(os.fsencode(path)) > _LONGEST_UNIX_PATH:
+            raise ValueError(
+                f"{what}: a Unix path must have 1 to {_LONGEST_UNIX_PATH} bytes and no NUL, not {path!r}"
+            )
+        return UnixAddress(path)
+    host, separator, port = value.rpartition(":")
+    if host.startswith("[") and host.endswith("]"):
+        host = host[1:-1]
+    elif ":" in host:
+        raise ValueError(f"{what}: write an IPv6 address in brackets, as '[::1]:80', not {value!r}")
+    if not separator or not host or not (port.isascii() and port.isdigit()) or len(port) > 5:
+        raise ValueError(f"{what} must be {_FORMS}, not {value!r}")
+    return TcpAddress(host, _port(int(port), what, least))
+
+
+def address_of(sock: socket.socket, *, peer: bool = False) -> str:
+    """The address of a socket (or of its peer) in the form that users write; empty if it is gone."""
+    try:
+        name = sock.getpeername() if peer else sock.getsockname()
+    except OSError:
+        return ""
+    if sock.family == socket.AF_UNIX:
+        return f"unix:{os.fsdecode(name)}" if name else "unix:"
+    return str(TcpAddress(name[0], name[1]))

@@ -1,0 +1,335 @@
+"""One client's connection: two sockets, and a pipe for each direction between them.
+
+::
+
+            client socket                          upstream socket
+               End  ----------- Pipe "up" ----------->  End
+                    <---------- Pipe "down" ----------
+
+Rules of this file:
+
+* FIN becomes ``shutdown(SHUT_WR)`` on the other side and nothing else, so a half-closed connection keeps its other
+  half. The connection is over when both directions have ended.
+* RST is handed on once the bytes before it were acknowledged, because a reset throws away what its socket has not
+  yet sent; but a receiver that takes nothing for a while does not hold it up for ever.
+* A severed connection ends with FIN even if bytes wait unread: what the peer still sends is read and discarded
+  until it closes too, for a bounded time. ``close()`` alone would answer them with RST.
+* All methods run on the engine's thread.
+"""
+
+from __future__ import annotations
+
+import errno
+import socket
+from collections.abc import Callable
+
+from pytest_netfault.events import ConnectionState, EventKind
+from pytest_netfault.proxy import kernel
+from pytest_netfault.proxy.engine import READ, Engine, Timer
+from pytest_netfault.proxy.pipe import READ_SIZE, End, Pipe
+from pytest_netfault.proxy.stages import CutStage, Ending, HoldStage
+
+__all__ = ["Connection", "Meter"]
+
+# How long a severed peer may take to close its side before the socket is closed under it, as servers do
+# ("lingering close"). Long enough for any peer that reads, short enough that a writer soon learns the truth.
+_LINGER_SECONDS = 1.0
+# How often to look whether bytes were acknowledged, and how long a carried RST waits for a receiver that takes
+# nothing. The kernel has no event for it.
+_ACK_POLL_SECONDS = 0.001
+_RST_PATIENCE_SECONDS = 1.0
+
+
+class Meter:
+    """Who waits for bytes to pass. Shared by the connections of a link, so that unwatched bytes cost nothing."""
+
+    __slots__ = ("look", "watched")
+
+    def __init__(self, look: Callable[[], None]) -> None:
+        self.look = look
+        self.watched = False
+
+
+class Connection:
+    """A client's connection through a link.
+
+    Owned by its link, which is told by ``on_closed`` when nothing is left of it.
+
+    Args:
+        engine: whose thread this runs on.
+        number: the connection's number on its link, from 1.
+        client: the accepted socket, non-blocking.
+        names: the client's and the upstream's address as text.
+        connect: makes the next attempt to reach the upstream and returns the connecting socket, or the error
+            when there is nothing (more) to try.
+        log: writes an event.
+        on_closed: called once, at the end.
+        meter: told of bytes that passed, while somebody waits for them.
+        buffer: what a pipe without faults reads into; shared by all connections of an engine.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        number: int,
+        client: socket.socket,
+        names: tuple[str, str],
+        connect: Callable[[], socket.socket | OSError],
+        *,
+        log: Callable[[EventKind, Connection, str, str], None],
+        on_closed: Callable[[Connection], None],
+        meter: Meter,
+        buffer: bytearray,
+    ) -> None:
+        self.engine = engine
+        self.number = number
+        self.client_name, self.upstream_name = names
+        self.state: ConnectionState = "connecting"
+        self.meter = meter
+        self.buffer = buffer
+        self.view = memoryview(buffer)
+        self._connect = connect
+        self._log = log
+        self._on_closed = on_closed
+        self._timers: set[Timer] = set()
+        self.up = Pipe(self, "up")
+        self.down = Pipe(self, "down")
+        self.client = End(engine, client, "client")
+        self.client.outgoing, self.client.incoming = self.up, self.down
+        self.up.source = self.down.sink = self.client
+        self.upstream: End | None = None
+
+    @property
+    def pipes(self) -> tuple[Pipe, Pipe]:
+        """Both directions."""
+        return (self.up, self.down)
+
+    @property
+    def alive(self) -> bool:
+        """Whether faults still have something to act on."""
+        return self.state not in ("closing", "closed")
+
+    # -- reaching the upstream ----------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Begin to connect. Until the upstream answers, the client's bytes wait in the kernel."""
+        if self.alive:
+            self._attempt("no address")
+
+    def _attempt(self, why: str) -> None:
+        attempt = self._connect()
+        if isinstance(attempt, OSError):
+            self._upstream_failed(attempt.strerror or why)
+            return
+        end = End(self.engine, attempt, "upstream")
+        end.outgoing, end.incoming = self.down, self.up
+        self.upstream = self.down.source = self.up.sink = end
+        end.want(reading=False, writing=True)
+
+    def upstream_ready(self) -> None:
+        """An attempt to connect has ended, one way or the other."""
+        assert self.upstream is not None
+        error = self.upstream.sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+        if error:
+            self.upstream.close()
+            self._attempt(errno.errorcode.get(error, str(error)))
+            return
+        try:
+            self.upstream.sock.getpeername()
+        except OSError:  # a false alarm: still connecting
+            return
+        self.state = "open"
+        self.log("connected", detail=self.upstream_name)
+        self.up.pump()
+        self.down.pump()
+
+    def _upstream_failed(self, why: str) -> None:
+        """Nobody answers upstream: the client is told by RST, through whatever holds the way down."""
+        self.log("upstream_failed", by="upstream", detail=f"{self.upstream_name}: {why}")
+        if self.upstream is None:
+            self.upstream = End(self.engine, socket.socket(socket.AF_UNIX), "upstream")
+            self.upstream.close()
+            self.upstream.outgoing, self.upstream.incoming = self.down, self.up
+            self.down.source = self.up.sink = self.upstream
+        self.state = "half-closed"
+        self.up.abandon()
+        self.down.ended = Ending.RST
+        self.down.flow.push(self.engine.now(), Ending.RST)
+        self.down.pump()
+
+    # -- what pipes report --------------------------------------------------------------------------------
+
+    def log(self, kind: EventKind, *, by: str = "netfault", detail: str = "") -> None:
+        """Write an event of this connection."""
+        self._log(kind, self, by, detail)
+
+    def other(self, pipe: Pipe) -> Pipe:
+        """The pipe of the other direction."""
+        return self.down if pipe is self.up else self.up
+
+    def one_way_done(self) -> None:
+        """A FIN was handed on. When both were, and nothing is behind them, the connection is over."""
+        if all(pipe.finished and pipe.flow.empty for pipe in self.pipes):
+            self.close()
+        elif self.state == "open":
+            self.state = "half-closed"
+
+    def pass_on_reset(self, pipe: Pipe) -> None:
+        """A RST has come to the sink: hand it on once the bytes before it have arrived."""
+        self._when_acknowledged(pipe, None, patience=_RST_PATIENCE_SECONDS)
+
+    def cut(self, pipe: Pipe, stage: CutStage) -> None:
+        """The bytes before a cut were delivered: cut here."""
+        self.log("hit", detail=f"cut after {pipe.count} B {pipe.direction}, {stage.how}")
+        stage.met = True
+        if stage.how == "fin":
+            self.sever()
+            return
+        if stage.how == "rst" and self.upstream is None:
+            self.close_with_reset()
+            return
+        self.freeze(stage)
+        if stage.how == "rst":
+            self._when_acknowledged(pipe, stage, patience=None)
+
+    def freeze(self, key: CutStage) -> None:
+        """Let nothing pass in either direction until the cut is healed."""
+        for pipe in self.pipes:
+            pipe.flow.add(self.engine.now(), _CutHold(key))
+            pipe.refresh()
+
+    def thaw(self, key: CutStage) -> None:
+        """A cut was healed: if it had frozen the connection, that is over."""
+        for pipe in self.pipes:
+            for stage in list(pipe.flow.stages):
+                if isinstance(stage, _CutHold) and stage.key is key:
+                    pipe.flow.remove(self.engine.now(), stage)
+            pipe.pump()
+
+    def _when_acknowledged(self, pipe: Pipe, cut: CutStage | None, *, patience: float | None) -> None:
+        """Reset both sides once the sink's kernel has everything, or has taken nothing for ``patience``."""
+        seen = -1
+        since = self.engine.now()
+
+        def look() -> None:
+            nonlocal seen, since
+            if self.state == "closed" or (cut is not None and cut.healed):
+                return
+            left = kernel.unacknowledged(pipe.sink.sock) if pipe.sink.fd >= 0 else 0
+            now = self.engine.now()
+            if left != seen:
+                seen, since = left, now
+            if left == 0 or (patience is not None and now - since >= patience):
+                self.close_with_reset()
+            else:
+                self._call_at(now + _ACK_POLL_SECONDS, look)
+
+        look()
+
+    def _call_at(self, when: float, callback: Callable[[], None]) -> None:
+        def fire() -> None:
+            self._timers.discard(timer)
+            callback()
+
+        timer = self.engine.call_at(when, fire)
+        self._timers.add(timer)
+
+    # -- ways to end --------------------------------------------------------------------------------------
+
+    def sever(self) -> None:
+        """End the connection in order: FIN both ways."""
+        if not self.alive:
+            return
+        connecting = self.state == "connecting"
+        self.state = "closing"
+        self.log("fin", detail="both ways")
+        self._still()
+        for end in self._ends():
+            if connecting and end.side == "upstream":
+                end.close()
+                continue
+            end.finish_writing()
+            if end.outgoing.ended is not None:
+                end.close()
+            else:
+                _Drain(end, self._drained).start()
+        self._call_at(self.engine.now() + _LINGER_SECONDS, self.close)
+        self._drained()
+
+    def _drained(self) -> None:
+        if all(end.fd < 0 for end in self._ends()):
+            self.close()
+
+    def close_with_reset(self) -> None:
+        """End the connection with RST to both sides, now."""
+        if self.state != "closed":
+            self.log("rst", detail="both ways")
+            self._finish(reset=True)
+
+    def close(self) -> None:
+        """Let go of both sockets. Bytes that wait in the kernel are still sent."""
+        if self.state != "closed":
+            self._finish(reset=False)
+
+    def _still(self) -> None:
+        for pipe in self.pipes:
+            pipe.cancel_timer()
+            pipe.flow.clear()
+
+    def _finish(self, *, reset: bool) -> None:
+        self.state = "closed"
+        for timer in self._timers:
+            timer.cancel()
+        self._still()
+        for end in self._ends():
+            end.close(reset=reset)
+        self.log("closed")
+        self._on_closed(self)
+
+    def _ends(self) -> tuple[End, ...]:
+        return (self.client,) if self.upstream is None else (self.client, self.upstream)
+
+    def set_loss(self, *, up: float, down: float) -> None:
+        """Let the kernel drop arriving segments with these probabilities."""
+        for end, loss in ((self.client, up), (self.upstream, down)):
+            if end is not None and end.fd >= 0 and end.loss != loss:
+                kernel.set_loss(end.sock, loss)
+                end.loss = loss
+
+    def forget(self) -> None:
+        """In a forked child: close the copies, send nothing."""
+        for end in self._ends():
+            end.sock.close()
+
+
+class _CutHold(HoldStage):
+    """The silence of a cut that has frozen its connection."""
+
+    def __init__(self, key: CutStage) -> None:
+        super().__init__()
+        self.key = key
+
+
+class _Drain:
+    """Reads and discards what a severed peer still sends, until it closes."""
+
+    def __init__(self, end: End, on_end: Callable[[], None]) -> None:
+        self._end = end
+        self._on_end = on_end
+
+    def start(self) -> None:
+        end = self._end
+        end.unwatch()
+        end.engine.register(end.fd, READ, self._on_ready)
+        end.watched = True
+
+    def _on_ready(self, _mask: int) -> None:
+        try:
+            data = self._end.sock.recv(READ_SIZE)
+        except BlockingIOError:
+            return
+        except OSError:
+            data = b""
+        if not data:
+            self._end.close()
+            self._on_end()

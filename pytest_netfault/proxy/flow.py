@@ -1,0 +1,133 @@
+"""One direction of one connection: the stages of all active faults, in the order in which they were applied.
+
+::
+
+    source socket -> push -> stage 1 -> stage 2 -> ... -> out -> sink socket
+                             oldest                 newest
+
+A new fault stands nearest to the receiver. So all that is still on its way, held by an older fault or by a
+receiver that does not read, passes the new one as well: nothing slips past a fault that is in force.
+
+Rules of this file: no sockets and no clock; ``now`` is an argument. What is in ``out`` is settled and waits only
+for the kernel to take it.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+
+from pytest_netfault.proxy.stages import Added, Item, Stage, size_of
+
+__all__ = ["OUT_LIMIT", "OUT_PIECES", "Flow"]
+
+# Bytes past all stages that wait for the receiver before reading stops: as large as one read.
+OUT_LIMIT = 256 * 1024
+# ... and the most pieces of it, so that slicing into single bytes does not turn a read into a million objects.
+OUT_PIECES = 1024
+
+
+class Flow:
+    """The items on their way in one direction."""
+
+    __slots__ = ("_out_bytes", "out", "stages")
+
+    def __init__(self) -> None:
+        self.stages: list[Stage] = []
+        self.out: deque[Item] = deque()
+        self._out_bytes = 0
+
+    @property
+    def plain(self) -> bool:
+        """True when a byte read may be sent at once: no stage, and nothing waits."""
+        return not self.stages and not self.out
+
+    @property
+    def separate(self) -> bool:
+        """Whether pieces must reach the receiver as segments of their own."""
+        return any(stage.separate for stage in self.stages)
+
+    @property
+    def empty(self) -> bool:
+        """Whether nothing is on its way, no byte and no ending."""
+        return not self.out and not any(stage.queue for stage in self.stages)
+
+    @property
+    def held(self) -> int:
+        """Bytes on their way, in stages and behind them."""
+        return self._out_bytes + sum(stage.held for stage in self.stages)
+
+    def _into(self, index: int, now: float, item: Item) -> None:
+        if index < len(self.stages):
+            self.stages[index].push(now, item)
+        else:
+            self.out.append(item)
+            self._out_bytes += size_of(item)
+
+    def push(self, now: float, item: Item) -> None:
+        """Take in what was read from the source."""
+        self._into(0, now, item)
+
+    def advance(self, now: float) -> None:
+        """Move on whatever the stages let out by now, as far as there is room behind them."""
+        for index, stage in enumerate(self.stages, start=1):
+            while len(self.out) < OUT_PIECES and (item := stage.pull(now)) is not None:
+                self._into(index, now, item)
+
+    def next(self, now: float) -> Item | None:
+        """The item to hand to the sink next, without removing it."""
+        if not self.out:
+            self.advance(now)
+        return self.out[0] if self.out else None
+
+    def took(self, sent: int) -> int:
+        """The sink took ``sent`` bytes of the next item (all of an ending). Returns how many of them count."""
+        item = self.out[0]
+        size = size_of(item)
+        self._out_bytes -= sent
+        if sent >= size:
+            self.out.popleft()
+        elif isinstance(item, Added):
+            self.out[0] = Added(item[sent:])
+        elif isinstance(item, (bytes, memoryview)):
+            self.out[0] = memoryview(item)[sent:]
+        return 0 if isinstance(item, Added) else sent
+
+    def wake(self) -> float | None:
+        """When a stage may let something out that it holds now."""
+        times = [when for stage in self.stages if (when := stage.wake()) is not None]
+        return min(times, default=None)
+
+    def full(self, now: float) -> bool:
+        """Whether reading should stop: enough waits for the receiver, or a fault asks for silence."""
+        # What a delay holds is in flight and may be much. What it has let out and the receiver has not taken
+        # is a backlog, so that is counted where it waits.
+        self.advance(now)
+        return (
+            self._out_bytes >= OUT_LIMIT
+            or len(self.out) >= OUT_PIECES
+            or any(stage.full(now) for stage in self.stages)
+        )
+
+    def add(self, now: float, stage: Stage) -> None:
+        """Put a new fault's stage in force: all that is still on its way will pass it."""
+        waiting, self.out = self.out, deque()
+        self._out_bytes = 0
+        self.stages.append(stage)
+        for item in waiting:
+            stage.push(now, item)
+
+    def remove(self, now: float, stage: Stage) -> None:
+        """Heal a stage: what it held goes on to the next one, in order."""
+        if stage not in self.stages:  # the connection was cleared meanwhile
+            stage.drain()
+            return
+        index = self.stages.index(stage)
+        del self.stages[index]
+        for item in stage.drain():
+            self._into(index, now, item)
+
+    def clear(self) -> None:
+        """Throw away all that is on its way: the connection is being severed or reset."""
+        self.stages.clear()
+        self.out.clear()
+        self._out_bytes = 0

@@ -1,0 +1,99 @@
+"""What the Linux kernel is asked to do for a fault: drop packets, and tell what is not yet acknowledged.
+
+A classic BPF program attached to a socket (``SO_ATTACH_FILTER``, no privilege needed) sees each segment that
+arrives there, before TCP does. Returning 0 drops it: for a listener that swallows SYNs, so that connecting
+hangs; for a connection it swallows data and acknowledgements, so that the peer retransmits. A program may also
+draw a random number for each packet, which is real loss.
+
+Rules of this file: system calls only, no decisions; nothing here is called on a system that is not Linux.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import fcntl
+import socket
+import struct
+import sys
+import termios
+
+__all__ = ["HAS_FILTERS", "drops_of", "set_loss", "unacknowledged", "unread", "unsent"]
+
+HAS_FILTERS = sys.platform == "linux"
+
+# From asm-generic/socket.h and linux/sockios.h; the socket module does not name them.
+_SO_ATTACH_FILTER = 26
+_SO_DETACH_FILTER = 27
+_SO_MEMINFO = 55
+_SIOCOUTQNSD = 0x894B
+_SK_MEMINFO_DROPS = 8
+_SK_MEMINFO_VARS = 9
+
+# From linux/filter.h and linux/bpf_common.h.
+_LD_W_ABS = 0x20
+_JMP_JGE_K = 0x35
+_RET_K = 0x06
+_RANDOM = 0xFFFFF000 + 56  # SKF_AD_OFF + SKF_AD_RANDOM: 32 random bits
+_KEEP_ALL = 0xFFFFFFFF
+
+
+def _program(loss: float) -> list[tuple[int, int, int, int]]:
+    if loss >= 1:
+        return [(_RET_K, 0, 0, 0)]
+    return [
+        (_LD_W_ABS, 0, 0, _RANDOM),
+        (_JMP_JGE_K, 0, 1, min(int(loss * 2**32), 2**32 - 1)),
+        (_RET_K, 0, 0, _KEEP_ALL),
+        (_RET_K, 0, 0, 0),
+    ]
+
+
+def set_loss(sock: socket.socket, loss: float) -> None:
+    """Drop each segment that arrives at ``sock`` with this probability; 0 removes the filter."""
+    if loss <= 0:
+        try:
+            sock.setsockopt(socket.SOL_SOCKET, _SO_DETACH_FILTER, 0)
+        except OSError as error:
+            if error.errno != errno.ENOENT:  # there was none
+                raise
+        return
+    instructions = b"".join(struct.pack("HBBI", *step) for step in _program(loss))
+    buffer = ctypes.create_string_buffer(instructions)
+    program = struct.pack("HP", len(instructions) // 8, ctypes.addressof(buffer))
+    sock.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, program)
+
+
+def drops_of(sock: socket.socket) -> int:
+    """How many segments the kernel has dropped at this socket, by a filter or otherwise."""
+    try:
+        info = sock.getsockopt(socket.SOL_SOCKET, _SO_MEMINFO, 4 * _SK_MEMINFO_VARS)
+    except OSError:
+        return 0
+    return int.from_bytes(info[4 * _SK_MEMINFO_DROPS : 4 * _SK_MEMINFO_DROPS + 4], sys.byteorder)
+
+
+def _queue(sock: socket.socket, request: int) -> int:
+    answer = fcntl.ioctl(sock.fileno(), request, b"\0" * 4)
+    return int.from_bytes(answer, sys.byteorder, signed=True)
+
+
+def unacknowledged(sock: socket.socket) -> int:
+    """Bytes sent on ``sock`` that the peer's kernel has not acknowledged (a Unix peer: not read)."""
+    return _queue(sock, termios.TIOCOUTQ)
+
+
+def unsent(sock: socket.socket) -> int:
+    """Bytes that the kernel has not yet put on the wire; 0 where it cannot say."""
+    try:
+        return _queue(sock, _SIOCOUTQNSD)
+    except OSError:
+        return 0
+
+
+def unread(sock: socket.socket) -> int:
+    """Bytes that have arrived at ``sock`` and wait to be read."""
+    try:
+        return _queue(sock, termios.FIONREAD)
+    except OSError:
+        return 0

@@ -1,0 +1,414 @@
+"""A link on the proxy's side: a listener, its connections, and the faults in force.
+
+Rules of this file:
+
+* All methods but the constructor run on the engine's thread, each as one step: when ``apply`` returns, the fault
+  holds for every open connection and for every one to come; when ``heal`` returns, it is gone.
+* What the listener does follows from the set of faults in force: silence (``Blackhole``, ``StallAccept``) goes
+  before refusal (``Sever``, ``Refuse``), because on a silent network a refusal would not arrive either.
+* What happened is written to a log of bounded length, see :mod:`pytest_netfault.events`.
+"""
+
+from __future__ import annotations
+
+import errno
+import math
+import socket
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from pytest_netfault.events import ConnectionState, EventKind, LinkEvent
+from pytest_netfault.faults import (
+    Blackhole,
+    Fault,
+    Lose,
+    Refuse,
+    Reset,
+    Sever,
+    StallAccept,
+    UnsupportedFault,
+    directions_of,
+)
+from pytest_netfault.proxy import kernel
+from pytest_netfault.proxy.addresses import Address, UnixAddress
+from pytest_netfault.proxy.connection import Connection, Meter
+from pytest_netfault.proxy.engine import Engine
+from pytest_netfault.proxy.listener import Listener
+from pytest_netfault.proxy.pipe import READ_SIZE, Pipe
+from pytest_netfault.proxy.stacking import Place, stage_of
+from pytest_netfault.proxy.stages import CutStage, Stage
+
+__all__ = ["EVENTS_KEPT", "ConnectionInfo", "InForce", "ProxyLink"]
+
+# The last events of a link that are kept. An event takes about 300 bytes, so this is 3 MB at most.
+EVENTS_KEPT = 10_000
+
+
+@dataclass(frozen=True)
+class ConnectionInfo:
+    """A connection of a link as it was when you asked.
+
+    Attributes:
+        number: its number on the link, from 1, in the order of acceptance.
+        client: the client's address.
+        upstream: the address that it was forwarded to.
+        bytes_up: bytes delivered from client to upstream so far.
+        bytes_down: bytes delivered from upstream to client so far.
+        state: ``"connecting"``, ``"open"``, ``"half-closed"``, ``"closing"`` or ``"closed"``.
+    """
+
+    number: int
+    client: str
+    upstream: str
+    bytes_up: int
+    bytes_down: int
+    state: ConnectionState
+
+
+@dataclass(eq=False)
+class InForce:
+    """A fault on a link, from ``apply`` to ``heal``."""
+
+    fault: Fault
+    stages: dict[int, list[tuple[Pipe, Stage]]] = field(default_factory=dict)  # by the connection's number
+    healed: bool = False
+    met: bool = False
+    drops_before: int = 0
+
+
+@dataclass(eq=False)
+class _Waiter:
+    reached: Callable[[], bool]
+    future: Future[None]
+
+
+class ProxyLink:
+    """Forwards one address to another and does to the traffic what the faults in force say.
+
+    Args:
+        engine: whose thread it runs on.
+        upstream: where connections go.
+        listen: where they come from.
+        name: for events and messages.
+        seed: what every random choice is made from.
+
+    Raises:
+        OSError: ``listen`` cannot be listened on, or the upstream's name cannot be resolved.
+    """
+
+    def __init__(self, engine: Engine, upstream: Address, listen: Address, *, name: str, seed: int) -> None:
+        self.engine = engine
+        self.name = name
+        self.seed = seed
+        self.upstream = upstream
+        self.events: deque[LinkEvent] = deque(maxlen=EVENTS_KEPT)
+        self.accepted = 0
+        self.closed = False
+        self._connections: dict[int, Connection] = {}
+        self._faults: list[InForce] = []
+        self._waiters: list[_Waiter] = []
+        self._past = {"up": 0, "down": 0}
+        self._buffer = bytearray(READ_SIZE)
+        self._meter = Meter(self._look)
+        self._candidates = _resolve(upstream)
+        self.listener = Listener(engine, listen, self._on_accept, self._on_trouble)
+
+    # -- seeing -------------------------------------------------------------------------------------------
+
+    def log(
+        self, kind: EventKind, connection: Connection | None, by: str = "netfault", detail: str = ""
+    ) -> None:
+        """Write an event."""
+        self.events.append(
+            LinkEvent(
+                time=self.engine.now(),
+                link=self.name,
+                kind=kind,
+                connection=connection.number if connection else None,
+                by=by,  # type: ignore[arg-type]
+                bytes_up=connection.up.count if connection else 0,
+                bytes_down=connection.down.count if connection else 0,
+                detail=detail,
+            )
+        )
+
+    def connections(self) -> list[ConnectionInfo]:
+        """The live connections, oldest first."""
+        return [_info(connection) for connection in self._connections.values()]
+
+    def bytes_passed(self, direction: Literal["up", "down"]) -> int:
+        """Bytes delivered in this direction by all connections so far."""
+        which = 0 if direction == "up" else 1
+        live = sum(connection.pipes[which].count for connection in self._connections.values())
+        return self._past[direction] + live
+
+    def wait_until(self, reached: Callable[[], bool]) -> Future[None]:
+        """A future that is done once ``reached()`` is true; looked at whenever something passes."""
+        waiter = _Waiter(reached, Future())
+        self._waiters.append(waiter)
+        self._look()
+        return waiter.future
+
+    def stop_waiting(self, future: Future[None]) -> None:
+        """Forget a wait that was given up."""
+        self._waiters = [waiter for waiter in self._waiters if waiter.future is not future]
+        self._meter.watched = bool(self._waiters)
+
+    def _look(self) -> None:
+        for waiter in list(self._waiters):
+            if waiter.reached():
+                self._waiters.remove(waiter)
+                waiter.future.set_result(None)
+        self._meter.watched = bool(self._waiters)
+
+    # -- connections --------------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Begin to accept."""
+        self.listener.start()
+
+    def _on_trouble(self, sentence: str) -> None:
+        self.log("upstream_failed", None, detail=sentence)
+
+    def _on_accept(self, sock: socket.socket, name: str) -> None:
+        self.accepted += 1
+        connection = Connection(
+            self.engine,
+            self.accepted,
+            sock,
+            (name, str(self.upstream)),
+            self._connector(),
+            log=self.log,
+            on_closed=self._on_closed,
+            meter=self._meter,
+            buffer=self._buffer,
+        )
+        self._connections[connection.number] = connection
+        self.log("accepted", connection, by="client", detail=name)
+        for active in self._faults:
+            self._put_on(active, connection)
+        if self.listener.was_lossy:
+            connection.client.loss = math.nan  # the socket has inherited a filter, which one is not known
+        connection.start()
+        self._set_loss(connection)
+        if self._waiters:
+            self._look()
+
+    def _connector(self) -> Callable[[], socket.socket | OSError]:
+        """Each call tries the next of the upstream's addresses; the last error when there is none left."""
+        candidates = iter(self._candidates)
+        last = OSError(errno.EADDRNOTAVAIL, "no address to connect to")
+
+        def connect() -> socket.socket | OSError:
+            nonlocal last
+            for family, name in candidates:
+                try:
+                    sock = socket.socket(family, socket.SOCK_STREAM)
+                except OSError as error:
+                    return error
+                sock.setblocking(False)
+                try:
+                    sock.connect(name)
+                except BlockingIOError as error:
+                    if family != socket.AF_UNIX:
+                        return sock
+                    sock.close()  # its queue of connections is full; there is no event for a place in it
+                    last = OSError(error.errno, "the Unix upstream's queue of connections is full")
+                except OSError as error:
+                    sock.close()
+                    last = error
+                else:
+                    return sock
+            return last
+
+        return connect
+
+    def _on_closed(self, connection: Connection) -> None:
+        self._connections.pop(connection.number, None)
+        for pipe in connection.pipes:
+            self._past[pipe.direction] += pipe.count
+        for active in self._faults:
+            gone = active.stages.pop(connection.number, ())
+            active.met = active.met or any(stage.met for _, stage in gone)
+        if self._waiters:
+            self._look()
+
+    # -- faults -------------------------------------------------------------------------------------------
+
+    def apply(self, fault: Fault) -> InForce:
+        """Put a fault in force.
+
+        Raises:
+            UnsupportedFault: this machine cannot do it.
+        """
+        self._check_supported(fault)
+        active = InForce(fault, drops_before=self.listener.drops)
+        self.log("fault", None, detail=repr(fault))
+        if isinstance(fault, Reset):
+            self.listener.accept_all()
+            active.met = bool(self._connections)
+            active.healed = True
+            for connection in list(self._connections.values()):
+                connection.close_with_reset()
+            return active
+        self._faults.append(active)
+        self._set_mode()
+        for connection in list(self._connections.values()):
+            self._put_on(active, connection)
+            self._set_loss(connection)
+        return active
+
+    def _put_on(self, active: InForce, connection: Connection) -> None:
+        """Let a fault act on one open connection."""
+        fault = active.fault
+        if not connection.alive or connection.number in active.stages:
+            return
+        if isinstance(fault, Sever):
+            active.met = True
+            connection.sever()
+            return
+        placed = active.stages[connection.number] = []
+        older = self._faults[: self._faults.index(active)]
+        ordinal = sum(type(other.fault) is type(fault) for other in older)
+        for pipe in connection.pipes:
+            key = f"{self.seed}/{connection.number}/{pipe.direction}/{type(fault).__name__}/{ordinal}"
+            stage = stage_of(fault, Place(connection.number, pipe.direction, pipe.count, key))
+            if stage is None:
+                continue
+            placed.append((pipe, stage))
+            pipe.flow.add(self.engine.now(), stage)
+            if isinstance(stage, CutStage) and pipe.count >= stage.after_bytes:
+                connection.cut(pipe, stage)
+            pipe.pump()
+
+    def heal(self, active: InForce) -> None:
+        """Take a fault away. Healing twice does nothing."""
+        if active.healed:
+            return
+        active.met = self.met(active)
+        active.healed = True
+        self._faults.remove(active)
+        self.log("heal", None, detail=repr(active.fault))
+        fault = active.fault
+        ends = fault.on_heal if isinstance(fault, Blackhole) else "resume"
+        stages, active.stages = active.stages, {}
+        for pipe, stage in (placed for of_connection in stages.values() for placed in of_connection):
+            connection = pipe.connection
+            if not connection.alive:
+                continue
+            if ends == "sever":
+                connection.sever()
+            elif ends == "reset":
+                connection.close_with_reset()
+            else:
+                pipe.flow.remove(self.engine.now(), stage)
+                if isinstance(stage, CutStage):
+                    connection.thaw(stage)
+                pipe.pump()
+        for connection in list(self._connections.values()):
+            self._set_loss(connection)
+        self._set_mode()
+
+    def heal_all(self) -> None:
+        """Take every fault away, the newest first."""
+        for active in reversed(self._faults.copy()):
+            self.heal(active)
+
+    def met(self, active: InForce) -> bool:
+        """Whether the fault has met traffic: a byte, an ending, an open connection or an attempt to connect."""
+        if active.met or active.healed:
+            return active.met
+        if isinstance(active.fault, (Blackhole, StallAccept)) and self.listener.drops > active.drops_before:
+            return True
+        silent = isinstance(active.fault, Blackhole)
+        return any(
+            stage.met or (silent and pipe.connection.alive and pipe.source_has_unread())
+            for of_connection in active.stages.values()
+            for pipe, stage in of_connection
+        )
+
+    def _check_supported(self, fault: Fault) -> None:
+        if not (isinstance(fault, Lose) or (isinstance(fault, Blackhole) and fault.packets)):
+            return
+        if not kernel.HAS_FILTERS:
+            raise UnsupportedFault(
+                f"{fault!r} needs socket filters, which only Linux has; run it in a Linux container"
+            )
+        if isinstance(self.upstream, UnixAddress) or self.listener.address.startswith("unix:"):
+            raise UnsupportedFault(
+                f"{fault!r} drops TCP segments, and a Unix socket has none; forward to a TCP address"
+            )
+
+    def _set_mode(self) -> None:
+        kinds = [active.fault for active in self._faults]
+        if any(isinstance(fault, (Blackhole, StallAccept)) for fault in kinds):
+            self.listener.set_mode("hang")
+        elif any(isinstance(fault, (Sever, Refuse)) for fault in kinds):
+            self.listener.set_mode("refuse")
+        else:
+            self.listener.set_mode("serve", loss=self._loss("up"))
+
+    def _loss(self, direction: Literal["up", "down"]) -> float:
+        """The share of segments that the kernel should drop on their way in this direction."""
+        kept = 1.0
+        for active in self._faults:
+            fault = active.fault
+            if direction in directions_of(fault):
+                if isinstance(fault, Lose):
+                    kept *= 1 - fault.probability
+                elif isinstance(fault, Blackhole) and fault.packets:
+                    kept = 0.0
+        return 1.0 - kept
+
+    def _set_loss(self, connection: Connection) -> None:
+        connection.set_loss(up=self._loss("up"), down=self._loss("down"))
+
+    # -- the end ------------------------------------------------------------------------------------------
+
+    def close(self) -> None:
+        """End everything: faults, connections, the port."""
+        if self.closed:
+            return
+        self.closed = True
+        for active in self._faults:
+            active.met = self.met(active)
+            active.healed = True
+        self._faults.clear()
+        self.listener.close()
+        for connection in list(self._connections.values()):
+            connection.close()
+        waiters, self._waiters = self._waiters, []
+        for waiter in waiters:
+            waiter.future.cancel()
+
+    def forget(self) -> None:
+        """In a forked child: close the copies of what the parent uses."""
+        self.closed = True
+        self.listener.forget()
+        for connection in self._connections.values():
+            connection.forget()
+
+
+def _info(connection: Connection) -> ConnectionInfo:
+    return ConnectionInfo(
+        number=connection.number,
+        client=connection.client_name,
+        upstream=connection.upstream_name,
+        bytes_up=connection.up.count,
+        bytes_down=connection.down.count,
+        state=connection.state,
+    )
+
+
+def _resolve(upstream: Address) -> list[tuple[int, Any]]:
+    """Every address behind the upstream's name, in the order in which the system would try them."""
+    if isinstance(upstream, UnixAddress):
+        return [(socket.AF_UNIX, upstream.path)]
+    try:
+        found = socket.getaddrinfo(upstream.host, upstream.port, type=socket.SOCK_STREAM)
+    except socket.gaierror as error:
+        raise OSError(errno.EADDRNOTAVAIL, f"cannot resolve upstream {upstream}: {error.strerror}") from error
+    return [(family, name) for family, _, _, _, name in found]

@@ -1,0 +1,232 @@
+"""The port of a link: it serves, refuses or hangs, and it stays ours all the while.
+
+* **serve**: connections are accepted.
+* **refuse**: the kernel answers SYNs with RST. ``shutdown()`` on a listening socket does that without giving the
+  port away; ``listen()`` serves again. While refusing, ``SO_REUSEADDR`` is off, so that nobody else can bind the
+  port; it must be on while connections are accepted, or the kernel would call the port in use later.
+* **hang**: a socket filter swallows SYNs, so ``connect()`` itself waits. Where the kernel cannot do that,
+  connections are left unaccepted.
+
+Rules of this file: whatever is in the accept queue when the mode changes counts as open, and is accepted first.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import itertools
+import os
+import socket
+from collections.abc import Callable
+from typing import Literal
+
+from pytest_netfault.proxy import kernel
+from pytest_netfault.proxy.addresses import Address, TcpAddress, UnixAddress, address_of
+from pytest_netfault.proxy.engine import READ, Engine
+
+__all__ = ["Listener", "Mode"]
+
+Mode = Literal["serve", "refuse", "hang"]
+
+# The kernel's own upper bound is net.core.somaxconn (4096 today): as many as it allows.
+_BACKLOG = 4096
+# Connections accepted in one go before other sockets get their turn.
+_ACCEPTS = 64
+# Out of descriptors or memory: look again after this many seconds (the figure that trio uses as well).
+_RETRY_SECONDS = 0.1
+_SPARES = itertools.count()
+_CAPACITY = {errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS}
+
+
+class Listener:
+    """One listening socket and its mode. Owned by a link; all methods but ``open`` run on the engine's thread.
+
+    Args:
+        engine: whose thread accepts.
+        address: where to listen; port 0 takes any free one, kept from then on.
+        on_accept: called with each accepted socket and the client's address as text.
+        on_trouble: called with a sentence when accepting fails for want of descriptors or memory.
+
+    Raises:
+        OSError: the address cannot be listened on; the message names it.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        address: Address,
+        on_accept: Callable[[socket.socket, str], None],
+        on_trouble: Callable[[str], None],
+    ) -> None:
+        self._engine = engine
+        self._on_accept = on_accept
+        self._on_trouble = on_trouble
+        self._loss = 0.0
+        self._watched = False
+        self.was_lossy = False  # sockets accepted since may have inherited a filter
+        self.mode: Mode = "serve"
+        self._path = address.path if isinstance(address, UnixAddress) else None
+        self._filters = kernel.HAS_FILTERS and self._path is None
+        try:
+            self._sock = _bind_unix(address.path) if isinstance(address, UnixAddress) else _bind_tcp(address)
+            try:
+                self._sock.listen(_BACKLOG)
+            except BaseException:
+                self._sock.close()
+                raise
+        except OSError as error:
+            message = f"cannot listen on {address}: {error.strerror or error}"
+            raise OSError(error.errno, message) from error
+        self._inode = os.stat(self._path).st_ino if self._path else 0  # noqa: PTH116
+        self.address = address_of(self._sock)
+
+    @property
+    def drops(self) -> int:
+        """Segments (connection attempts) that a filter has swallowed here so far."""
+        return kernel.drops_of(self._sock) if self._filters else 0
+
+    def start(self) -> None:
+        """Begin to accept."""
+        self._watch()
+
+    def accept_all(self) -> None:
+        """Accept every connection that is waiting now."""
+        while self._accept_some():
+            pass
+
+    def set_mode(self, mode: Mode, *, loss: float = 0.0) -> None:
+        """Serve, refuse or hang from now on; while serving, drop SYNs with probability ``loss``."""
+        if mode == self.mode and loss == self._loss:
+            return
+        if self._filters:
+            # First nobody new comes in, then all who came are accepted, then the mode changes: a connection
+            # whose handshake is complete can not fall between the two.
+            kernel.set_loss(self._sock, 1.0 if mode in ("hang", "refuse") else loss)
+        if self.mode != "refuse":
+            self.accept_all()
+        if self.mode == "refuse" and mode != "refuse":
+            self._serve_again()
+        elif mode == "refuse" and self.mode != "refuse":
+            self._refuse()
+        self.mode = mode
+        self._loss = loss
+        self.was_lossy = self.was_lossy or loss > 0
+        if mode == "refuse" or (mode == "hang" and not self._filters):
+            self._unwatch()
+        else:
+            self._watch()
+
+    def close(self) -> None:
+        """Give up the port. A Unix path is removed if it is still ours."""
+        self._unwatch()
+        self._sock.close()
+        if self._path is not None:
+            with contextlib.suppress(OSError):
+                if os.stat(self._path).st_ino == self._inode:  # noqa: PTH116
+                    os.unlink(self._path)  # noqa: PTH108
+
+    def forget(self) -> None:
+        """In a forked child: close the copy, touch nothing that the parent uses."""
+        self._sock.close()
+
+    # -- inside -------------------------------------------------------------------------------------------
+
+    def _watch(self) -> None:
+        if not self._watched:
+            self._engine.register(self._sock.fileno(), READ, self._ready)
+            self._watched = True
+
+    def _unwatch(self) -> None:
+        if self._watched:
+            self._engine.unregister(self._sock.fileno())
+            self._watched = False
+
+    def _ready(self, _mask: int) -> None:
+        for _ in range(_ACCEPTS):
+            if not self._accept_some():
+                return
+
+    def _accept_some(self) -> bool:
+        try:
+            sock, _ = self._sock.accept()
+        except BlockingIOError:
+            return False
+        except OSError as error:
+            if error.errno not in _CAPACITY:
+                return error.errno in (errno.ECONNABORTED, errno.EINTR)
+            self._on_trouble(f"cannot accept a connection: {error.strerror}")
+            self._unwatch()
+            self._engine.call_at(self._engine.now() + _RETRY_SECONDS, self._try_again)
+            return False
+        sock.setblocking(False)
+        self._on_accept(sock, address_of(sock, peer=True))
+        return True
+
+    def _try_again(self) -> None:
+        if self.mode == "serve" and self._sock.fileno() >= 0:
+            self._watch()
+
+    def _refuse(self) -> None:
+        self._unwatch()
+        if self._path is not None:
+            # A Unix listener that was shut down cannot listen again, so a bound socket that does not listen
+            # takes its place under the same path, in one step.
+            self._replace(_bind_beside(self._path))
+            return
+        self._sock.shutdown(socket.SHUT_RDWR)
+        self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 0)
+
+    def _serve_again(self) -> None:
+        if self._path is None:
+            self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        self._sock.listen(_BACKLOG)
+
+    def _replace(self, bound: socket.socket) -> None:
+        assert self._path is not None
+        old, self._sock = self._sock, bound
+        os.replace(bound.getsockname(), self._path)  # noqa: PTH105
+        self._inode = os.stat(self._path).st_ino  # noqa: PTH116
+        old.close()
+
+
+def _bind_tcp(address: Address) -> socket.socket:
+    assert isinstance(address, TcpAddress)
+    found = socket.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    family, kind, protocol, _, name = found[0]
+
+    def bound(to: tuple[object, ...]) -> socket.socket:
+        sock = socket.socket(family, kind, protocol)
+        try:
+            sock.setblocking(False)
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            if family == socket.AF_INET6:
+                sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+            sock.bind(to)
+        except BaseException:
+            sock.close()
+            raise
+        return sock
+
+    if name[1] != 0:
+        return bound(name)
+    # A port that the kernel chose is given away at shutdown(); one that was asked for by number is kept. So a
+    # first socket finds a free number, and a second one asks for it while the first still holds it.
+    with bound(name) as finder:
+        return bound((name[0], finder.getsockname()[1], *name[2:]))
+
+
+def _bind_unix(path: str) -> socket.socket:
+    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        sock.setblocking(False)
+        sock.bind(path)
+    except BaseException:
+        sock.close()
+        raise
+    return sock
+
+
+def _bind_beside(path: str) -> socket.socket:
+    """A bound socket that does not listen, in the directory of ``path`` so that it can be moved there."""
+    directory = os.path.dirname(path)  # noqa: PTH120
+    return _bind_unix(os.path.join(directory, f".nf{os.getpid():x}{next(_SPARES):x}"))  # noqa: PTH118

@@ -1,0 +1,89 @@
+"""Which stage a fault puts into a direction of a connection, and how a fault of your own does the same.
+
+Rules of this file: pure; no sockets. What has no stage (sever, refuse, ...) acts on the listener or on whole
+connections, and is done in ``link.py``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from pytest_netfault.faults import Blackhole, Corrupt, Cut, Delay, Fault, Slice, Throttle, directions_of
+from pytest_netfault.proxy.stages import (
+    CorruptStage,
+    CutStage,
+    DelayStage,
+    HoldStage,
+    SliceStage,
+    Stage,
+    ThrottleStage,
+)
+
+__all__ = ["CustomFault", "Place", "stage_of"]
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a stage stands.
+
+    Attributes:
+        connection: the connection's number on its link, from 1.
+        direction: ``"up"`` or ``"down"``.
+        position: bytes of that direction delivered so far: the position of the first byte that the stage gets.
+        key: what random choices are made from: the seed, the connection, the direction, and a count of the
+            faults of the same kind already in force there. The same in every process with the same seed.
+    """
+
+    connection: int
+    direction: Literal["up", "down"]
+    position: int
+    key: str
+
+
+class CustomFault(Fault):
+    """A fault of your own, applied by ``link.apply`` like the built-in ones.
+
+    Make a frozen dataclass of it and say in :meth:`stage` what it does to one direction of one connection. A
+    field ``direction`` chooses the direction, as for the built-in faults; without it both are claimed.
+
+    >>> from dataclasses import dataclass
+    >>> from pytest_netfault.proxy import CustomFault, Place, Stage
+    >>> class Upper(Stage):
+    ...     def pull(self, now):
+    ...         item = super().pull(now)
+    ...         return bytes(item).upper() if isinstance(item, (bytes, memoryview)) else item
+    >>> @dataclass(frozen=True, repr=False)
+    ... class Shout(CustomFault):
+    ...     def stage(self, place: Place) -> Stage:
+    ...         return Upper()
+    >>> Shout()
+    Shout()
+    """
+
+    __slots__ = ()
+
+    def stage(self, place: Place) -> Stage | None:
+        """The stage for one direction of one connection; None leaves it alone. Called on the proxy's thread."""
+        raise TypeError(f"{type(self).__name__} must say in stage(place) what it does")
+
+
+def stage_of(fault: Fault, place: Place) -> Stage | None:
+    """The stage that ``fault`` puts into this place, or None if it does nothing to the bytes there."""
+    if place.direction not in directions_of(fault):
+        return None
+    if isinstance(fault, CustomFault):
+        return fault.stage(place)
+    if isinstance(fault, Blackhole):
+        return HoldStage()
+    if isinstance(fault, Delay):
+        return DelayStage(fault.seconds, fault.jitter, key=place.key, position=place.position)
+    if isinstance(fault, Throttle):
+        return ThrottleStage(fault.bytes_per_second)
+    if isinstance(fault, Slice):
+        return SliceStage(fault.size, fault.gap)
+    if isinstance(fault, Corrupt):
+        return CorruptStage(fault.probability, key=place.key, position=place.position)
+    if isinstance(fault, Cut) and fault.connection in (None, place.connection):
+        return CutStage(fault.after_bytes, fault.how, position=place.position)
+    return None

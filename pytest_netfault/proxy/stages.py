@@ -1,0 +1,340 @@
+"""What one fault does to one direction of one connection, without sockets and without a clock.
+
+A *stage* takes items in at one end and lets them out at the other: bytes, and the ending behind them. The
+proxy calls it with the present time, so that a test can play an hour in a millisecond::
+
+    items -> push(now, item) -> [stage holds, cuts, changes] -> pull(now) -> items
+
+Rules of this file:
+
+* A stage never loses an item that its fault does not claim, never reorders, and never lets an ending overtake
+  bytes.
+* ``pull`` gives at most one item and None when nothing may go on yet; ``wake`` then says when to ask again
+  (None: not before something is pushed).
+* ``drain`` gives up everything that is held, in order: that is what healing is.
+* ``full`` asks the proxy to stop reading. It must hold sooner or later for whatever a stage keeps, or memory
+  would grow behind a stalled reader.
+* Every random choice is made from the key that the stage was given (seed, connection, direction) and from the
+  position in the stream, never from how the bytes happened to be chunked.
+"""
+
+from __future__ import annotations
+
+import enum
+import hashlib
+import math
+import random
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from pytest_netfault.faults import CutHow
+
+__all__ = [
+    "Added",
+    "CorruptStage",
+    "CutHere",
+    "CutStage",
+    "Data",
+    "DelayStage",
+    "Ending",
+    "HoldStage",
+    "Item",
+    "SliceStage",
+    "Stage",
+    "ThrottleStage",
+]
+
+# What a delay may have in flight on one direction of one connection: 0.1 s at 2.5 GB/s, more than loopback
+# carries. Beyond it a delay limits the rate, which the documentation says.
+DELAY_LIMIT = 256 * 1024 * 1024
+# What a throttle or a slice with a gap keeps before it asks for no more. It is small so that the sender feels
+# the bottleneck, as it would feel a slow network.
+QUEUE_LIMIT = 64 * 1024
+
+
+class Ending(enum.Enum):
+    """How a direction of a connection ends."""
+
+    FIN = "fin"
+    RST = "rst"
+
+
+class Added(bytes):
+    """Bytes that a fault put into the stream. They are delivered but not counted."""
+
+    __slots__ = ()
+
+
+@dataclass(frozen=True, eq=False)
+class CutHere:
+    """Travels behind the last byte before a cut, so that later faults delay or hold the cut as well."""
+
+    stage: CutStage
+
+
+Data: TypeAlias = bytes | memoryview
+Item: TypeAlias = Data | Ending | CutHere
+
+
+class Stage:
+    """A stage that lets everything pass at once. Faults of your own start from this class."""
+
+    #: True once an item came by: the fault met traffic.
+    met = False
+    #: True if the pieces it lets out must reach the receiver as segments of their own.
+    separate = False
+
+    def __init__(self) -> None:
+        self.queue: deque[Item] = deque()
+        self.held = 0
+
+    def push(self, now: float, item: Item) -> None:
+        """Take in one item; ``now`` is the time in seconds."""
+        self.met = True
+        self.queue.append(item)
+        self.held += size_of(item)
+
+    def pull(self, now: float) -> Item | None:
+        """Let out the next item that may go on at ``now``, if there is one."""
+        if not self.queue:
+            return None
+        item = self.queue.popleft()
+        self.held -= size_of(item)
+        return item
+
+    def wake(self) -> float | None:
+        """When ``pull`` may have something that it does not have now."""
+        return None
+
+    def full(self, now: float) -> bool:
+        """Whether the proxy should stop reading for this direction."""
+        return False
+
+    def drain(self) -> list[Item]:
+        """Give up all that is held, in order. The stage is not used any more."""
+        items = list(self.queue)
+        self.queue.clear()
+        self.held = 0
+        return items
+
+
+def size_of(item: Item) -> int:
+    """The bytes that an item carries; an ending carries none."""
+    return len(item) if isinstance(item, (bytes, memoryview)) else 0
+
+
+class HoldStage(Stage):
+    """Silence: keeps whatever comes, endings too, and asks for no more."""
+
+    def pull(self, now: float) -> Item | None:
+        return None
+
+    def full(self, now: float) -> bool:
+        return True
+
+
+class DelayStage(Stage):
+    """Each item goes on ``seconds`` (and its jitter) after it came, never before the one ahead of it."""
+
+    def __init__(self, seconds: float, jitter: float, *, key: str, position: int) -> None:
+        super().__init__()
+        self._seconds = seconds
+        self._jitter = jitter
+        self._key = key
+        self._position = position
+        self._due: deque[float] = deque()
+        self._last = -math.inf
+
+    def lateness(self, position: int) -> float:
+        """How late the chunk that starts at this position is; the same for the same key, in any process."""
+        if not self._jitter:
+            return self._seconds
+        digest = hashlib.blake2b(f"{self._key}/{position}".encode(), digest_size=8).digest()
+        share = int.from_bytes(digest, "big") / 2**64
+        return max(0.0, self._seconds + self._jitter * (2 * share - 1))
+
+    def push(self, now: float, item: Item) -> None:
+        self._last = max(self._last, now + self.lateness(self._position))
+        self._due.append(self._last)
+        self._position += size_of(item)
+        super().push(now, item)
+
+    def pull(self, now: float) -> Item | None:
+        if not self._due or self._due[0] > now:
+            return None
+        self._due.popleft()
+        return super().pull(now)
+
+    def wake(self) -> float | None:
+        return self._due[0] if self._due else None
+
+    def full(self, now: float) -> bool:
+        return self.held >= DELAY_LIMIT
+
+
+class ThrottleStage(Stage):
+    """Lets bytes out piece by piece, each once the line would have carried it. Idle time is not saved up."""
+
+    # A piece is what the line carries in this time: small enough to look like a slow line, large enough that a
+    # fast one does not cost a wake-up for each packet.
+    PIECE_SECONDS = 0.01
+
+    def __init__(self, bytes_per_second: float) -> None:
+        super().__init__()
+        self._rate = bytes_per_second
+        self._piece = max(1, int(bytes_per_second * self.PIECE_SECONDS))
+        self._free = -math.inf  # when the line has carried all that was let out
+        self._limit = max(QUEUE_LIMIT, self._piece)
+
+    def push(self, now: float, item: Item) -> None:
+        if not self.queue:
+            self._free = max(self._free, now)
+        super().push(now, item)
+
+    def _carried(self) -> float | None:
+        if not self.queue:
+            return None
+        return self._free + min(size_of(self.queue[0]), self._piece) / self._rate
+
+    def pull(self, now: float) -> Item | None:
+        due = self._carried()
+        if due is None or due > now:
+            return None
+        self._free = due
+        return _take(self, self._piece)
+
+    def wake(self) -> float | None:
+        return self._carried()
+
+    def full(self, now: float) -> bool:
+        return self.held >= self._limit
+
+
+class SliceStage(Stage):
+    """Lets bytes out in pieces of at most ``size``, ``gap`` seconds apart."""
+
+    separate = True
+
+    def __init__(self, size: int, gap: float) -> None:
+        super().__init__()
+        self._size = size
+        self._gap = gap
+        self._next = -math.inf
+
+    def pull(self, now: float) -> Item | None:
+        if not self.queue or now < self._next:
+            return None
+        if size_of(self.queue[0]):
+            self._next = now + self._gap
+        return _take(self, self._size)
+
+    def wake(self) -> float | None:
+        return self._next if self.queue else None
+
+    def full(self, now: float) -> bool:
+        return self.held >= QUEUE_LIMIT
+
+
+def _take(stage: Stage, most: int) -> Item:
+    """Remove up to ``most`` bytes (or the ending) from the head of a stage's queue."""
+    item = stage.queue[0]
+    if not isinstance(item, (bytes, memoryview)) or len(item) <= most:
+        stage.held -= size_of(item)
+        return stage.queue.popleft()
+    if isinstance(item, Added):
+        stage.queue[0] = Added(item[most:])
+        piece: Data = Added(item[:most])
+    else:
+        view = memoryview(item)
+        stage.queue[0] = view[most:]
+        piece = view[:most]
+    stage.held -= most
+    return piece
+
+
+class CorruptStage(Stage):
+    """Changes bytes at positions that only the key decides."""
+
+    def __init__(self, probability: float, *, key: str, position: int) -> None:
+        super().__init__()
+        self._position = position
+        self._damage = _damage(probability, key)
+        self._next, self._mask = next(self._damage, (math.inf, 0))
+        while self._next < position:
+            self._next, self._mask = next(self._damage, (math.inf, 0))
+
+    def push(self, now: float, item: Item) -> None:
+        size = 0 if isinstance(item, Added) else size_of(item)
+        end = self._position + size
+        if self._next < end and isinstance(item, (bytes, memoryview)):
+            changed = bytearray(item)
+            while self._next < end:
+                changed[int(self._next) - self._position] ^= self._mask
+                self._next, self._mask = next(self._damage, (math.inf, 0))
+            item = bytes(changed)
+        self._position = end
+        super().push(now, item)
+
+
+def _damage(probability: float, key: str) -> Iterator[tuple[float, int]]:
+    """The damaged positions of an endless stream, in order, and what each byte is XORed with.
+
+    The distance between two damaged bytes is drawn from the geometric distribution, which costs one draw for
+    each damaged byte instead of one for each byte.
+    """
+    if probability <= 0:
+        return
+    draw = random.Random(key)
+    position = -1
+    while True:
+        skip = 0
+        if probability < 1:
+            skip = int(math.log(1.0 - draw.random()) / math.log1p(-probability))
+        position += 1 + skip
+        yield position, draw.randrange(1, 256)
+
+
+class CutStage(Stage):
+    """Lets bytes pass up to a position of the stream, and behind them the cut."""
+
+    def __init__(self, after_bytes: int, how: CutHow, *, position: int) -> None:
+        super().__init__()
+        self.after_bytes = after_bytes
+        self.how = how
+        self.healed = False
+        self._left = after_bytes - position
+        self._rest: list[Item] = []
+        self._reached = False
+
+    def push(self, now: float, item: Item) -> None:
+        if self._reached:
+            self._rest.append(item)
+            return
+        size = 0 if isinstance(item, Added) else size_of(item)
+        if size < self._left or not isinstance(item, (bytes, memoryview)):
+            self._left -= size
+            super().push(now, item)
+            return
+        if isinstance(item, Added):  # nothing that counts: it stands before the position it was added at
+            super().push(now, item)
+            return
+        view = memoryview(item)
+        if self._left > 0:
+            super().push(now, view[: self._left])
+        if self._left < size:
+            self._rest.append(view[self._left :])
+        self._left = 0
+        self._reached = True
+        self.met = True
+        super().push(now, CutHere(self))
+
+    def full(self, now: float) -> bool:
+        return self._reached
+
+    def drain(self) -> list[Item]:
+        self.healed = True
+        items = super().drain() + self._rest
+        self._rest = []
+        return items
