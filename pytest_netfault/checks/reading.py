@@ -1,0 +1,128 @@
+"""Reading the members of a decoded JSON document, and saying exactly which one is wrong.
+
+Every format of this package is read by hand from plain ``dict`` and ``list`` objects. What is wrong is raised as
+:class:`FormatError`, which knows the *path* of the damaged member (``("cases", 3, "log", 0, "revision")``). The
+path is enough to find the line in the text afterwards (``locate.py``), so that the decoder of the standard
+library, which forgets positions, is good enough.
+
+Rules of this file: one reader for each kind of member; a bool is never a number; unknown members are
+left alone, so that a newer writer can add to a file that an older checker still judges.
+
+>>> integer({"revision": "7"}, "revision", ("log", 0))
+Traceback (most recent call last):
+    ...
+pytest_netfault.checks.reading.FormatError: log[0].revision must be a whole number, not "7"
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+__all__ = ["FormatError", "Path", "boolean", "integer", "items", "members", "shown", "string", "text_or_none"]
+
+Path = tuple[str | int, ...]
+
+# A value quoted in a message is cut here: one clear line is the promise.
+_LONGEST_QUOTE = 60
+
+
+class FormatError(ValueError):
+    """A file, or the object decoded from it, is not what its format says.
+
+    Attributes:
+        path: the members and indexes that lead to what is wrong; empty for the document as a whole.
+        line: its line, counted from 1, where that is known.
+        reason: the sentence without the place.
+    """
+
+    def __init__(self, reason: str, path: Path = (), line: int | None = None) -> None:
+        self.reason = reason
+        self.path = path
+        self.line = line
+        super().__init__(reason)
+
+    def at_line(self, line: int) -> FormatError:
+        """The same complaint, with its line."""
+        return FormatError(self.reason, self.path, line)
+
+
+def shown(value: object) -> str:
+    """A value as JSON, shortened to fit into a message."""
+    try:
+        text = json.dumps(value, ensure_ascii=False)
+    except (TypeError, ValueError, RecursionError):
+        text = repr(value)
+    return text if len(text) <= _LONGEST_QUOTE else text[: _LONGEST_QUOTE - 3] + "..."
+
+
+def place(path: Path) -> str:
+    """A path as a reader would write it.
+
+    >>> place(("cases", 3, "log", 0, "revision"))
+    'cases[3].log[0].revision'
+    """
+    words = ""
+    for step in path:
+        words += f"[{step}]" if isinstance(step, int) else f".{step}" if words else step
+    return words or "the document"
+
+
+def wrong(path: Path, expected: str, value: object) -> FormatError:
+    """The error for a member that is not what it should be."""
+    return FormatError(f"{place(path)} must be {expected}, not {shown(value)}", path)
+
+
+def _get(of: Mapping[str, Any], name: str, path: Path) -> Any:
+    try:
+        return of[name]
+    except KeyError:
+        raise FormatError(f"{place(path)} has no {shown(name)}", path) from None
+
+
+def members(value: object, path: Path) -> dict[str, Any]:
+    """The value as an object."""
+    if not isinstance(value, dict):
+        raise wrong(path, "an object", value)
+    return value
+
+
+def items(of: Mapping[str, Any], name: str, path: Path) -> list[Any]:
+    """A member that is a list."""
+    value = _get(of, name, path)
+    if not isinstance(value, list):
+        raise wrong((*path, name), "a list", value)
+    return value
+
+
+def integer(of: Mapping[str, Any], name: str, path: Path) -> int:
+    """A member that is a whole number."""
+    value = _get(of, name, path)
+    if type(value) is not int:
+        raise wrong((*path, name), "a whole number", value)
+    return value
+
+
+def boolean(of: Mapping[str, Any], name: str, path: Path) -> bool:
+    """A member that is true or false."""
+    value = _get(of, name, path)
+    if not isinstance(value, bool):
+        raise wrong((*path, name), "true or false", value)
+    return value
+
+
+def string(of: Mapping[str, Any], name: str, path: Path) -> str:
+    """A member that is a string."""
+    value = _get(of, name, path)
+    if not isinstance(value, str):
+        raise wrong((*path, name), "a string", value)
+    return value
+
+
+def text_or_none(of: Mapping[str, Any], name: str, path: Path) -> str | None:
+    """A member that is a string, null or absent."""
+    value = of.get(name)
+    if value is not None and not isinstance(value, str):
+        raise wrong((*path, name), "a string or null", value)
+    return value

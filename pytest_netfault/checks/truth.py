@@ -1,0 +1,140 @@
+"""The log of one store, laid out so that a stream can be judged against it in linear time.
+
+Every change of the log has a *position*, 0, 1, 2, ... in the order of commit, also within a revision.
+Positions are what the judges count with; a revision is a border between two positions.
+
+Rules of this file: built once, never changed; each question is answered in constant or logarithmic time, and a
+snapshot in the time that it takes to read it.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Mapping, Sequence
+
+from pytest_netfault.checks.trace import Filter, Revision, TraceEvent
+
+__all__ = ["Truth", "as_event"]
+
+
+def as_event(event: TraceEvent) -> TraceEvent:
+    """The event as it is compared: a delete has no value, whether it was written as null or as empty.
+
+    etcd itself sends deletes with an empty value.
+    """
+    if event[0] == "delete" and event[2] == "":
+        return TraceEvent("delete", event[1], None, event[3])
+    return event
+
+
+class Truth:
+    """What one store committed.
+
+    Attributes:
+        events: all changes in order; the index is the position.
+        inside: one byte a position: 1 where the change belongs to the subscription.
+        whole: False if keys may have existed before the log begins that nobody wrote down.
+    """
+
+    def __init__(
+        self, log: Sequence[Revision], subscription: Filter, initial: Mapping[str, str] | None, *, whole: bool
+    ) -> None:
+        events: list[TraceEvent] = []
+        revisions: list[int] = []
+        for entry in log:
+            revision = entry.revision
+            for kind, key, value in entry.events:
+                event = TraceEvent(kind, key, value, revision)
+                events.append(as_event(event) if kind == "delete" else event)
+                revisions.append(revision)
+        self.events = events
+        self.whole = whole or initial is not None
+        self._revisions = revisions
+        self._filter = subscription
+        self._initial = {key: value for key, value in (initial or {}).items() if subscription.matches(key)}
+        matches = subscription.matches
+        self.inside = bytearray([matches(event[1]) for event in events])
+        self._by_event: dict[TraceEvent, list[int]] | None = None
+        self._by_key: dict[str, list[int]] | None = None
+        self._alive: list[int] = []
+
+    def end_of(self, revision: int) -> int:
+        """The position just after everything at or below this revision."""
+        return bisect_right(self._revisions, revision)
+
+    def positions(self, event: TraceEvent) -> Sequence[int]:
+        """Where the log has exactly this change. More than once only if one revision repeats it."""
+        if self._by_event is None:
+            self._by_event = {}
+            for position, known in enumerate(self.events):
+                self._by_event.setdefault(known, []).append(position)
+        return self._by_event.get(event, ())
+
+    def at_revision(self, revision: int) -> Sequence[TraceEvent]:
+        """The changes of one revision."""
+        end = self.end_of(revision)
+        start = end
+        while start and self._revisions[start - 1] == revision:
+            start -= 1
+        return self.events[start:end]
+
+    def last_change(self, key: str, end: int) -> int:
+        """The position of the last change of a key of the subscription below ``end``, or -1."""
+        history = self._histories().get(key, ())
+        index = bisect_right(history, end - 1)
+        return history[index - 1] if index else -1
+
+    def snapshot_differs(self, revision: int, kvs: Mapping[str, str], *, search: bool) -> str | None:
+        """What is wrong with a snapshot, in words, or None if it is the state at its revision.
+
+        With ``search`` false a key that is missing from the snapshot is not named, which takes as long as the
+        log has keys. Keys outside the subscription do not belong into a snapshot of it.
+        """
+        by_key = self._histories()
+        end = self.end_of(revision)
+        known = 0
+        for key, value in kvs.items():
+            if not self._filter.matches(key):
+                return f"it holds {key!r}, which is outside the subscription"
+            history = by_key.get(key, ())
+            index = bisect_right(history, end - 1)
+            if index:
+                last = self.events[history[index - 1]]
+                if last[0] == "delete":
+                    return f"it holds {key!r}, which was deleted in revision {last[3]}"
+                if last[2] != value:
+                    return f"it says {key!r} is {value!r}, and revision {last[3]} made it {last[2]!r}"
+                known += 1
+            elif key in self._initial:
+                if self._initial[key] != value:
+                    return f"it says {key!r} is {value!r}, and it was {self._initial[key]!r} from the start"
+                known += 1
+            elif self.whole:
+                return f"it holds {key!r}, which did not exist at revision {revision}"
+        alive = self._alive[end - 1] if end else len(self._initial)
+        if known == alive:
+            return None
+        if not search:
+            return "a key is missing from it"
+        return self._name_missing(end, kvs)
+
+    def _name_missing(self, end: int, kvs: Mapping[str, str]) -> str:
+        for key, history in self._histories().items():
+            index = bisect_right(history, end - 1)
+            if key not in kvs and index and self.events[history[index - 1]][0] == "put":
+                return f"{key!r} is missing from it, written in revision {self.events[history[index - 1]][3]}"
+        return f"{next(key for key in self._initial if key not in kvs)!r} is missing from it, there from the start"
+
+    def _histories(self) -> dict[str, list[int]]:
+        if self._by_key is None:
+            self._by_key = {}
+            alive = set(self._initial)
+            for position, (kind, key, _, _) in enumerate(self.events):
+                if self.inside[position]:
+                    self._by_key.setdefault(key, []).append(position)
+                    if kind == "put":
+                        alive.add(key)
+                    else:
+                        alive.discard(key)
+                self._alive.append(len(alive))
+        return self._by_key
