@@ -73,6 +73,7 @@ class InForce:
     """A fault on a link, from ``apply`` to ``heal``."""
 
     fault: Fault
+    root: str  # of every random choice: the seed, and how many faults of its kind were in force before it
     stages: dict[int, list[tuple[Pipe, Stage]]] = field(default_factory=dict)  # by the connection's number
     healed: bool = False
     met: bool = False
@@ -193,7 +194,7 @@ class ProxyLink:
         if self.listener.was_lossy:
             connection.client.loss = math.nan  # the socket has inherited a filter, which one is not known
         connection.start()
-        self._set_loss(connection)
+        connection.set_loss(up=self._loss("up"), down=self._loss("down"))
         if self._waiters:
             self._look()
 
@@ -245,7 +246,9 @@ class ProxyLink:
             UnsupportedFault: this machine cannot do it.
         """
         self._check_supported(fault)
-        active = InForce(fault, drops_before=self.listener.drops)
+        ordinal = sum(type(other.fault) is type(fault) for other in self._faults)
+        root = f"{self.seed}/{type(fault).__name__}/{ordinal}"
+        active = InForce(fault, root, drops_before=self.listener.drops)
         self.log("fault", None, detail=repr(fault))
         if isinstance(fault, Reset):
             self.listener.accept_all()
@@ -258,7 +261,7 @@ class ProxyLink:
         self._set_mode()
         for connection in list(self._connections.values()):
             self._put_on(active, connection)
-            self._set_loss(connection)
+        self._set_losses()
         return active
 
     def _put_on(self, active: InForce, connection: Connection) -> None:
@@ -271,18 +274,19 @@ class ProxyLink:
             connection.sever()
             return
         placed = active.stages[connection.number] = []
-        older = self._faults[: self._faults.index(active)]
-        ordinal = sum(type(other.fault) is type(fault) for other in older)
         for pipe in connection.pipes:
-            key = f"{self.seed}/{connection.number}/{pipe.direction}/{type(fault).__name__}/{ordinal}"
-            stage = stage_of(fault, Place(connection.number, pipe.direction, pipe.count, key))
+            place = Place(connection.number, pipe.direction, pipe.count, active.root)
+            stage = stage_of(fault, place)
             if stage is None:
                 continue
             placed.append((pipe, stage))
-            pipe.flow.add(self.engine.now(), stage)
+            now = self.engine.now()
+            idle = pipe.flow.empty
+            pipe.flow.add(now, stage)
             if isinstance(stage, CutStage) and pipe.count >= stage.after_bytes:
                 connection.cut(pipe, stage)
-            pipe.pump()
+            if not idle or stage.full(now):  # otherwise nothing is wanted that was not wanted before
+                pipe.pump()
 
     def heal(self, active: InForce) -> None:
         """Take a fault away. Healing twice does nothing."""
@@ -304,12 +308,14 @@ class ProxyLink:
             elif ends == "reset":
                 connection.close_with_reset()
             else:
-                pipe.flow.remove(self.engine.now(), stage)
+                now = self.engine.now()
+                idle = pipe.flow.empty and not stage.full(now)
+                pipe.flow.remove(now, stage)
                 if isinstance(stage, CutStage):
                     connection.thaw(stage)
-                pipe.pump()
-        for connection in list(self._connections.values()):
-            self._set_loss(connection)
+                if not idle:
+                    pipe.pump()
+        self._set_losses()
         self._set_mode()
 
     def heal_all(self) -> None:
@@ -363,8 +369,10 @@ class ProxyLink:
                     kept = 0.0
         return 1.0 - kept
 
-    def _set_loss(self, connection: Connection) -> None:
-        connection.set_loss(up=self._loss("up"), down=self._loss("down"))
+    def _set_losses(self) -> None:
+        up, down = self._loss("up"), self._loss("down")
+        for connection in self._connections.values():
+            connection.set_loss(up=up, down=down)
 
     # -- the end ------------------------------------------------------------------------------------------
 

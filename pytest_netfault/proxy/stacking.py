@@ -31,14 +31,18 @@ class Place:
         connection: the connection's number on its link, from 1.
         direction: ``"up"`` or ``"down"``.
         position: bytes of that direction delivered so far: the position of the first byte that the stage gets.
-        key: what random choices are made from: the seed, the connection, the direction, and a count of the
-            faults of the same kind already in force there. The same in every process with the same seed.
+        root: the seed, and a count of the faults of the same kind that were in force already.
     """
 
     connection: int
     direction: Literal["up", "down"]
     position: int
-    key: str
+    root: str
+
+    @property
+    def key(self) -> str:
+        """What to make random choices from: the same in every process with the same seed."""
+        return f"{self.root}/{self.connection}/{self.direction}"
 
 
 class CustomFault(Fault):
