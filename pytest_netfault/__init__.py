@@ -31,8 +31,23 @@ if TYPE_CHECKING:
     from pytest_netfault.faults import StallAccept as StallAccept
     from pytest_netfault.faults import Throttle as Throttle
     from pytest_netfault.faults import UnsupportedFault as UnsupportedFault
+    from pytest_netfault.schedules.schedule import Schedule as Schedule
+    from pytest_netfault.schedules.steps import Break as Break
+    from pytest_netfault.schedules.steps import Compact as Compact
+    from pytest_netfault.schedules.steps import Connected as Connected
+    from pytest_netfault.schedules.steps import Delete as Delete
+    from pytest_netfault.schedules.steps import Heal as Heal
+    from pytest_netfault.schedules.steps import Passed as Passed
+    from pytest_netfault.schedules.steps import Pause as Pause
+    from pytest_netfault.schedules.steps import Restart as Restart
+    from pytest_netfault.schedules.steps import Resume as Resume
+    from pytest_netfault.schedules.steps import Seen as Seen
+    from pytest_netfault.schedules.steps import Subscribe as Subscribe
+    from pytest_netfault.schedules.steps import Write as Write
+    from pytest_netfault.schedules.steps import WriteMany as WriteMany
     from pytest_netfault.schedules.subject import Delivery as Delivery
     from pytest_netfault.schedules.subject import Event as Event
+    from pytest_netfault.schedules.subject import OpenStore as OpenStore
     from pytest_netfault.schedules.subject import Resync as Resync
     from pytest_netfault.schedules.subject import Store as Store
     from pytest_netfault.schedules.subject import WriteRejected as WriteRejected
@@ -62,9 +77,24 @@ _HOMES = {
     "StallAccept": "faults",
     "Throttle": "faults",
     "UnsupportedFault": "faults",
+    "Schedule": "schedules.schedule",
+    "Break": "schedules.steps",
+    "Compact": "schedules.steps",
+    "Connected": "schedules.steps",
+    "Delete": "schedules.steps",
+    "Heal": "schedules.steps",
+    "Passed": "schedules.steps",
+    "Pause": "schedules.steps",
+    "Restart": "schedules.steps",
+    "Resume": "schedules.steps",
+    "Seen": "schedules.steps",
+    "Subscribe": "schedules.steps",
+    "Write": "schedules.steps",
+    "WriteMany": "schedules.steps",
     "Delivery": "schedules.subject",
     "Event": "schedules.subject",
     "Resync": "schedules.subject",
+    "OpenStore": "schedules.subject",
     "Store": "schedules.subject",
     "WriteRejected": "schedules.subject",
     "ProvedNothing": "verify",
@@ -72,34 +102,49 @@ _HOMES = {
     "UpdateLost": "verify",
 }
 
-__all__ = [  # noqa: PLE0604, RUF100
+__all__ = [
     "ActiveFault",
     "Blackhole",
+    "Break",
+    "Compact",
+    "Connected",
     "ConnectionInfo",
     "Corrupt",
     "Cut",
     "Delay",
+    "Delete",
     "Delivery",
     "Event",
     "Fault",
+    "Heal",
     "Link",
     "LinkEvent",
     "LinkWarning",
     "Lose",
     "NetFault",
     "NetFaultClosed",
+    "OpenStore",
+    "Passed",
+    "Pause",
     "ProvedNothing",
     "Refuse",
     "Report",
     "Reset",
+    "Restart",
+    "Resume",
     "Resync",
+    "Schedule",
+    "Seen",
     "Sever",
     "Slice",
     "StallAccept",
     "Store",
+    "Subscribe",
     "Throttle",
     "UnsupportedFault",
     "UpdateLost",
+    "Write",
+    "WriteMany",
     "WriteRejected",
     "verify",
 ]
