@@ -1,0 +1,82 @@
+"""What the core does alone, with pytest and trio and nothing else.
+
+The environment ``bare`` of tox runs these without any extra installed; everywhere else the extras are hidden from a
+subprocess, so that the sentences which name them are tested on every machine.
+"""
+
+from __future__ import annotations
+
+import socket
+import subprocess
+import sys
+import threading
+
+import pytest
+from pytest_netfault import NetFault
+
+EXTRAS = ("hypothesis", "docker", "jinja2", "rich", "grpc", "etcd3")
+
+HIDE = f"""
+import sys
+for name in {EXTRAS!r}:
+    sys.modules[name] = None
+"""
+
+
+def without_extras(code: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, "-c", HIDE + code], capture_output=True, text=True)
+
+
+def echo_once(server: socket.socket) -> None:
+    connection, _ = server.accept()
+    with connection:
+        while data := connection.recv(1024):
+            connection.sendall(data)
+
+
+def test_a_link_forwards_and_breaks() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server, NetFault(seed=1) as net:
+        worker = threading.Thread(target=echo_once, args=(server,))
+        worker.start()
+        link = net.forward(server.getsockname())
+        with socket.create_connection((link.host, link.port), timeout=10) as client:
+            client.sendall(b"hello")
+            assert client.recv(5, socket.MSG_WAITALL) == b"hello"
+            with link.sever():
+                assert client.recv(1) == b""
+                with pytest.raises(ConnectionRefusedError):
+                    socket.create_connection((link.host, link.port), timeout=10)
+        worker.join(10)
+        assert not worker.is_alive()
+
+
+def test_the_fixtures_work(netfault: NetFault) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        assert netfault.forward(server.getsockname()).port > 0
+
+
+def test_a_proof_without_hypothesis_names_the_extra() -> None:
+    run = without_extras(
+        "from pytest_netfault import verify\n"
+        "try:\n"
+        "    verify.no_update_lost(lambda address: None, object())\n"
+        "except Exception as error:\n"
+        "    print(type(error).__name__, error)\n"
+    )
+    assert run.returncode == 0, run.stderr
+    assert "pytest-netfault[hypothesis]" in run.stdout
+    assert len(run.stdout.splitlines()) == 1
+
+
+def test_the_demo_without_extras_says_one_sentence() -> None:
+    run = without_extras("from pytest_netfault.cli import main\nsys.exit(main(['demo']))")
+    assert run.returncode == 2
+    assert "pip install" in run.stderr
+    assert len(run.stderr.splitlines()) == 1, run.stderr
+
+
+def test_judging_needs_no_extra(tmp_path: object) -> None:
+    run = without_extras("from pytest_netfault.cli import main\nsys.exit(main(['judge', '/nowhere.json']))")
+    assert run.returncode == 2
+    assert "/nowhere.json" in run.stdout + run.stderr
+    assert "Traceback" not in run.stderr
