@@ -1,0 +1,47 @@
+"""A folder for each failing test, for whoever collects what a CI job leaves behind.
+
+Rules of this file: nothing is ever deleted; a file appears whole or not at all; the folder's name says which test
+it was, on every file system.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+__all__ = ["folder_name", "write_folder"]
+
+# Leaves room for a suffix within the 143 bytes that encrypted file systems allow for a name.
+_LONGEST = 100
+
+
+def folder_name(nodeid: str, attempt: int = 1) -> str:
+    """A readable name for a test's folder; two tests never have the same one.
+
+    >>> folder_name("tests/test_a.py::test_b[x/y]")
+    'tests-test_a.py-test_b-x-y-f85c6ad3'
+    >>> folder_name("tests/test_a.py::test_b[x/y]", attempt=2)
+    'tests-test_a.py-test_b-x-y-f85c6ad3-attempt2'
+    """
+    readable = re.sub(r"[^A-Za-z0-9_.]+", "-", nodeid).strip("-.")[:_LONGEST].rstrip("-.")
+    digest = hashlib.sha256(nodeid.encode("utf-8", "backslashreplace")).hexdigest()[:8]
+    again = f"-attempt{attempt}" if attempt > 1 else ""
+    return f"{readable}-{digest}{again}"
+
+
+def write_folder(directory: Path, name: str, texts: Mapping[str, str]) -> Path:
+    """Write texts as files into a folder of ``directory``, which is made if need be; return the folder.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    folder = directory / name
+    folder.mkdir(parents=True, exist_ok=True)
+    for file, text in texts.items():
+        unfinished = folder / f".{file}.{os.getpid()}"
+        unfinished.write_text(text, encoding="utf-8", errors="backslashreplace")
+        unfinished.replace(folder / file)
+    return folder

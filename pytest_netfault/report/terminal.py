@@ -1,0 +1,143 @@
+"""What a terminal shows of the network: one section in a failure, one line at the end.
+
+Rules of this file: pure; data in, text out; no colours, because the same text goes into JUnit files and logs.
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+
+from pytest_netfault.events import LinkEvent, describe
+
+__all__ = ["EVENTS_SHOWN", "LinkStory", "Totals", "failure_text", "rerun_command", "summary_line"]
+
+# What fits on a screen beside the test's own traceback.
+EVENTS_SHOWN = 20
+
+
+@dataclass(frozen=True)
+class LinkStory:
+    """What a link did in one test.
+
+    Attributes:
+        name: the link's name.
+        address: where clients connected.
+        upstream: where it forwarded to.
+        bytes_up: bytes delivered to the upstream since the link was opened.
+        bytes_down: bytes delivered to clients since then.
+        in_force: the faults still in force, as expressions, the oldest first.
+        events: what happened during the test, the oldest first.
+    """
+
+    name: str
+    address: str
+    upstream: str
+    bytes_up: int
+    bytes_down: int
+    in_force: tuple[str, ...]
+    events: tuple[LinkEvent, ...]
+
+
+@dataclass(frozen=True)
+class Totals:
+    """What a session did to the network.
+
+    Attributes:
+        links: links opened.
+        faults: faults that came into force.
+        met: those of them that were seen to meet traffic.
+    """
+
+    links: int = 0
+    faults: int = 0
+    met: int = 0
+
+    def __add__(self, other: Totals) -> Totals:
+        return Totals(self.links + other.links, self.faults + other.faults, self.met + other.met)
+
+    def to_json(self) -> dict[str, int]:
+        """Plain numbers, for the way from a worker of pytest-xdist to its controller."""
+        return asdict(self)
+
+
+def summary_line(seed: int, totals: Totals, *, lost: Sequence[str] = ()) -> str:
+    """The line at the end of a session.
+
+    Args:
+        seed: the session's seed.
+        totals: what was counted.
+        lost: the workers that crashed and took their counts with them.
+
+    >>> summary_line(7, Totals(links=3, faults=4, met=1))
+    'netfault: seed 7, 3 links, 4 faults, 1 of them met traffic'
+    >>> summary_line(7, Totals(links=1), lost=["gw1"])
+    'netfault: seed 7, 1 link, no faults (without gw1, which crashed)'
+    """
+    words = [f"seed {seed}", _count(totals.links, "link"), _count(totals.faults, "fault")]
+    if totals.faults:
+        words.append(f"{totals.met if totals.met else 'none'} of them met traffic")
+    without = f" (without {', '.join(lost)}, which crashed)" if lost else ""
+    return f"netfault: {', '.join(words)}{without}"
+
+
+def rerun_command(nodeid: str, seed: int) -> str:
+    """The command that runs one test again with the same random choices.
+
+    >>> rerun_command("test_a.py::test_b[x y]", 7)
+    "pytest 'test_a.py::test_b[x y]' --netfault-seed=7"
+    """
+    return f"pytest {shlex.quote(nodeid)} --netfault-seed={seed}"
+
+
+def failure_text(
+    *,
+    seed: int,
+    command: str,
+    links: Sequence[LinkStory],
+    since: float,
+    attempt: int = 1,
+    crash: str = "",
+    folder: str = "",
+) -> str:
+    """The section of a failing test.
+
+    Args:
+        seed: what every random choice was made from.
+        command: what runs the test again.
+        links: the links that the test used.
+        since: when the test began, ``time.monotonic()`` in seconds.
+        attempt: which run of the test this is, from 1.
+        crash: the traceback of the proxy, if it crashed.
+        folder: where more was written.
+
+    >>> story = LinkStory("etcd", "127.0.0.1:4001", "127.0.0.1:2379", 12, 0, ("Sever()",),
+    ...                   (LinkEvent(5.5, "etcd", "fault", detail="Sever()"),))
+    >>> print(failure_text(seed=7, command="pytest t.py --netfault-seed=7", links=[story], since=5.0))
+    seed 7, to run it again: pytest t.py --netfault-seed=7
+    etcd 127.0.0.1:4001 -> 127.0.0.1:2379, 12 B up, 0 B down, in force: Sever()
+      +0.500s etcd fault Sever()
+    """
+    lines = [f"seed {seed}, to run it again: {command}"]
+    if attempt > 1:
+        lines.append(f"attempt {attempt}")
+    for link in links:
+        holding = f", in force: {', '.join(link.in_force)}" if link.in_force else ""
+        lines.append(
+            f"{link.name} {link.address} -> {link.upstream}, "
+            f"{link.bytes_up} B up, {link.bytes_down} B down{holding}"
+        )
+    events = sorted((event for link in links for event in link.events), key=lambda event: event.time)
+    if len(events) > EVENTS_SHOWN:
+        lines.append(f"the last {EVENTS_SHOWN} of {len(events)} events:")
+    lines += [f"  {describe(event, since=since)}" for event in events[-EVENTS_SHOWN:]]
+    if crash:
+        lines += ["the proxy crashed:", crash.rstrip()]
+    if folder:
+        lines.append(f"more in {folder}")
+    return "\n".join(lines)
+
+
+def _count(number: int, thing: str) -> str:
+    return f"{number if number else 'no'} {thing}{'' if number == 1 else 's'}"

@@ -1,0 +1,345 @@
+"""What one pytest session does with the network: its proxy thread, its etcd, and the record of each test.
+
+Made by the plugin when a fixture is first used. A session owns one thread, on which all links live; NetFaults, the
+oldest first; and perhaps an etcd. They are released in reverse order, and releasing twice is fine.
+
+Rules of this file: one test runs at a time, and what happens is counted for the one that runs. Nothing grows with
+the number of inputs that a property-based test tries: links that are closed are kept for its report only as long as
+they are among the last few.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import traceback
+from collections import deque
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from pytest_netfault.control import ProxyThread
+from pytest_netfault.events import LinkWarning
+from pytest_netfault.report.folder import folder_name, write_folder
+from pytest_netfault.report.terminal import LinkStory, Totals, failure_text, rerun_command
+from pytest_netfault.shared_etcd import SharedEtcd
+from pytest_netfault.watching import Outcome, WatchedLink, WatchedNetFault, leaves_no_trace
+
+if TYPE_CHECKING:
+    from pytest_netfault.control import ActiveFault, Link, NetFault
+    from pytest_netfault.plugin import Settings
+
+__all__ = ["NetFaultFactory", "NetFaultSession"]
+
+# A failing example of a property-based test is the last that was tried; a plain test has a link or two.
+_LINKS_KEPT = 8
+
+
+@dataclass
+class _Tally:
+    """Faults that are judged together."""
+
+    last: Outcome
+    times: int = 0
+    met: int = 0
+
+
+@dataclass
+class _Test:
+    """What the test that runs has done so far."""
+
+    item: pytest.Item
+    began: float
+    passed: bool = False
+    crash: str = ""
+    links: int = 0
+    faults: int = 0
+    recent: deque[Link] = field(default_factory=lambda: deque(maxlen=_LINKS_KEPT))
+    tallies: dict[object, _Tally] = field(default_factory=dict)
+
+    @property
+    def attempt(self) -> int:
+        """Which run of this test it is; pytest-rerunfailures counts them on the item."""
+        return int(getattr(self.item, "execution_count", 1))
+
+    @property
+    def met(self) -> int:
+        return sum(tally.met for tally in self.tallies.values())
+
+
+class NetFaultFactory:
+    """What the fixture ``netfault_factory`` gives: each call makes a NetFault on the session's proxy thread."""
+
+    def __init__(self, session: NetFaultSession) -> None:
+        self._session = session
+
+    def __call__(self, seed: int | None = None) -> NetFault:
+        """A new NetFault, without links; use it as a context manager. What is left open ends with the session.
+
+        Args:
+            seed: what its random choices are made from; the session's seed if not given.
+
+        Raises:
+            TypeError: ``seed`` is not a whole number.
+        """
+        return self._session.open(seed, together=True)
+
+    def __repr__(self) -> str:
+        return "netfault_factory"
+
+
+class NetFaultSession:
+    """The network of one pytest session."""
+
+    def __init__(self, config: pytest.Config, settings: Settings) -> None:
+        self.config = config
+        self.settings = settings
+        self.totals = Totals()
+        self._thread: ProxyThread | None = None
+        self._nets: list[WatchedNetFault] = []
+        self._etcd: SharedEtcd | None = None
+        self._test: _Test | None = None
+        self._known_crash: BaseException | None = None
+
+    # -- what the fixtures give ---------------------------------------------------------------------------
+
+    def open(self, seed: int | None = None, *, together: bool = False) -> WatchedNetFault:
+        """A new NetFault on the session's thread, see :class:`NetFaultFactory`."""
+        if self._thread is None or self._thread.crash is not None:
+            self._thread = ProxyThread()
+        net = WatchedNetFault(
+            self.settings.seed if seed is None else seed, self._thread, self, together=together
+        )
+        self._nets.append(net)
+        return net
+
+    def open_etcd(self) -> SharedEtcd:
+        """Start the session's etcd, or attach to it.
+
+        Raises:
+            ServerError: the one that was asked for cannot be used.
+            pytest.skip.Exception: there is none on this machine (a failure if strict).
+        """
+        from pytest_netfault.servers.errors import ServerNotFound
+        from pytest_netfault.servers.find import find_etcd
+
+        server: object | None = self.config.hook.pytest_netfault_etcd(config=self.config)
+        if server is None:
+            try:
+                server = find_etcd(self.settings.etcd).start()
+            except ServerNotFound as error:
+                if self.settings.strict:
+                    pytest.fail(f"{error} (--netfault-strict: not skipped)", pytrace=False)
+                pytest.skip(str(error))
+        self._etcd = SharedEtcd(server)
+        return self._etcd
+
+    def close_etcd(self) -> None:
+        """Close the session's etcd. Twice is fine."""
+        etcd, self._etcd = self._etcd, None
+        if etcd is not None:
+            etcd.close()
+
+    def close_links(self) -> None:
+        """Close all links, the newest first, and end the thread. Twice is fine.
+
+        Raises:
+            RuntimeError: the proxy had crashed, and no test has said so. Everything is closed all the same.
+        """
+        with contextlib.ExitStack() as undo:
+            if self._thread is not None:
+                undo.callback(self._thread.close)
+            self._thread = None
+            for net in self._nets:
+                undo.callback(net.close)
+
+    def close(self) -> None:
+        """Close everything. Twice is fine; raises as :meth:`close_links` does."""
+        with contextlib.ExitStack() as undo:
+            undo.callback(self.close_etcd)
+            undo.callback(self.close_links)
+
+    # -- what the links tell ------------------------------------------------------------------------------
+
+    def opened(self, link: WatchedLink) -> None:
+        """Count a link, and tell other plugins."""
+        self.totals += Totals(links=1)
+        if self._test is not None:
+            self._test.links += 1
+            self._test.recent.append(link)
+        self._hook().pytest_netfault_link(link=link)
+
+    def applied(self, link: WatchedLink, fault: ActiveFault) -> None:
+        """Count a fault, and tell other plugins."""
+        self.totals += Totals(faults=1)
+        if self._test is not None:
+            self._test.faults += 1
+        self._hook().pytest_netfault_fault(link=link, fault=fault)
+
+    def closed(self, net: WatchedNetFault) -> None:
+        """Let go of a NetFault; only numbers stay."""
+        self._nets.remove(net)
+        self._settle(net)
+
+    def crashed(self, crash: BaseException) -> bool:
+        """Whether a crash of the proxy is news. Asking makes it known."""
+        news = crash is not self._known_crash
+        self._known_crash = crash
+        return news
+
+    def _hook(self) -> Any:
+        return self.config.hook if self._test is None else self._test.item.ihook
+
+    def _settle(self, net: WatchedNetFault) -> None:
+        for outcome in net.settle():
+            self.totals += Totals(met=outcome.met)
+            if self._test is not None:
+                tally = self._test.tallies.setdefault(outcome.key, _Tally(outcome))
+                tally.last = outcome
+                tally.times += 1
+                tally.met += outcome.met
+
+    # -- the course of a test -----------------------------------------------------------------------------
+
+    def begin(self, item: pytest.Item, began: float) -> None:
+        """A test, or another attempt at it, begins."""
+        self._test = _Test(item, began)
+        if self._etcd is not None:
+            self._etcd.renew()
+            if "etcd_server" in getattr(item, "fixturenames", ()):
+                self._etcd.make_ready()
+
+    def after_call(self, failed: bool) -> None:
+        """The test's function has returned or raised.
+
+        Raises:
+            RuntimeError: the proxy has crashed meanwhile, and the test has not failed of itself.
+        """
+        crash = self._new_crash()
+        if crash is not None and not failed:
+            raise RuntimeError(f"the proxy has crashed: {crash!r}") from crash
+
+    def reported(self, item: pytest.Item, report: pytest.TestReport) -> None:
+        """A phase of a test has its report: say in a failing one what the network did."""
+        test = self._test
+        if test is None or test.item is not item:
+            return
+        if report.when == "call":
+            test.passed = report.passed
+        if not report.failed:
+            return
+        links = self._stories(test)
+        if links or test.crash:
+            text = self._failure(test, links)
+            report.sections.append(("netfault", text))
+
+    def end(self, item: pytest.Item, failed: bool) -> None:
+        """All function-scoped fixtures of a test are gone.
+
+        Args:
+            item: the test.
+            failed: whether one of them raised, which then says enough.
+
+        Raises:
+            RuntimeError: the proxy has crashed, and the test has not said so.
+            LinkWarning: if warnings are errors, a fault met nothing.
+            pytest.fail.Exception: if strict, a fault met nothing.
+        """
+        test = self._test
+        if test is None or test.item is not item:
+            return
+        for net in self._nets:
+            self._settle(net)
+        if test.links or test.faults:
+            numbers = {
+                "seed": self.settings.seed,
+                "links": test.links,
+                "faults": test.faults,
+                "met": test.met,
+            }
+            item.user_properties.extend((f"netfault.{name}", str(value)) for name, value in numbers.items())
+        crash = self._new_crash()
+        if failed:
+            return
+        if crash is not None:
+            raise RuntimeError(f"the proxy has crashed: {crash!r}") from crash
+        if test.passed:
+            for tally in test.tallies.values():
+                if not tally.met and not leaves_no_trace(tally.last.fault):
+                    self._complain(item, tally)
+
+    def _complain(self, item: pytest.Item, tally: _Tally) -> None:
+        last = tally.last
+        often = "" if tally.times == 1 else f" {tally.times} times"
+        sentence = (
+            f"{last.fault!r} was in force on {last.link}{often} and met no traffic: connect through {last.address}, "
+            "send something while it holds, or leave it out"
+        )
+        if self.settings.strict:
+            pytest.fail(sentence, pytrace=False)
+        item.warn(LinkWarning(sentence))
+
+    def _new_crash(self) -> BaseException | None:
+        crash = self._thread.crash if self._thread is not None else None
+        if crash is None or not self.crashed(crash):
+            return None
+        if self._test is not None:
+            self._test.crash = "".join(traceback.format_exception(crash))
+        return crash
+
+    # -- what a failure shows -----------------------------------------------------------------------------
+
+    def _stories(self, test: _Test) -> list[LinkStory]:
+        """The links that a test has used: those it opened, and those of others that something happened on."""
+        older = [link for net in self._nets for link in net.links if link not in test.recent]
+        stories = []
+        for link in [*older, *test.recent]:
+            events = tuple(event for event in link.events if event.time >= test.began)
+            if events or link in test.recent:
+                net = link.net if isinstance(link, WatchedLink) else None
+                holding = tuple(map(repr, net.in_force(link))) if net is not None else ()
+                stories.append(
+                    LinkStory(
+                        link.name,
+                        link.address,
+                        link.upstream,
+                        link.bytes_up,
+                        link.bytes_down,
+                        holding,
+                        events,
+                    )
+                )
+        return stories
+
+    def _from_here(self, nodeid: str) -> str:
+        """The test's name for somebody in the directory where pytest was started."""
+        path, colons, rest = nodeid.partition("::")
+        here = os.path.relpath(self.config.rootpath / path, self.config.invocation_params.dir)
+        return here + colons + rest
+
+    def _failure(self, test: _Test, links: list[LinkStory]) -> str:
+        nodeid = str(test.item.nodeid)
+        directory = self.settings.output
+        name = folder_name(nodeid, test.attempt)
+        text = failure_text(
+            seed=self.settings.seed,
+            command=rerun_command(self._from_here(nodeid), self.settings.seed),
+            links=links,
+            since=test.began,
+            attempt=test.attempt,
+            crash=test.crash,
+            folder=str(directory / name) if directory is not None else "",
+        )
+        if directory is not None:
+            story = {"nodeid": nodeid, "seed": self.settings.seed, "began": test.began}
+            files = {
+                "failure.txt": text + "\n",
+                "events.json": json.dumps({**story, "links": [asdict(link) for link in links]}, indent=1)
+                + "\n",
+            }
+            if self._etcd is not None and self._etcd.last_words():
+                files["etcd.log"] = self._etcd.last_words() + "\n"
+            write_folder(directory, name, files)
+        return text

@@ -1,0 +1,157 @@
+"""NetFaults and links that tell somebody what is done with them.
+
+The fixtures hand these out, so that a failing test can show what happened, and a fault that met nothing can be
+noticed. To the test they are plain :class:`.NetFault` and :class:`.Link`.
+
+Rules of this file: nothing is judged here and nothing of pytest is known; a watcher is told, in the thread of whoever
+acted, after it was done.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+from pytest_netfault.control import ActiveFault, Link, NetFault, ProxyThread
+from pytest_netfault.faults import Blackhole, Fault, Lose, Refuse, Sever
+from pytest_netfault.proxy import CustomFault
+
+if TYPE_CHECKING:
+    from pytest_netfault.proxy.addresses import AddressLike
+
+__all__ = ["Outcome", "WatchedLink", "WatchedNetFault", "Watcher", "leaves_no_trace"]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one fault.
+
+    Attributes:
+        key: equal for the faults that are judged together.
+        link: the link's name.
+        address: where clients of the link connect.
+        fault: what was in force.
+        met: whether it was seen to meet traffic.
+    """
+
+    key: object
+    link: str
+    address: str
+    fault: Fault
+    met: bool
+
+
+class Watcher(Protocol):
+    """Who is told."""
+
+    def opened(self, link: WatchedLink) -> None:
+        """A link serves."""
+
+    def applied(self, link: WatchedLink, fault: ActiveFault) -> None:
+        """A fault is in force."""
+
+    def closed(self, net: WatchedNetFault) -> None:
+        """A NetFault and all its links are closed; told once."""
+
+    def crashed(self, crash: BaseException) -> bool:
+        """The proxy has crashed; whether this was not yet known, so that it must be raised."""
+
+
+class WatchedNetFault(NetFault):
+    """A NetFault on a thread that it shares.
+
+    Args:
+        seed: what every random choice is made from.
+        thread: where its links live.
+        watcher: who is told.
+        together: judge faults of a kind on links of a name together, as fits one NetFault for each of many
+            generated inputs. Otherwise each fault stands for itself.
+    """
+
+    def __init__(self, seed: int, thread: ProxyThread, watcher: Watcher, *, together: bool) -> None:
+        super().__init__(seed, _thread=thread)
+        self._watcher = watcher
+        self._together = together
+        self._in_force: list[tuple[WatchedLink, ActiveFault]] = []
+        self._told = False
+
+    def forward(
+        self, upstream: AddressLike, *, listen: AddressLike = ("127.0.0.1", 0), name: str | None = None
+    ) -> Link:
+        """See :meth:`.NetFault.forward`."""
+        __tracebackhide__ = True
+        plain = super().forward(upstream, listen=listen, name=name)
+        link = WatchedLink(plain, self)
+        self._links[self._links.index(plain)] = link
+        self._watcher.opened(link)
+        return link
+
+    def applied(self, link: WatchedLink, fault: ActiveFault) -> None:
+        """Note a fault that one of our links has put in force."""
+        self._in_force.append((link, fault))
+        self._watcher.applied(link, fault)
+
+    def in_force(self, link: Link) -> tuple[Fault, ...]:
+        """The faults in force on a link now, the oldest first."""
+        return tuple(fault.fault for on, fault in self._in_force if on is link and not fault.healed)
+
+    def settle(self) -> list[Outcome]:
+        """What became of the faults that are over; each is told once."""
+        over = [(link, fault) for link, fault in self._in_force if self._closed or fault.healed]
+        self._in_force = [kept for kept in self._in_force if kept not in over]
+        return [
+            Outcome(
+                (link.name, type(fault.fault)) if self._together else object(),
+                link.name,
+                link.address,
+                fault.fault,
+                fault.met_traffic,
+            )
+            for link, fault in over
+        ]
+
+    def close(self) -> None:
+        """See :meth:`.NetFault.close`. A crash that was reported already is not raised again."""
+        __tracebackhide__ = True
+        try:
+            super().close()
+        except RuntimeError:
+            if self._thread.crash is None or self._watcher.crashed(self._thread.crash):
+                raise
+        finally:
+            if not self._told:
+                self._told = True
+                self._watcher.closed(self)
+
+    def __repr__(self) -> str:
+        return "netfault"  # hypothesis prints it among the arguments of each falsifying example
+
+
+class WatchedLink(Link):
+    """A link whose faults are noted."""
+
+    def __init__(self, plain: Link, net: WatchedNetFault) -> None:
+        super().__init__(plain._thread, plain._link)
+        self.net = net
+
+    def apply(self, fault: Fault) -> ActiveFault:
+        """See :meth:`.Link.apply`."""
+        __tracebackhide__ = True
+        active = super().apply(fault)
+        self.net.applied(self, active)
+        return active
+
+
+def leaves_no_trace(fault: Fault) -> bool:
+    """Whether a fault may have done its work unseen, so that "it met nothing" cannot be said.
+
+    The kernel refuses connections and drops segments without telling anybody, and a fault that somebody else wrote
+    need not say what it met.
+
+    >>> from pytest_netfault.faults import Delay
+    >>> leaves_no_trace(Refuse()), leaves_no_trace(Delay(1))
+    (True, False)
+    """
+    if isinstance(fault, Blackhole):
+        return fault.packets
+    return isinstance(fault, (Sever, Refuse, Lose, CustomFault))
