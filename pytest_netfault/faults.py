@@ -49,6 +49,7 @@ __all__ = [
     "directions_of",
     "fault_from_json",
     "fault_to_json",
+    "shown",
 ]
 
 Direction = Literal["up", "down", "both"]
@@ -59,21 +60,40 @@ CutHow = Literal["fin", "rst", "blackhole"]
 _LONGEST_SECONDS = 86_400.0
 # Stream positions and rates are carried as 64-bit numbers in traces read by other tools.
 _LARGEST_COUNT = 2**63 - 1
+# A value that is longer than this explains nothing in a message.
+_LONGEST_SHOWN = 80
 
 
 class UnsupportedFault(RuntimeError):
     """This machine cannot do the fault that was asked for; the message says why and what would help."""
 
 
+def shown(value: object) -> str:
+    """A value for a message: its ``repr``, cut short, also where that would fail (Python prints no huge numbers).
+
+    >>> print(shown(b"x" * 30_000)[-12:], len(shown("x" * 30_000)))
+    xxxxxxxxx... 80
+    >>> shown(10**10_000)
+    'a number of 33220 bits'
+    """
+    try:
+        text = repr(value)
+    except ValueError:
+        return f"a number of {value.bit_length()} bits" if isinstance(value, int) else object.__repr__(value)
+    return text if len(text) <= _LONGEST_SHOWN else f"{text[: _LONGEST_SHOWN - 3]}..."
+
+
 def _number(name: str, value: object, *, least: float, most: float, above: bool = False) -> None:
     if isinstance(value, bool) or not isinstance(value, (int, float)):
-        raise TypeError(f"{name} must be a number, not {value!r}")
+        raise TypeError(f"{name} must be a number, not {shown(value)}")
     if not isinstance(value, int) and not math.isfinite(value):
-        raise ValueError(f"{name} must be a finite number, not {value!r}")
+        raise ValueError(f"{name} must be a finite number, not {shown(value)}")
     if value < least or (above and value <= least):
-        raise ValueError(f"{name} must be {'more than' if above else 'at least'} {least:g}, not {value!r}")
+        raise ValueError(
+            f"{name} must be {'more than' if above else 'at least'} {least:g}, not {shown(value)}"
+        )
     if value > most:
-        raise ValueError(f"{name} must be at most {most:g}, not {value!r}")
+        raise ValueError(f"{name} must be at most {most:g}, not {shown(value)}")
 
 
 def _seconds(name: str, value: object) -> None:
@@ -82,23 +102,23 @@ def _seconds(name: str, value: object) -> None:
 
 def _count(name: str, value: object, *, least: int) -> None:
     if isinstance(value, bool) or not isinstance(value, int):
-        raise TypeError(f"{name} must be a whole number, not {value!r}")
+        raise TypeError(f"{name} must be a whole number, not {shown(value)}")
     if not least <= value <= _LARGEST_COUNT:
-        raise ValueError(f"{name} must be at least {least} and at most 2**63 - 1, not {value!r}")
+        raise ValueError(f"{name} must be at least {least} and at most 2**63 - 1, not {shown(value)}")
 
 
 def _choice(name: str, value: object, choices: Iterable[str]) -> None:
     choices = tuple(choices)
     listed = ", ".join(map(repr, choices[:-1])) + f" or {choices[-1]!r}"
     if not isinstance(value, str):
-        raise TypeError(f"{name} must be {listed}, not {value!r}")
+        raise TypeError(f"{name} must be {listed}, not {shown(value)}")
     if value not in choices:
-        raise ValueError(f"{name} must be {listed}, not {value!r}")
+        raise ValueError(f"{name} must be {listed}, not {shown(value)}")
 
 
 def _flag(name: str, value: object) -> None:
     if not isinstance(value, bool):
-        raise TypeError(f"{name} must be True or False, not {value!r}")
+        raise TypeError(f"{name} must be True or False, not {shown(value)}")
 
 
 class Fault:
@@ -313,12 +333,12 @@ def fault_from_json(data: object) -> Fault:
     Blackhole(direction='up')
     """
     if not isinstance(data, dict):
-        raise ValueError(f"a fault must be a JSON object, not {data!r}")
+        raise ValueError(f"a fault must be a JSON object, not {shown(data)}")
     arguments = dict(data)
     name = arguments.pop("fault", None)
     kind = _BY_NAME.get(name) if isinstance(name, str) else None
     if kind is None:
-        raise ValueError(f"fault must be one of {', '.join(sorted(_BY_NAME))}, not {name!r}")
+        raise ValueError(f"fault must be one of {', '.join(sorted(_BY_NAME))}, not {shown(name)}")
     known = {field.name for field in dataclasses.fields(kind)}  # type: ignore[arg-type]
     unknown = sorted(map(str, set(arguments) - known))
     if unknown:

@@ -19,8 +19,11 @@ from __future__ import annotations
 
 import os
 import socket
+import string
 from dataclasses import dataclass
 from typing import TypeAlias
+
+from pytest_netfault.faults import shown
 
 __all__ = ["Address", "AddressLike", "TcpAddress", "UnixAddress", "address_of", "parse_address"]
 
@@ -55,12 +58,30 @@ AddressLike: TypeAlias = "str | int | tuple[str, int] | Address"
 _FORMS = "'host:port', '[v6]:port', (host, port), a port number or 'unix:/path'"
 
 
-def _port(value: object, what: str, least: int) -> int:
-    if isinstance(value, bool) or not isinstance(value, int):
-        raise TypeError(f"{what}: the port must be a whole number, not {value!r}")
-    if not least <= value <= 65535:
-        raise ValueError(f"{what}: the port must lie between {least} and 65535, not {value!r}")
-    return value
+# Characters that no host name or literal has, and that would make an address unreadable when printed.
+_NO_HOST = frozenset("[]/\0") | frozenset(string.whitespace)
+
+
+def _tcp(host: object, port: object, what: str, least: int) -> TcpAddress:
+    if not isinstance(host, str):
+        raise TypeError(f"{what}: the host must be a string, not {shown(host)}")
+    if not host or _NO_HOST.intersection(host):
+        raise ValueError(f"{what}: the host must be a name or an address, not {shown(host)}")
+    if isinstance(port, bool) or not isinstance(port, int):
+        raise TypeError(f"{what}: the port must be a whole number, not {shown(port)}")
+    if not least <= port <= 65535:
+        raise ValueError(f"{what}: the port must lie between {least} and 65535, not {shown(port)}")
+    return TcpAddress(host, port)
+
+
+def _unix(path: object, what: str) -> UnixAddress:
+    if not isinstance(path, str):
+        raise TypeError(f"{what}: a Unix path must be a string, not {shown(path)}")
+    if not path or "\0" in path or len(path.encode(errors="surrogatepass")) > _LONGEST_UNIX_PATH:
+        raise ValueError(
+            f"{what}: a Unix path must have 1 to {_LONGEST_UNIX_PATH} bytes and no NUL, not {shown(path)}"
+        )
+    return UnixAddress(path)
 
 
 def parse_address(value: object, *, what: str, any_port: bool = False) -> Address:
@@ -76,36 +97,29 @@ def parse_address(value: object, *, what: str, any_port: bool = False) -> Addres
         ValueError: it has, but is no address.
     """
     least = 0 if any_port else 1
-    if isinstance(value, (TcpAddress, UnixAddress)):
-        return value
+    if isinstance(value, TcpAddress):
+        return _tcp(value.host, value.port, what, least)
+    if isinstance(value, UnixAddress):
+        return _unix(value.path, what)
     if isinstance(value, bool):
         raise TypeError(f"{what} must be {_FORMS}, not {value!r}")
     if isinstance(value, int):
-        return TcpAddress("127.0.0.1", _port(value, what, least))
-    if isinstance(value, (tuple, list)):
-        # getsockname() of an IPv6 socket has four parts; the first two are what matters here.
-        if len(value) not in (2, 4) or not isinstance(value[0], str):
-            raise TypeError(f"{what} must be {_FORMS}, not {value!r}")
-        if not value[0]:
-            raise ValueError(f"{what}: the host must not be empty in {value!r}")
-        return TcpAddress(value[0], _port(value[1], what, least))
+        return _tcp("127.0.0.1", value, what, least)
+    # getsockname() of an IPv6 socket has four parts; the first two are what matters here.
+    if isinstance(value, (tuple, list)) and len(value) in (2, 4):
+        return _tcp(value[0], value[1], what, least)
     if not isinstance(value, str):
-        raise TypeError(f"{what} must be {_FORMS}, not {value!r}")
+        raise TypeError(f"{what} must be {_FORMS}, not {shown(value)}")
     if value.startswith("unix:"):
-        path = value[len("unix:") :]
-        if not path or "\0" in path or len(os.fsencode(path)) > _LONGEST_UNIX_PATH:
-            raise ValueError(
-                f"{what}: a Unix path must have 1 to {_LONGEST_UNIX_PATH} bytes and no NUL, not {path!r}"
-            )
-        return UnixAddress(path)
+        return _unix(value[len("unix:") :], what)
     host, separator, port = value.rpartition(":")
     if host.startswith("[") and host.endswith("]"):
         host = host[1:-1]
     elif ":" in host:
-        raise ValueError(f"{what}: write an IPv6 address in brackets, as '[::1]:80', not {value!r}")
+        raise ValueError(f"{what}: write an IPv6 address in brackets, as '[::1]:80', not {shown(value)}")
     if not separator or not host or not (port.isascii() and port.isdigit()) or len(port) > 5:
-        raise ValueError(f"{what} must be {_FORMS}, not {value!r}")
-    return TcpAddress(host, _port(int(port), what, least))
+        raise ValueError(f"{what} must be {_FORMS}, not {shown(value)}")
+    return _tcp(host, int(port), what, least)
 
 
 def address_of(sock: socket.socket, *, peer: bool = False) -> str:

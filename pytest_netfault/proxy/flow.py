@@ -18,23 +18,27 @@ from collections import deque
 
 from pytest_netfault.proxy.stages import Added, Item, Stage, size_of
 
-__all__ = ["OUT_LIMIT", "OUT_PIECES", "Flow"]
+__all__ = ["OUT_LIMIT", "OUT_PIECES", "STAGE_PIECES", "Flow"]
 
 # Bytes past all stages that wait for the receiver before reading stops: as large as one read.
 OUT_LIMIT = 256 * 1024
 # ... and the most pieces of it, so that slicing into single bytes does not turn a read into a million objects.
 OUT_PIECES = 1024
+# The most pieces that a stage is given by the one before it. A piece costs about 250 bytes beside its own, so
+# that even single bytes, sliced and then delayed for an hour, stay below 20 MB.
+STAGE_PIECES = 64 * 1024
 
 
 class Flow:
     """The items on their way in one direction."""
 
-    __slots__ = ("_out_bytes", "out", "stages")
+    __slots__ = ("_more", "_out_bytes", "out", "stages")
 
     def __init__(self) -> None:
         self.stages: list[Stage] = []
         self.out: deque[Item] = deque()
         self._out_bytes = 0
+        self._more = False  # the last advance stopped so that others have their turn
 
     @property
     def plain(self) -> bool:
@@ -67,11 +71,28 @@ class Flow:
         """Take in what was read from the source."""
         self._into(0, now, item)
 
+    def _room(self, index: int) -> int:
+        """How many pieces may still go to the stage of this index, or to ``out`` behind the last."""
+        if index < len(self.stages):
+            return STAGE_PIECES - len(self.stages[index].queue)
+        return OUT_PIECES - len(self.out)
+
     def advance(self, now: float) -> None:
-        """Move on whatever the stages let out by now, as far as there is room behind them."""
+        """Move on what the stages let out by now, as far as there is room behind them.
+
+        One call moves no more than ``OUT_PIECES`` past each stage, so that it takes a millisecond or two whatever
+        the faults have made of the bytes.
+        """
+        self._more = False
         for index, stage in enumerate(self.stages, start=1):
-            while len(self.out) < OUT_PIECES and (item := stage.pull(now)) is not None:
+            room = self._room(index)
+            for _ in range(min(room, OUT_PIECES)):
+                item = stage.pull(now)
+                if item is None:
+                    break
                 self._into(index, now, item)
+            else:
+                self._more = self._more or room > OUT_PIECES
 
     def next(self, now: float) -> Item | None:
         """The item to hand to the sink next, without removing it."""
@@ -92,10 +113,16 @@ class Flow:
             self.out[0] = memoryview(item)[sent:]
         return 0 if isinstance(item, Added) else sent
 
-    def wake(self) -> float | None:
-        """When a stage may let something out that it holds now."""
-        times = [when for stage in self.stages if (when := stage.wake()) is not None]
-        return min(times, default=None)
+    def wake(self, now: float) -> float | None:
+        """When a stage may let something out that it holds now; never earlier than ``now``."""
+        if self._more:
+            return now
+        times = [
+            when
+            for index, stage in enumerate(self.stages, start=1)
+            if (when := stage.wake()) is not None and self._room(index) > 0
+        ]
+        return max(now, min(times)) if times else None
 
     def full(self, now: float) -> bool:
         """Whether reading should stop: enough waits for the receiver, or a fault asks for silence."""
@@ -105,7 +132,7 @@ class Flow:
         return (
             self._out_bytes >= OUT_LIMIT
             or len(self.out) >= OUT_PIECES
-            or any(stage.full(now) for stage in self.stages)
+            or any(stage.full(now) or len(stage.queue) >= STAGE_PIECES for stage in self.stages)
         )
 
     def add(self, now: float, stage: Stage) -> None:

@@ -336,7 +336,7 @@ class Pipe:
         elif again:
             wake = now + (_SENT_POLL_SECONDS if flow.separate else 0.0)
         else:
-            wake = now if flow.out else flow.wake()
+            wake = now if flow.out else flow.wake(now)
         if wake is None:
             self.cancel_timer()
         elif self.timer is None or self.timer.when > wake:

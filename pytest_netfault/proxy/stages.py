@@ -25,7 +25,6 @@ import hashlib
 import math
 import random
 from collections import deque
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -125,6 +124,11 @@ def size_of(item: Item) -> int:
     return len(item) if isinstance(item, (bytes, memoryview)) else 0
 
 
+def counted(item: Item) -> int:
+    """The bytes by which an item moves the position in the stream: those that the source sent."""
+    return 0 if isinstance(item, Added) else size_of(item)
+
+
 class HoldStage(Stage):
     """Silence: keeps whatever comes, endings too, and asks for no more."""
 
@@ -158,7 +162,7 @@ class DelayStage(Stage):
     def push(self, now: float, item: Item) -> None:
         self._last = max(self._last, now + self.lateness(self._position))
         self._due.append(self._last)
-        self._position += size_of(item)
+        self._position += counted(item)
         super().push(now, item)
 
     def pull(self, now: float) -> Item | None:
@@ -180,6 +184,9 @@ class ThrottleStage(Stage):
     # A piece is what the line carries in this time: small enough to look like a slow line, large enough that a
     # fast one does not cost a wake-up for each packet.
     PIECE_SECONDS = 0.01
+    # Woken late, the line makes up for this much. Asked again only after longer than that, it had stood still
+    # behind a receiver that took nothing, and that time is not made up for.
+    CATCH_UP_SECONDS = 0.25
 
     def __init__(self, bytes_per_second: float) -> None:
         super().__init__()
@@ -202,7 +209,7 @@ class ThrottleStage(Stage):
         due = self._carried()
         if due is None or due > now:
             return None
-        self._free = due
+        self._free = max(due, now - self.CATCH_UP_SECONDS)
         return _take(self, self._piece)
 
     def wake(self) -> float | None:
@@ -255,45 +262,55 @@ def _take(stage: Stage, most: int) -> Item:
 
 
 class CorruptStage(Stage):
-    """Changes bytes at positions that only the key decides."""
+    """Changes bytes at positions that only the key decides.
+
+    The stream is seen in blocks, and each block has random numbers of its own, made from the key and the
+    block's number. So a fault that comes a terabyte into a stream need not draw for what has passed.
+    """
+
+    BLOCK = 4096
 
     def __init__(self, probability: float, *, key: str, position: int) -> None:
         super().__init__()
         self._position = position
-        self._damage = _damage(probability, key)
-        self._next, self._mask = next(self._damage, (math.inf, 0))
-        while self._next < position:
-            self._next, self._mask = next(self._damage, (math.inf, 0))
+        self._key = key
+        steps = int(probability * 256)
+        # Whether a byte is damaged is drawn as one of 256 steps; the step on the border needs a second draw.
+        self._chosen = bytes(0xFF if step < steps else 0 for step in range(256))
+        self._border = bytes([steps]) if steps < 256 else b""
+        self._share = probability * 256 - steps
+        self._mask = (-1, b"")  # of the block that was met last, and its number
+        self._harmless = probability <= 0
 
     def push(self, now: float, item: Item) -> None:
-        size = 0 if isinstance(item, Added) else size_of(item)
-        end = self._position + size
-        if self._next < end and isinstance(item, (bytes, memoryview)):
-            changed = bytearray(item)
-            while self._next < end:
-                changed[int(self._next) - self._position] ^= self._mask
-                self._next, self._mask = next(self._damage, (math.inf, 0))
-            item = bytes(changed)
-        self._position = end
+        size = counted(item)
+        if size and not self._harmless and isinstance(item, (bytes, memoryview)):
+            mask = self._masks(self._position, size)
+            damaged = int.from_bytes(item, "little") ^ int.from_bytes(mask, "little")
+            item = damaged.to_bytes(size, "little")
+        self._position += size
         super().push(now, item)
 
+    def _masks(self, position: int, size: int) -> bytes:
+        """What the bytes from this position on are XORed with; 0 leaves a byte as it is."""
+        first, last = position // self.BLOCK, (position + size - 1) // self.BLOCK
+        masks = b"".join(self._mask_of(block) for block in range(first, last + 1))
+        return masks[position - first * self.BLOCK :][:size]
 
-def _damage(probability: float, key: str) -> Iterator[tuple[float, int]]:
-    """The damaged positions of an endless stream, in order, and what each byte is XORed with.
-
-    The distance between two damaged bytes is drawn from the geometric distribution, which costs one draw for
-    each damaged byte instead of one for each byte.
-    """
-    if probability <= 0:
-        return
-    draw = random.Random(key)
-    position = -1
-    while True:
-        skip = 0
-        if probability < 1:
-            skip = int(math.log(1.0 - draw.random()) / math.log1p(-probability))
-        position += 1 + skip
-        yield position, draw.randrange(1, 256)
+    def _mask_of(self, block: int) -> bytes:
+        if self._mask[0] != block:
+            draw = random.Random(f"{self._key}/{block}")
+            steps = draw.randbytes(self.BLOCK)
+            chosen = bytearray(steps.translate(self._chosen))
+            at = steps.find(self._border) if self._share else -1
+            while at >= 0:
+                if draw.random() < self._share:
+                    chosen[at] = 0xFF
+                at = steps.find(self._border, at + 1)
+            change = draw.randbytes(self.BLOCK).replace(b"\0", b"\1")  # XOR with 0 would be no damage
+            both = int.from_bytes(chosen, "little") & int.from_bytes(change, "little")
+            self._mask = (block, both.to_bytes(self.BLOCK, "little"))
+        return self._mask[1]
 
 
 class CutStage(Stage):
@@ -304,7 +321,7 @@ class CutStage(Stage):
         self.after_bytes = after_bytes
         self.how = how
         self.healed = False
-        self._left = after_bytes - position
+        self._left = max(0, after_bytes - position)
         self._rest: list[Item] = []
         self._reached = False
 
@@ -312,7 +329,7 @@ class CutStage(Stage):
         if self._reached:
             self._rest.append(item)
             return
-        size = 0 if isinstance(item, Added) else size_of(item)
+        size = counted(item)
         if size < self._left or not isinstance(item, (bytes, memoryview)):
             self._left -= size
             super().push(now, item)

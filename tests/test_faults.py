@@ -1,0 +1,187 @@
+"""Faults as data: a fault that exists is a valid one, prints as what makes it, and reads back from JSON."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pytest_netfault import faults
+from pytest_netfault.faults import (
+    FAULTS,
+    Blackhole,
+    Corrupt,
+    Cut,
+    Delay,
+    Fault,
+    Lose,
+    Refuse,
+    Reset,
+    Sever,
+    Slice,
+    StallAccept,
+    Throttle,
+    directions_of,
+    fault_from_json,
+    fault_to_json,
+)
+
+DAY = 86_400
+HUGE = 2**63
+
+seconds = st.one_of(st.integers(0, DAY), st.floats(0, DAY))
+probabilities = st.one_of(st.sampled_from([0, 1]), st.floats(0, 1))
+directions = st.sampled_from(["up", "down", "both"])
+counts = st.integers(0, HUGE - 1)
+
+any_fault: st.SearchStrategy[Fault] = st.one_of(
+    st.builds(Sever),
+    st.builds(Reset),
+    st.builds(Refuse),
+    st.builds(StallAccept),
+    st.builds(Blackhole, directions, st.booleans(), st.sampled_from(["resume", "sever", "reset"])),
+    st.builds(Delay, seconds, seconds, directions),
+    st.builds(Throttle, st.floats(0, 2.0**62, exclude_min=True), directions),
+    st.builds(Slice, st.integers(1, HUGE - 1), seconds, directions),
+    st.builds(Corrupt, probabilities, directions),
+    st.builds(Lose, probabilities, directions),
+    st.builds(
+        Cut,
+        counts,
+        directions,
+        st.none() | st.integers(1, HUGE - 1),
+        st.sampled_from(["fin", "rst", "blackhole"]),
+    ),
+)
+
+# The arguments that are numbers: how to make a fault with one of them, and the numbers that are valid.
+NUMBERS: dict[str, tuple[Any, float, float, bool]] = {
+    "seconds": (lambda value: Delay(value), 0, DAY, False),
+    "jitter": (lambda value: Delay(1, jitter=value), 0, DAY, False),
+    "gap": (lambda value: Slice(1, gap=value), 0, DAY, False),
+    "bytes_per_second": (lambda value: Throttle(value), 0, HUGE - 1, False),
+    "probability": (lambda value: Corrupt(value), 0, 1, False),
+    "size": (lambda value: Slice(value), 1, HUGE - 1, True),
+    "after_bytes": (lambda value: Cut(value), 0, HUGE - 1, True),
+    "connection": (lambda value: Cut(1, connection=value), 1, HUGE - 1, True),
+}
+numbers = pytest.mark.parametrize("name", NUMBERS)
+
+
+@given(any_fault)
+def test_a_fault_prints_as_the_expression_that_makes_it(fault: Fault) -> None:
+    assert eval(repr(fault), dict(vars(faults))) == fault
+
+
+@given(any_fault)
+def test_a_fault_reads_back_from_json(fault: Fault) -> None:
+    assert fault_from_json(json.loads(json.dumps(fault_to_json(fault)))) == fault
+
+
+@given(any_fault)
+def test_a_fault_is_a_value(fault: Fault) -> None:
+    assert dataclasses.replace(fault) == fault  # type: ignore[type-var]
+    assert hash(dataclasses.replace(fault)) == hash(fault)  # type: ignore[type-var]
+    for field in dataclasses.fields(fault):  # type: ignore[arg-type]
+        with pytest.raises(dataclasses.FrozenInstanceError):
+            setattr(fault, field.name, None)
+
+
+def test_every_fault_of_the_table_is_listed() -> None:
+    assert {kind.__name__.lower() for kind in FAULTS} == {
+        "sever", "reset", "refuse", "blackhole", "delay", "throttle", "slice", "corrupt", "lose", "cut", "stallaccept"
+    }  # fmt: skip
+    assert all(kind.__name__ in faults.__all__ for kind in FAULTS)
+
+
+@numbers
+@given(value=st.floats(allow_nan=True) | st.integers() | st.integers(-(10**400), 10**400))
+def test_a_number_is_taken_or_refused_by_name(name: str, value: float) -> None:
+    make, least, most, whole = NUMBERS[name]
+    valid = (isinstance(value, int) or (math.isfinite(value) and not whole)) and least <= value <= most
+    if name == "bytes_per_second" and value == 0:
+        valid = False
+    if valid:
+        assert getattr(make(value), name) == value
+    else:
+        with pytest.raises((ValueError, TypeError), match=rf"^{name} must be "):
+            make(value)
+
+
+@numbers
+@pytest.mark.parametrize("value", [True, False, "1", b"1", None, 1j, [1], object()], ids=repr)
+def test_what_is_no_number_is_refused_by_name(name: str, value: object) -> None:
+    if name == "connection" and value is None:
+        assert Cut(1, connection=None).connection is None
+        return
+    with pytest.raises(TypeError, match=rf"^{name} must be a (whole )?number, not "):
+        NUMBERS[name][0](value)
+
+
+@numbers
+@pytest.mark.parametrize(
+    "value",
+    [math.nan, math.inf, -math.inf, -1, -1e-9, -0.5, 2**63, 10**5000],
+    ids=lambda v: f"{v:.0e}" if v < 10**300 else "huge",
+)
+def test_numbers_out_of_range_are_refused_by_name(name: str, value: float) -> None:
+    with pytest.raises((ValueError, TypeError), match=rf"^{name} must be "):
+        NUMBERS[name][0](value)
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        Blackhole,
+        lambda way: Delay(1, direction=way),
+        lambda way: Throttle(1, way),
+        lambda way: Slice(1, direction=way),
+        lambda way: Corrupt(0.5, way),
+        lambda way: Lose(0.5, way),
+        lambda way: Cut(1, direction=way),
+    ],
+)
+@pytest.mark.parametrize("value", ["UP", "", "upstream", None, 1, True, ["up"]], ids=repr)
+def test_a_direction_is_one_of_three_words(kind: Any, value: object) -> None:
+    with pytest.raises((TypeError, ValueError), match=r"^direction must be 'up', 'down' or 'both', not "):
+        kind(value)
+
+
+def test_other_words_are_checked_too() -> None:
+    with pytest.raises(ValueError, match=r"^on_heal must be 'resume', 'sever' or 'reset', not 'fin'"):
+        Blackhole(on_heal="fin")  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match=r"^how must be 'fin', 'rst' or 'blackhole', not 'reset'"):
+        Cut(1, how="reset")  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match=r"^packets must be True or False, not 1"):
+        Blackhole(packets=1)  # type: ignore[arg-type]
+
+
+@given(any_fault)
+def test_the_directions_of_a_fault(fault: Fault) -> None:
+    direction = getattr(fault, "direction", "both")
+    assert directions_of(fault) == (("up", "down") if direction == "both" else (direction,))
+
+
+@pytest.mark.parametrize(
+    ("data", "says"),
+    [
+        (None, "JSON object"),
+        ([], "JSON object"),
+        ({}, "fault must be one of"),
+        ({"fault": "explode"}, "fault must be one of .*delay.*, not 'explode'"),
+        ({"fault": ["delay"]}, "fault must be one of"),
+        ({"fault": "delay"}, "^delay: "),
+        ({"fault": "delay", "seconds": "1"}, "^delay: seconds must be a number"),
+        ({"fault": "delay", "seconds": -1}, "seconds must be at least 0"),
+        ({"fault": "delay", "seconds": 1, "minutes": 2}, "delay takes .*seconds.*, not minutes"),
+        ({"fault": "sever", "direction": "up"}, "sever takes no arguments, not direction"),
+    ],
+)
+def test_json_that_is_no_fault_is_refused_with_what_would_be_valid(data: object, says: str) -> None:
+    with pytest.raises(ValueError, match=says):
+        fault_from_json(data)
