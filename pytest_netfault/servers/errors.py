@@ -13,9 +13,9 @@ class ServerError(RuntimeError):
     """A server for tests could not be started, used or read; the message says why and what would help."""
 
 
-class ServerNotFound(ServerError):  # noqa: N818 - it is a state of the machine, which the plugin turns into a skip
+class ServerNotFound(ServerError):
     """This machine offers no such server; the message names every way to provide one."""
 
 
-class ServerUnreachable(ServerError):  # noqa: N818 - says what happened, as ConnectionRefusedError's peers do
+class ServerUnreachable(ServerError):
     """The server gave no usable answer over its own address within the time allowed."""

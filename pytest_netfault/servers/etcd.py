@@ -202,6 +202,7 @@ class EtcdServer(Etcd):
         self._directory: ScratchDirectory | None = None
         self._ports: list[ReservedPort] = []
         self._process: OwnedProcess | None = None
+        self._paused = False
 
     @property
     def pid(self) -> int | None:
@@ -261,21 +262,23 @@ class EtcdServer(Etcd):
             ServerError: as from `start`.
         """
         self._check_owner()
-        if self.pid is not None:
+        if self.pid is not None and not self._paused:
             try:
                 self.revision(timeout=1.0)
             except ServerUnreachable:
-                pass  # frozen or stuck: nothing was acknowledged lately
+                pass  # stuck: nothing was acknowledged lately
         self.kill()
         self.start()
 
     def pause(self) -> None:
         """Freeze it (SIGSTOP): connections stay open, nothing is answered. In force on return."""
         self._running().pause()
+        self._paused = True
 
     def resume(self) -> None:
         """Let it go on after `pause`. Twice is fine."""
         self._running().resume()
+        self._paused = False
 
     def compact(self) -> int:
         return self._compact()
@@ -333,6 +336,7 @@ class EtcdServer(Etcd):
     def _run(self) -> None:
         assert self._directory is not None
         deadline = time.monotonic() + self._start_timeout
+        self._paused = False
         self._process = OwnedProcess(
             self._command(self._directory.path),
             output=self._directory.path / "output.txt",

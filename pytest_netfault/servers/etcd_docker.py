@@ -17,6 +17,7 @@ from __future__ import annotations
 import atexit
 import os
 import re
+import socket
 import time
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
@@ -35,6 +36,7 @@ OWNER_LABEL = "pytest-netfault.owner"
 _ID_LABEL = "pytest-netfault.id"
 
 _CLIENT_PORT = 2379  # inside a container of its own, where nothing else listens
+_LOOPBACK = ("127.0.0.1", "::1", "localhost")
 _START_ATTEMPTS = 3
 _POLL_SECONDS = 0.02
 _ANSWER_SECONDS = 0.2  # the engine's proxy takes connections before etcd is there, and may leave them hanging
@@ -68,6 +70,7 @@ class EtcdContainer(Etcd):
         self._ports: list[ReservedPort] = []
         self._engine: Any = None
         self._container: Any = None
+        self._paused = False
         self._id = uuid.uuid4().hex
 
     def start(self) -> EtcdContainer:
@@ -109,6 +112,7 @@ class EtcdContainer(Etcd):
         self._check_owner()
         if self._container is None:
             return
+        self._paused = False
         with _said(f"{self!r} could not be killed"):
             self._container.reload()
             if self._container.status == "paused":
@@ -120,20 +124,23 @@ class EtcdContainer(Etcd):
     def restart(self) -> None:
         """Kill it with SIGKILL and start it again with the same address and data, as `EtcdServer.restart`."""
         self._check_owner()
-        try:
-            self.revision(timeout=1.0)
-        except ServerUnreachable:
-            pass  # frozen, stuck or down: nothing was acknowledged lately
+        if self._container is not None and not self._paused:
+            try:
+                self.revision(timeout=1.0)
+            except ServerUnreachable:
+                pass  # stuck or down: nothing was acknowledged lately
         self.kill()
         self.start()
 
     def pause(self) -> None:
         """Freeze it: connections stay open, nothing is answered. In force on return; twice is fine."""
         self._freeze("pause", unless="paused")
+        self._paused = True
 
     def resume(self) -> None:
         """Let it go on after `pause`. Twice is fine."""
         self._freeze("unpause", unless="running")
+        self._paused = False
 
     def compact(self) -> int:
         return self._compact()
@@ -292,33 +299,40 @@ def _connect() -> Any:
         raise ServerError(
             "etcd from Docker needs the package docker: pip install 'pytest-netfault[docker]'"
         ) from error
-    where = os.environ.get("DOCKER_HOST") or "its default socket"
+    where = os.environ.get("DOCKER_HOST") or "unix:///var/run/docker.sock"
+    _reach(where)
     try:
-        engine = docker.from_env(timeout=_ENGINE_SECONDS)
+        return docker.from_env(timeout=_ENGINE_SECONDS)
     except DockerException as error:
-        causes = list(_causes(error))
-        if any(isinstance(cause, PermissionError) for cause in causes):
-            raise ServerError(
-                f"the Docker engine at {where} may not be used by this user: join the group docker, "
-                "or set DOCKER_HOST"
-            ) from error
-        if any(isinstance(cause, (FileNotFoundError, ConnectionError)) for cause in causes):
-            raise ServerError(
-                f"no Docker engine answers at {where}: start one, or set DOCKER_HOST"
-            ) from error
         raise ServerError(f"the Docker engine at {where} cannot be used: {error}") from error
-    try:
-        address = urlsplit(engine.api.base_url)
-        local = address.scheme.startswith("http+") or address.hostname in ("127.0.0.1", "::1", "localhost")
-        if not local:
+
+
+def _reach(where: str) -> None:
+    """Connect to the engine once, plainly: so what is wrong is known, which its package tells less well."""
+    address = urlsplit(where)
+    if address.scheme in ("unix", "http+unix"):
+        family = socket.AF_UNIX
+        target: Any = address.path
+    elif address.scheme in ("tcp", "http", "https") and address.hostname in _LOOPBACK:
+        family = socket.AF_INET6 if ":" in address.hostname else socket.AF_INET
+        target = (address.hostname, address.port or 2375)
+    else:
+        raise ServerError(
+            f"the Docker engine at {where} is not on this machine: start etcd there and name it with "
+            "--netfault-etcd=HOST:PORT"
+        )
+    with socket.socket(family, socket.SOCK_STREAM) as probe:
+        probe.settimeout(5.0)
+        try:
+            probe.connect(target)
+        except PermissionError as error:
             raise ServerError(
-                f"the Docker engine at {where} is on another machine: start etcd there and name it with "
-                "--netfault-etcd=HOST:PORT"
-            )
-    except BaseException:
-        engine.close()
-        raise
-    return engine
+                f"the Docker engine at {where} may not be used by this user: join the group docker, or set DOCKER_HOST"
+            ) from error
+        except OSError as error:
+            raise ServerError(
+                f"no Docker engine answers at {where}: start one, or set DOCKER_HOST ({error.strerror or error})"
+            ) from error
 
 
 def _newest_image(engine: Any) -> str:
@@ -338,13 +352,13 @@ def _newest_image(engine: Any) -> str:
 
 
 def _image(engine: Any, name: str) -> Any:
-    from docker.errors import ImageNotFound, NullResource
+    from docker.errors import NotFound, NullResource
 
     try:
         with _said(f"the image {name} could not be looked up"):
             return engine.images.get(name)
     except ServerError as error:
-        if isinstance(error.__cause__, (ImageNotFound, NullResource)):
+        if isinstance(error.__cause__, (NotFound, NullResource)):
             raise ServerError(
                 f"the Docker engine has no image {name}: run docker pull {name}, or name another with "
                 "--netfault-etcd=docker:IMAGE"
@@ -381,16 +395,3 @@ def _said(what: str) -> Iterator[None]:
         raise ServerError(f"{what}: {error.explanation or error}") from error
     except (DockerException, RequestException, OSError) as error:
         raise ServerError(f"{what}: {error}") from error
-
-
-def _causes(error: BaseException) -> Iterator[BaseException]:
-    """An exception and those inside it: causes, contexts, and exceptions passed as arguments."""
-    waiting, seen = [error], set()
-    while waiting:
-        current = waiting.pop()
-        if id(current) in seen:
-            continue
-        seen.add(id(current))
-        yield current
-        inside = (current.__cause__, current.__context__, *current.args)
-        waiting += [found for found in inside if isinstance(found, BaseException)]

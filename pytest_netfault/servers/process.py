@@ -42,18 +42,20 @@ class OwnedProcess:
             raise ServerError("a server cannot be started: sys.executable does not name a Python interpreter")
         launch = [sys.executable, "-I", "-S", launcher.__file__, str(os.getpid()), *command]
         self._lock = threading.Lock()
+        self._freezing = threading.Lock()  # a resume may not come while a pause waits to see it frozen
         self._process: subprocess.Popen[bytes] | None = None
         self._error: BaseException | None = None
         self._unwanted = False
         self._known = threading.Event()
         self._dead = threading.Event()
-        threading.Thread(
+        thread = threading.Thread(
             target=self._live,
             args=(launch, output, dict(environment)),
             name=f"netfault {Path(command[0]).name}",
             daemon=True,
-        ).start()
+        )
         try:
+            thread.start()
             self._known.wait()
         except BaseException:
             self._unwanted = True  # Ctrl-C just now: its thread ends it, as nobody else will know of it
@@ -78,16 +80,19 @@ class OwnedProcess:
         return self._dead.wait(timeout)
 
     def pause(self) -> None:
-        """Freeze it; when this returns, it executes nothing."""
-        if self._signal(signal.SIGSTOP):
-            try:
-                os.waitid(os.P_PID, self.pid, os.WSTOPPED)
-            except ChildProcessError:
-                pass  # it was killed meanwhile, which is as silent
+        """Freeze it; when this returns, it executes nothing. Twice is fine."""
+        with self._freezing:
+            if self._signal(signal.SIGSTOP):
+                try:
+                    # Not consumed, so that it tells a state and not an event that only the first call sees.
+                    os.waitid(os.P_PID, self.pid, os.WSTOPPED | os.WNOWAIT)
+                except ChildProcessError:
+                    pass  # it was killed meanwhile, which is as silent
 
     def resume(self) -> None:
         """Let it go on after `pause`. Twice is fine."""
-        self._signal(signal.SIGCONT)
+        with self._freezing:
+            self._signal(signal.SIGCONT)
 
     def kill(self) -> None:
         """End it with SIGKILL and wait until it has ended. Twice is fine."""
