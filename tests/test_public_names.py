@@ -7,6 +7,7 @@ import sys
 import typing
 
 import pytest
+
 import pytest_netfault
 
 PROMISED = {

@@ -1,0 +1,96 @@
+"""The ``netfault`` command: a thin front to what the package does.
+
+    netfault demo                   a real etcd, the naive loop caught, the bundled wrapper proved
+    netfault judge FILE...          judge recorded traces, histories and acknowledgements
+
+Rules of this file: each command is a function that returns the exit code; what it needs is imported when it runs. What
+a user did wrong or a machine lacks is one sentence on standard error and exit code 2, never a traceback.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+__all__ = ["main"]
+
+
+def _version() -> str:
+    from importlib.metadata import version
+
+    return version("pytest-netfault")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="netfault",
+        description="Network faults for tests, and a proof that no update is lost.",
+        epilog="The exit code is 0 when all is well, 1 when a promise was broken, 2 when it could not be judged.",
+    )
+    parser.add_argument("--version", action="version", version=f"pytest-netfault {_version()}")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND")
+    demo = commands.add_parser(
+        "demo",
+        help="catch the naive watch loop losing an update on a real etcd, and prove the wrapper beside it",
+        description=(
+            "Starts a real etcd, catches the naive 'watch, and when it ends watch again' loop losing an update under "
+            "generated outages, prints the smallest schedule that does it, and puts the bundled wrapper through the "
+            "same. Takes about a minute."
+        ),
+        epilog="example: netfault demo --seed 7",
+    )
+    demo.add_argument("--seed", type=int, default=1, help="draws other outages (default: %(default)s)")
+    demo.add_argument(
+        "--examples", type=_positive, default=60, help="schedules for the wrapper (default: %(default)s)"
+    )
+    demo.add_argument(
+        "--etcd",
+        metavar="WHERE",
+        help="HOST:PORT of a running etcd, PATH of a binary, or docker[:IMAGE]; found on this machine by default",
+    )
+    judge = commands.add_parser(
+        "judge",
+        help="judge recorded traces, histories and acknowledgements",
+        description="Judges each file. Exit code: 0 kept, 1 broken, 2 unreadable, 3 inconclusive; the worst counts.",
+        epilog="example: netfault judge netfault-reports/*.json --json",
+        add_help=False,
+    )
+    judge.add_argument("rest", nargs=argparse.REMAINDER)
+    return parser
+
+
+def _positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"must be at least 1, not {text}")
+    return number
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit code."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    if arguments[:1] == ["judge"]:
+        # Its options are its own: whatever follows is handed on as it is.
+        from pytest_netfault.judge import main as judge
+
+        return judge(arguments[1:])
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    if options.command is None:
+        parser.print_help()
+        return 2
+    from pytest_netfault.demo import DemoImpossible, run_demo
+
+    try:
+        return run_demo(seed=options.seed, examples=options.examples, etcd=options.etcd)
+    except DemoImpossible as error:
+        print(f"netfault demo: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("netfault demo: interrupted; everything it had started has ended", file=sys.stderr)
+        return 130
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,216 @@
+"""``netfault demo``: one minute that shows what this project is for.
+
+1. A real etcd is started.
+2. The naive loop (``docs/examples/stores/naive_etcd3.py``) is put through generated outages until it loses an update;
+   the smallest schedule that does it is shown.
+3. The bundled wrapper (``docs/examples/stores/runtime_config_store.py``) is put through as many as it likes.
+
+Rules of this file: the subjects are the very files of the documentation, loaded by path, so that this package knows
+neither ``etcd3`` nor the wrapper. What a machine lacks is one sentence (:class:`DemoImpossible`). Progress goes to a
+terminal only; the story at the end is plain text.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import logging
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TextIO
+
+from pytest_netfault import verify
+
+if TYPE_CHECKING:
+    from pytest_netfault.schedules.subject import OpenStore
+
+__all__ = ["DemoImpossible", "example_store", "run_demo"]
+
+# Long enough for the naive loop to come back from everything that it comes back from (it waits 0.2 s), so that what is
+# then missing is missing.
+_NAIVE_SETTLE_SECONDS = 2.0
+_NAIVE_EXAMPLES = 200
+_NAIVE_SECONDS = 60.0
+
+
+class DemoImpossible(RuntimeError):
+    """This machine lacks something that the demo needs; the message says what, and what helps."""
+
+
+def example_store(name: str) -> OpenStore:
+    """``open_store`` of one of the example subjects, from a checkout or from the installed package.
+
+    Raises:
+        DemoImpossible: the file, or a package that it imports, is not installed.
+    """
+    here = Path(__file__).parent
+    for folder in (here / "_examples", here.parent / "docs" / "examples" / "stores"):
+        path = folder / f"{name}.py"
+        if path.exists():
+            break
+    else:
+        raise DemoImpossible(
+            f"the example {name}.py is not part of this installation; install from a checkout"
+        )
+    spec = importlib.util.spec_from_file_location(f"netfault_demo_{name}", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module  # dataclasses of the file look their module up
+    try:
+        spec.loader.exec_module(module)
+    except ModuleNotFoundError as error:
+        del sys.modules[spec.name]
+        if (error.name or "").partition(".")[0] in ("runtime_config", "etcd3", "grpc"):
+            raise DemoImpossible(
+                "the bundled wrapper is not installed: python -m pip install -e wrapper (from a checkout)"
+            ) from error
+        raise
+    made: OpenStore = module.open_store
+    return made
+
+
+def run_demo(*, seed: int = 1, examples: int = 60, etcd: str | None = None, out: TextIO | None = None) -> int:
+    """Run the demo and return its exit code: 0 when the naive loop was caught and the wrapper kept its promise.
+
+    Args:
+        seed: which outages are drawn.
+        examples: how many schedules the wrapper is put through.
+        etcd: where the etcd is, as ``--netfault-etcd`` takes it; found on this machine if None.
+        out: where the story goes; standard output if None.
+
+    Raises:
+        DemoImpossible: no etcd was found or it does not start, or an extra is missing.
+    """
+    out = out or sys.stdout
+    naive, wrapper = example_store("naive_etcd3"), example_store("runtime_config_store")
+    # The subjects log each lost connection, and a demo is nothing but lost connections.
+    logging.getLogger("netfault_demo_naive_etcd3").setLevel(logging.CRITICAL)
+    logging.getLogger("runtime_config").setLevel(logging.CRITICAL)
+
+    def say(text: str = "") -> None:
+        print(text, file=out, flush=True)
+
+    with _server(etcd) as server:
+        say(f"1. A real etcd {server.version} serves at {server.address}.")
+        say()
+        say(
+            '2. The naive loop: "watch; when the stream ends, watch again" (docs/examples/stores/naive_etcd3.py).'
+        )
+        caught = _catch(naive, server, seed=seed, out=out)
+        if caught is None:
+            say("   It lost nothing this time, which is luck: try another --seed.")
+        else:
+            say()
+            say(_indented(str(caught)))
+        say()
+        say(f"3. The bundled wrapper, put through {examples} schedules of the same kind.")
+        kept = _prove(wrapper, server, seed=seed, examples=examples, out=out)
+        if isinstance(kept, verify.Report):
+            say(f"   Kept: {kept}.")
+        else:
+            say(_indented(str(kept)))
+        say()
+        return _conclude(caught is not None, isinstance(kept, verify.Report), say)
+
+
+def _conclude(caught: bool, kept: bool, say: Callable[[str], None]) -> int:
+    if caught and kept:
+        say(
+            "So: the naive loop loses what is written between the end of one watch and the start of the next. The\n"
+            "wrapper takes a snapshot, watches from the revision behind it, and after each outage goes on exactly\n"
+            "where it was. Put your own client behind four methods and ask the same of it:\n\n"
+            "    from pytest_netfault import verify\n\n"
+            "    def test_no_update_is_lost(etcd_server):\n"
+            "        verify.no_update_lost(open_store, etcd_server)"
+        )
+        return 0
+    say(
+        "So: "
+        + ("the naive loop was caught" if caught else "the naive loop was not caught")
+        + (", and the wrapper kept its promise." if kept else ", and the wrapper did not keep its promise.")
+    )
+    return 1
+
+
+@contextlib.contextmanager
+def _server(option: str | None) -> Iterator[Any]:
+    from pytest_netfault.servers.errors import ServerError
+    from pytest_netfault.servers.find import find_etcd
+
+    try:
+        server = find_etcd(option).start()
+    except (ServerError, ValueError, OSError) as error:
+        raise DemoImpossible(" ".join(str(error).split())) from error
+    try:
+        yield server
+    finally:
+        server.close()
+
+
+def _catch(store: OpenStore, server: Any, *, seed: int, out: TextIO) -> verify.UpdateLost | None:
+    with _progress(out, "   ") as progress:
+        try:
+            verify.no_update_lost(
+                store,
+                server,
+                seed=seed,
+                max_examples=_NAIVE_EXAMPLES,
+                max_seconds=_NAIVE_SECONDS,
+                settle=_NAIVE_SETTLE_SECONDS,
+                progress=progress,
+            )
+        except verify.UpdateLost as lost:
+            return lost
+    return None
+
+
+def _prove(
+    store: OpenStore, server: Any, *, seed: int, examples: int, out: TextIO
+) -> verify.Report | AssertionError:
+    with _progress(out, "   ") as progress:
+        try:
+            return verify.no_update_lost(store, server, seed=seed, max_examples=examples, progress=progress)
+        except (verify.UpdateLost, verify.ProvedNothing) as error:
+            return error
+
+
+def _line(progress: verify.Progress) -> str:
+    """One line for a terminal: where the proof is."""
+    of = "" if progress.of is None else f" of {progress.of}"
+    words = {
+        "playing": f"schedule {progress.done}{of}",
+        "shrinking": f"an update was lost; looking for a smaller schedule, try {progress.done}",
+        "repeating": f"playing the smallest schedule again, {progress.done}{of}",
+    }[progress.stage]
+    smallest = "" if progress.smallest is None else f" (smallest so far: {len(progress.smallest)} steps)"
+    return f"{words}{smallest}, {progress.seconds:.0f} s"
+
+
+@contextlib.contextmanager
+def _progress(out: TextIO, indent: str) -> Iterator[Callable[[verify.Progress], None]]:
+    """Shows where a proof is: on a terminal a line that changes, elsewhere a plain line now and then."""
+    if out.isatty():
+        try:
+            from rich.console import Console
+        except ModuleNotFoundError as error:
+            raise DemoImpossible(
+                "progress is drawn with rich, which is not installed: pip install 'pytest-netfault[report]'"
+            ) from error
+        with Console(file=out).status(f"{indent}starting") as status:
+            yield lambda progress: status.update(f"{indent}{_line(progress)}")
+        return
+    last = -10.0
+
+    def plain(progress: verify.Progress) -> None:
+        nonlocal last
+        if progress.seconds - last >= 10:
+            last = progress.seconds
+            print(f"{indent}{_line(progress)}", file=out, flush=True)
+
+    yield plain
+
+
+def _indented(text: str) -> str:
+    return "\n".join(f"   {line}".rstrip() for line in text.splitlines())
