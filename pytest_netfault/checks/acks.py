@@ -1,0 +1,311 @@
+"""What became of acknowledged writes: for stores that expose no revision.
+
+The writes were issued one after another, each with a value of its own, so that a value names its write. What the
+subscriber was handed is held against what the writers were told, and a read at the end, over an undisturbed
+connection, settles what it can.
+
+    report = judge_acks(Acks.from_json(document))
+    report.verdict      # "kept", "broken" or "inconclusive"
+    report.lost         # the ids of writes that were made and never arrived
+
+The rules, and the reasons where a choice was made
+--------------------------------------------------
+lost                 The write was made and was never handed over: it was acknowledged, or its outcome was unknown
+                     and the final read shows it. Also: it was acknowledged and the final read shows an older
+                     acknowledged value of its key, so that the store itself has lost it. A key that is absent from
+                     the final read accuses nobody: it may have expired.
+phantom              A write that certainly did not happen (``fail``) was handed over, or is in the final read; or a
+                     value was handed over that nobody wrote, named by key and value for want of an id.
+duplicate            It was handed over more than once. That breaks nothing here: who retries a write whose outcome
+                     is unknown makes a second one.
+unknown_applied      Outcome unknown; it was handed over, or the final read shows it.
+unknown_not_applied  Outcome unknown, never handed over, all was quiet, and the final read shows that it was not made:
+                     it shows a value acknowledged before the write was issued, or, for a key of which nothing
+                     was acknowledged, none of its values. (An older value of unknown outcome proves nothing: it
+                     may have been applied late, on top of this one.)
+undetermined         Anything else that was not handed over: an unknown outcome without a final read, or overwritten
+                     by a later write; and, if the run was stopped early, a write that may still have been on its
+                     way: one with no later write of its key handed over.
+
+A write can stand in two lists (``unknown_applied`` and ``duplicate``; ``unknown_applied`` and ``lost``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, get_args
+
+from pytest_netfault.checks.reading import (
+    FormatError,
+    Path,
+    boolean,
+    items,
+    members,
+    place,
+    shown,
+    string,
+    text_or_none,
+    wrong,
+)
+from pytest_netfault.checks.values import freeze
+
+__all__ = ["AckReport", "Acks", "Outcome", "Pair", "Write", "judge_acks"]
+
+Outcome = Literal["ok", "fail", "info"]
+_OUTCOMES = get_args(Outcome)
+
+
+@dataclass(frozen=True)
+class Write:
+    """One write: its name, what it wrote, and what the writer was told of it (``info`` = unknown)."""
+
+    id: Any
+    key: str
+    value: Any
+    outcome: Outcome
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A key with a value, as it was handed over."""
+
+    key: str
+    value: Any
+
+
+@dataclass(frozen=True)
+class Acks:
+    """Writes with their outcomes, and what a subscriber was handed of them.
+
+    Attributes:
+        writes: in the order of issue. Ids are unique, and so are the values of a key.
+        delivered: in the order of arrival.
+        final_read: what the store held in the end, or None if nobody looked. An absent key had no value.
+        quiet_at_end: False if the run was stopped before things were quiet.
+        id: a name for reports.
+
+    Raises:
+        FormatError: an id, or a value of a key, is there twice.
+    """
+
+    writes: tuple[Write, ...]
+    delivered: tuple[Pair, ...]
+    final_read: Mapping[str, Any] | None
+    quiet_at_end: bool
+    id: str | None = None
+
+    def __post_init__(self) -> None:
+        ids: set[Hashable] = set()
+        values: set[Hashable] = set()
+        for index, write in enumerate(self.writes):
+            if write.outcome not in _OUTCOMES:
+                raise wrong(("writes", index, "outcome"), '"ok", "fail" or "info"', write.outcome)
+            name, value = freeze(write.id), (write.key, freeze(write.value))
+            if name in ids:
+                raise _twice(("writes", index, "id"), write.id, "ids are unique")
+            if value in values:
+                raise _twice(("writes", index, "value"), write.value, "the values of a key are unique")
+            ids.add(name)
+            values.add(value)
+
+    @classmethod
+    def from_json(cls, document: object, path: Path = ()) -> Acks:
+        """Read a decoded JSON object; ``path`` is where it stands in its document, for the errors.
+
+        Raises:
+            FormatError: a member is missing or is not what the format says.
+        """
+        of = members(document, path)
+        writes = []
+        for index, one in enumerate(items(of, "writes", path)):
+            at = (*path, "writes", index)
+            write = members(one, at)
+            outcome = string(write, "outcome", at)
+            if outcome not in _OUTCOMES:
+                raise wrong((*at, "outcome"), '"ok", "fail" or "info"', outcome)
+            for name in ("id", "value"):
+                if name not in write:
+                    raise FormatError(f'{place(at)} has no "{name}"', at)
+            if type(write["id"]) is not str and type(write["id"]) is not int:
+                raise wrong((*at, "id"), "a string or a whole number", write["id"])
+            writes.append(Write(write["id"], string(write, "key", at), write["value"], outcome))  # type: ignore[arg-type]
+        delivered = []
+        for index, one in enumerate(items(of, "delivered", path)):
+            at = (*path, "delivered", index)
+            pair = members(one, at)
+            if "value" not in pair:
+                raise FormatError(f'{place(at)} has no "value"', at)
+            delivered.append(Pair(string(pair, "key", at), pair["value"]))
+        quiet = boolean(of, "quiet_at_end", path)
+        try:
+            return cls(
+                tuple(writes),
+                tuple(delivered),
+                _final_read(of, writes, path),
+                quiet,
+                text_or_none(of, "id", path),
+            )
+        except FormatError as error:
+            if error.path[: len(path)] == path:
+                raise
+            raise FormatError(error.reason, (*path, *error.path)) from None
+
+
+@dataclass(frozen=True)
+class AckReport:
+    """The ids of writes by what became of them, each list in the order of issue.
+
+    ``phantom`` holds ids, and a :class:`Pair` for each value that nobody wrote.
+    """
+
+    id: str | None
+    lost: tuple[Any, ...]
+    phantom: tuple[Any, ...]
+    duplicate: tuple[Any, ...]
+    unknown_applied: tuple[Any, ...]
+    unknown_not_applied: tuple[Any, ...]
+    undetermined: tuple[Any, ...]
+    acknowledged: int
+
+    @property
+    def verdict(self) -> Literal["kept", "broken", "inconclusive"]:
+        """Broken if anything is lost or phantom; inconclusive if something is open or nothing was acknowledged."""
+        if self.lost or self.phantom:
+            return "broken"
+        return "inconclusive" if self.undetermined or not self.acknowledged else "kept"
+
+    def lists(self) -> dict[str, list[Any]]:
+        """The six lists as plain objects, ready for ``json.dumps``."""
+        return {
+            "lost": list(self.lost),
+            "phantom": [
+                {"key": one.key, "value": one.value} if isinstance(one, Pair) else one for one in self.phantom
+            ],
+            "duplicate": list(self.duplicate),
+            "unknown_applied": list(self.unknown_applied),
+            "unknown_not_applied": list(self.unknown_not_applied),
+            "undetermined": list(self.undetermined),
+        }
+
+
+def judge_acks(acks: Acks) -> AckReport:
+    """Say of each write what became of it, in time proportional to what is there.
+
+    >>> writes = (Write(1, "k", "a", "ok"), Write(2, "k", "b", "info"), Write(3, "k", "c", "ok"))
+    >>> report = judge_acks(Acks(writes, (Pair("k", "a"),), {"k": "c"}, quiet_at_end=True))
+    >>> report.verdict, report.lost, report.undetermined
+    ('broken', (3,), (2,))
+    """
+    by_value = {(write.key, freeze(write.value)): index for index, write in enumerate(acks.writes)}
+    times = [0] * len(acks.writes)
+    furthest: dict[str, int] = {}  # key -> the latest of its writes that was handed over
+    phantom: list[Any] = []
+    strangers: set[Hashable] = set()
+    for pair in acks.delivered:
+        name = (pair.key, freeze(pair.value))
+        index = by_value.get(name)
+        if index is None:
+            if name not in strangers:
+                strangers.add(name)
+                phantom.append(pair)
+            continue
+        times[index] += 1
+        furthest[pair.key] = max(furthest.get(pair.key, -1), index)
+        if acks.writes[index].outcome == "fail" and times[index] == 1:
+            phantom.append(acks.writes[index].id)
+
+    final = _Final(acks, by_value)
+    lists: dict[str, list[Any]] = {
+        name: [] for name in ("lost", "duplicate", "unknown_applied", "unknown_not_applied", "undetermined")
+    }
+    for index, write in enumerate(acks.writes):
+        if write.outcome == "fail":
+            if final.shows(index) and not times[index]:
+                phantom.append(write.id)
+            continue
+        if times[index] > 1:
+            lists["duplicate"].append(write.id)
+        if write.outcome == "info":
+            if times[index] or final.shows(index):
+                lists["unknown_applied"].append(write.id)
+            else:
+                refuted = acks.quiet_at_end and final.refutes(index)
+                lists["unknown_not_applied" if refuted else "undetermined"].append(write.id)
+                continue
+        # From here on the write was made, for certain.
+        if write.outcome == "ok" and final.undoes(index):
+            lists["lost"].append(write.id)
+        elif not times[index]:
+            # Once a later write of the key has arrived, nothing earlier of it is still on its way.
+            overtaken = furthest.get(write.key, -1) > index
+            lists["lost" if acks.quiet_at_end or overtaken else "undetermined"].append(write.id)
+    return AckReport(
+        acks.id,
+        tuple(lists["lost"]),
+        tuple(phantom),
+        tuple(lists["duplicate"]),
+        tuple(lists["unknown_applied"]),
+        tuple(lists["unknown_not_applied"]),
+        tuple(lists["undetermined"]),
+        sum(write.outcome == "ok" for write in acks.writes),
+    )
+
+
+class _Final:
+    """What the final read says about a write, by its index."""
+
+    def __init__(self, acks: Acks, by_value: Mapping[tuple[str, Hashable], int]) -> None:
+        self._writes = acks.writes
+        self._looked = acks.final_read is not None
+        self._acknowledged = {write.key for write in acks.writes if write.outcome == "ok"}
+        # key -> the write whose value the store held in the end
+        self._index = {
+            key: by_value[key, freeze(value)]
+            for key, value in (acks.final_read or {}).items()
+            if value is not None and (key, freeze(value)) in by_value
+        }
+
+    def shows(self, index: int) -> bool:
+        """The store held the value of this write."""
+        return self._index.get(self._writes[index].key) == index
+
+    def undoes(self, index: int) -> bool:
+        """The store held the value of an acknowledged write of the key, issued before this one."""
+        final = self._index.get(self._writes[index].key, index)
+        return final < index and self._writes[final].outcome == "ok"
+
+    def refutes(self, index: int) -> bool:
+        """A write of unknown outcome was not made."""
+        key = self._writes[index].key
+        if key in self._index:
+            return self.undoes(index)
+        # No write of the key is to be seen. Where one was acknowledged the key was lost or has expired, and
+        # with it the answer; otherwise none was made.
+        return self._looked and key not in self._acknowledged
+
+
+def _twice(path: Path, value: object, rule: str) -> FormatError:
+    return FormatError(f"{place(path)} is {shown(value)} a second time, and {rule}", path)
+
+
+def _final_read(of: Mapping[str, Any], writes: Sequence[Write], path: Path) -> Mapping[str, Any] | None:
+    """The final read in any of its spellings: an object of keys, pairs, or the value of the only key."""
+    value = of.get("final_read")
+    keys = {write.key for write in writes}
+    if value is None:
+        return None
+    if isinstance(value, dict):
+        if set(value) == {"key", "value"} and not keys & {"key", "value"}:
+            return {str(value["key"]): value["value"]}
+        return value
+    at = (*path, "final_read")
+    if isinstance(value, list):
+        read = {}
+        for index, one in enumerate(value):
+            pair = members(one, (*at, index))
+            read[string(pair, "key", (*at, index))] = pair.get("value")
+        return read
+    if len(keys) != 1:
+        raise wrong(at, "an object with the value of each key, or null", value)
+    return {next(iter(keys)): value}
