@@ -1,0 +1,84 @@
+"""Schedules of outages and writes: what they are made of, how they are drawn, and the runner that plays one.
+
+    from pytest_netfault.schedules import schedules
+
+    @given(schedule=schedules())
+    def test_mine(schedule): ...
+
+Everything that ``str()`` of a schedule mentions can be imported from here.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pytest_netfault.faults import (
+    Blackhole,
+    Corrupt,
+    Cut,
+    Delay,
+    Lose,
+    Refuse,
+    Reset,
+    Sever,
+    Slice,
+    StallAccept,
+    Throttle,
+)
+from pytest_netfault.schedules.schedule import Schedule
+from pytest_netfault.schedules.steps import (
+    Break,
+    Compact,
+    Connected,
+    Delete,
+    Heal,
+    Passed,
+    Pause,
+    Restart,
+    Resume,
+    Seen,
+    Subscribe,
+    Write,
+    WriteMany,
+)
+
+if TYPE_CHECKING:
+    from pytest_netfault.schedules.strategies import schedules
+
+__all__ = [
+    "Blackhole",
+    "Break",
+    "Compact",
+    "Connected",
+    "Corrupt",
+    "Cut",
+    "Delay",
+    "Delete",
+    "Heal",
+    "Lose",
+    "Passed",
+    "Pause",
+    "Refuse",
+    "Reset",
+    "Restart",
+    "Resume",
+    "Schedule",
+    "Seen",
+    "Sever",
+    "Slice",
+    "StallAccept",
+    "Subscribe",
+    "Throttle",
+    "Write",
+    "WriteMany",
+    "schedules",
+]
+
+
+def __getattr__(name: str) -> object:
+    # The strategies need Hypothesis, which is an extra; the rest of this package does not.
+    if name == "schedules":
+        from pytest_netfault.schedules.strategies import schedules
+
+        return schedules
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

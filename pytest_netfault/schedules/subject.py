@@ -17,7 +17,7 @@ ValueError: a Delivery carries exactly one of events, bookmark, resync and error
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
@@ -115,11 +115,12 @@ class Delivery:
                 "a Delivery carries exactly one of events, bookmark, resync and error, not "
                 + (" and ".join(given) or "none of them")
             )
-        if self.events is not None:
-            if isinstance(self.events, (str, bytes)):
-                raise TypeError(f"events must be Event objects, not {self.events!r}")
-            object.__setattr__(self, "events", tuple(self.events))
-            for event in self.events:
+        events: object = self.events
+        if events is not None:
+            if isinstance(events, (str, bytes)) or not isinstance(events, Iterable):
+                raise TypeError(f"events must be a tuple of Event objects, not {events!r}")
+            object.__setattr__(self, "events", tuple(events))
+            for event in self.events or ():
                 if not isinstance(event, Event):
                     raise TypeError(f"events must be Event objects, not {event!r}")
         if self.bookmark is not None:

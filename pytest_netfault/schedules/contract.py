@@ -1,0 +1,149 @@
+"""What a run needs from outside, and what it gives back.
+
+The runner knows neither the proxy nor any server: a link, a server and a pace are handed to it, and these protocols
+say what it asks of them. Fakes satisfy them as well as the real ones do.
+
+Rules of this file: protocols and frozen data; no I/O.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol
+
+from pytest_netfault.checks.guarantees import TraceVerdict
+from pytest_netfault.checks.trace import Failed, Revision, Trace
+from pytest_netfault.events import LinkEvent
+from pytest_netfault.faults import Fault
+from pytest_netfault.schedules.outcomes import WriteBreakage
+from pytest_netfault.schedules.recording import FaultRecord, Remark, WriteRecord
+from pytest_netfault.schedules.schedule import Schedule
+
+__all__ = ["Breakable", "InForce", "Pace", "Run", "Server", "can"]
+
+
+class InForce(Protocol):
+    """A fault that was brought into force."""
+
+    @property
+    def fault(self) -> Fault: ...
+    @property
+    def met_traffic(self) -> bool: ...
+
+
+class Breakable(Protocol):
+    """What a run needs of a link; ``pytest_netfault.Link`` is one."""
+
+    @property
+    def address(self) -> str: ...
+    @property
+    def bytes_up(self) -> int: ...
+    @property
+    def bytes_down(self) -> int: ...
+    @property
+    def events(self) -> tuple[LinkEvent, ...]: ...
+    def apply(self, fault: Fault) -> InForce: ...
+    def heal(self) -> None: ...
+
+
+class Server(Protocol):
+    """The truth: the store itself, over an undisturbed connection.
+
+    ``compact()``, ``restart()``, ``pause()`` and ``resume()`` are used where they exist.
+    """
+
+    @property
+    def address(self) -> str: ...
+    def revision(self) -> int: ...
+    def log(self, after_revision: int, /) -> Sequence[Any]: ...
+
+
+def can(server: object, ability: Literal["compact", "restart", "pause"]) -> bool:
+    """Whether a server offers this; one that pauses must be able to resume too."""
+    if ability == "pause":
+        return callable(getattr(server, "pause", None)) and callable(getattr(server, "resume", None))
+    return callable(getattr(server, ability, None))
+
+
+@dataclass(frozen=True)
+class Pace:
+    """How long a run waits for what. All times are seconds.
+
+    Attributes:
+        settle: after the last thing that the subscriber was handed; what is missing then is lost.
+        patience: a step waits this long for its moment, or for its own write, while the link is whole.
+        impatience: the same while something is broken, when most moments cannot come.
+        last_writes: after how much silence each of the last writes is made, while something is missing. They spread
+            over the usual pauses before a reconnect.
+    """
+
+    settle: float = 5.0
+    patience: float = 0.5
+    impatience: float = 0.1
+    last_writes: tuple[float, ...] = (0.25, 0.6, 1.2, 2.5)
+
+
+@dataclass(frozen=True)
+class Run:
+    """What happened.
+
+    Attributes:
+        schedule: what was played.
+        trace: the subscription against the log.
+        verdict: what became of the guarantees.
+        writes: every write, in order.
+        write_breakages: where what a writer was told differs from the log.
+        log: what the store committed in the name space of the run and the neighbouring one.
+        faults: every fault that came into force, in order.
+        server_troubles: how often the server was restarted or paused.
+        remarks: what became of the steps, in words.
+        events: what happened on the link.
+        began: ``time.monotonic()`` at the start.
+        ended: the same when the subscriber was no longer waited for.
+        subscribed: whether a subscription was established at all.
+        closed: whether the subject closed in time.
+        handed_at: for each item of the trace's stream, when it was handed over.
+    """
+
+    schedule: Schedule
+    trace: Trace
+    verdict: TraceVerdict
+    writes: tuple[WriteRecord, ...]
+    write_breakages: tuple[WriteBreakage, ...]
+    log: tuple[Revision, ...]
+    faults: tuple[FaultRecord, ...]
+    server_troubles: int
+    remarks: tuple[Remark, ...]
+    events: tuple[LinkEvent, ...]
+    began: float
+    ended: float
+    subscribed: bool
+    closed: bool
+    handed_at: tuple[float, ...]
+
+    @property
+    def broken(self) -> tuple[str, ...]:
+        """The broken guarantees: those of the subscription, then those of the writes."""
+        writes = dict.fromkeys(breakage.guarantee for breakage in self.write_breakages)
+        return (*self.verdict.broken, *writes)
+
+    @property
+    def acknowledged(self) -> int:
+        """How many writes were acknowledged."""
+        return sum(write.outcome == "ok" for write in self.writes)
+
+    @property
+    def hits(self) -> int:
+        """How many faults met traffic, and how often the server was restarted or paused."""
+        return sum(fault.met_traffic for fault in self.faults) + self.server_troubles
+
+    @property
+    def gave_up(self) -> bool:
+        """Whether the subscriber was told that it can no longer be served."""
+        return any(isinstance(item, Failed) for item in self.trace.stream)
+
+    @property
+    def conclusive(self) -> bool:
+        """Whether it proves anything: a subscription was there, and things had come to rest or were broken."""
+        return bool(self.broken) or (self.subscribed and self.verdict.verdict == "kept")

@@ -1,0 +1,471 @@
+"""Plays one schedule against a client, its link and its server, and takes down what happened.
+
+::
+
+    schedule --> Player --> link      faults
+                   |   +--> server    compact, restart, pause, resume, and the log
+                   |   +--> writer    writes past the link, as another service would
+                   |   +--> subject   the client behind the link: subscribes, and writes too
+                   v
+                  Run       what happened, as data
+
+How a run ends. When the last step was played everything is healed. From then on the subscriber owes what the log
+has, and the run ends
+
+* as soon as everything has arrived, one last write included that is made to see that the subscriber is still alive;
+* as soon as a guarantee is broken that nothing that may still come could mend;
+* ``settle`` seconds after the last thing that the subscriber was handed. What is missing then is lost.
+
+While something is missing and nothing comes, a few more last writes are made: a subscriber that has come back, but
+at a later place, is caught by the first of them that it is handed, and nobody needs to wait for ``settle``.
+
+Rules of this file:
+
+* No write is retried, whatever it raised. A write that was not answered is unknown, and later ones of the same
+  client wait behind it.
+* Every wait has a bound, and none of them decides a verdict but ``settle``.
+* The player owns the subject that it opened, and its threads; both are let go in reverse order, also after Ctrl-C.
+  The link, the server and the writer belong to the caller.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+from pytest_netfault.checks.guarantees import TraceVerdict, judge_trace
+from pytest_netfault.checks.trace import Compaction, Promise, Revision, Trace
+from pytest_netfault.faults import Blackhole, Cut, Fault, Refuse, Sever, StallAccept, UnsupportedFault
+from pytest_netfault.schedules.calls import Call, Caller
+from pytest_netfault.schedules.clients import Writer, close_client, open_client
+from pytest_netfault.schedules.contract import Breakable, InForce, Pace, Run, Server
+from pytest_netfault.schedules.outcomes import judge_writes, rejections
+from pytest_netfault.schedules.recording import FaultRecord, Outcome, Recording, Remark, WriteRecord
+from pytest_netfault.schedules.schedule import Schedule
+from pytest_netfault.schedules.steps import (
+    Break,
+    Compact,
+    Connected,
+    Delete,
+    Heal,
+    Passed,
+    Pause,
+    Restart,
+    Resume,
+    Seen,
+    Step,
+    Subscribe,
+    Via,
+    Write,
+    WriteMany,
+)
+from pytest_netfault.schedules.subject import OpenStore, Store
+from pytest_netfault.schedules.tracing import build_trace, decode_utf8, read_log
+
+__all__ = ["play"]
+
+Changes = tuple[tuple[str, "str | None"], ...]
+
+
+def play(
+    schedule: Schedule,
+    *,
+    open_store: OpenStore,
+    server: Server,
+    link: Breakable,
+    writer: Writer,
+    namespace: str,
+    promise: Promise = "every-event",
+    pace: Pace | None = None,
+    name: str = "",
+) -> Run:
+    """Play a schedule to its end and return what happened.
+
+    Whatever the server raises is raised here: without the truth there is no verdict. What the subject raises on
+    opening, while its link is whole, is raised too.
+    """
+    player = _Player(schedule, open_store, server, link, writer, namespace, promise, pace or Pace(), name)
+    try:
+        player.open()
+        for place, step in enumerate(schedule.steps, start=1):
+            player.step(place, step)
+        player.finish()
+    finally:
+        player.release()
+    return player.run()
+
+
+class _Player:
+    """One run. The order of its methods is the order of its life."""
+
+    def __init__(
+        self,
+        schedule: Schedule,
+        open_store: OpenStore,
+        server: Server,
+        link: Breakable,
+        writer: Writer,
+        namespace: str,
+        promise: Promise,
+        pace: Pace,
+        name: str,
+    ) -> None:
+        self._schedule = schedule
+        self._open_store = open_store
+        self._server: Any = server
+        self._link = link
+        self._writer = writer
+        self._namespace = namespace
+        self._promise = promise
+        self._pace = pace
+        self._name = name
+        self._began = self._ended = time.monotonic()
+        self._base = self._server.revision()
+        self._recording = Recording()
+        self._remarks: list[Remark] = []
+        self._calls: list[tuple[int | None, Via, Changes, Call]] = []
+        self._faults: list[tuple[int, InForce]] = []
+        self._compactions: list[Compaction] = []
+        self._values: dict[str, str] = {}
+        self._broken = False  # by a fault under which nothing, or nothing new, can come
+        self._server_troubles = 0
+        self._paused = False
+        self._store: Store | None = None
+        self._subject_calls: Caller | None = None
+        self._subscriber: Caller | None = None
+        self._subscription: Call | None = None
+        self._started: tuple[int, int] | None = None
+        self._before = self._base
+        self._changed = (0, 0, 0)  # connections, bytes up and bytes down when the link last changed
+        self._closed = True
+        self._writes: tuple[WriteRecord, ...] = ()
+        self._log: tuple[Revision, ...] = ()
+        self._trace: Trace | None = None
+        self._verdict: TraceVerdict | None = None
+
+    # -- the beginning and the end ----------------------------------------------------------------------
+
+    def open(self) -> None:
+        self._subject_calls = Caller("link writer")
+        self._subscriber = Caller("subscriber")
+        self._store = open_client(self._subject_calls, self._open_store, self._link.address)
+        self._mark_change()
+
+    def release(self) -> None:
+        self._recording.close()
+        if self._paused:
+            self._server.resume()
+            self._paused = False
+        if self._store is not None and self._subject_calls is not None:
+            self._closed = close_client(self._store, self._subject_calls, self._pace.settle)
+        elif self._subject_calls is not None:
+            self._subject_calls.close()
+        if self._subscriber is not None:
+            self._subscriber.close()
+
+    def run(self) -> Run:
+        assert self._trace is not None
+        assert self._verdict is not None
+        handed = self._recording.snapshot()
+        return Run(
+            schedule=self._schedule,
+            trace=self._trace,
+            verdict=self._verdict,
+            writes=self._writes,
+            write_breakages=judge_writes(self._writes, self._log),
+            log=self._log,
+            faults=tuple(FaultRecord(place, one.fault, one.met_traffic) for place, one in self._faults),
+            server_troubles=self._server_troubles,
+            remarks=tuple(self._remarks),
+            events=tuple(self._link.events),
+            began=self._began,
+            ended=self._ended,
+            subscribed=self._started is not None,
+            closed=self._closed,
+            handed_at=tuple(one.time for one in handed[: len(self._trace.stream)]),
+        )
+
+    # -- steps --------------------------------------------------------------------------------------------
+
+    def step(self, place: int, step: Step) -> None:
+        if isinstance(step, Subscribe):
+            self._subscribe(place)
+        elif isinstance(step, (Write, Delete, WriteMany)):
+            self._write(place, step)
+        elif isinstance(step, Break):
+            self._break(place, step.fault)
+        elif isinstance(step, Heal):
+            self._heal()
+        elif isinstance(step, (Compact, Restart, Pause, Resume)):
+            self._operate(place, step)
+        elif isinstance(step, Seen):
+            self._wait_seen(place, step.events)
+        elif isinstance(step, (Passed, Connected)):
+            self._wait_link(place, step)
+
+    def _remark(self, place: int | None, text: str) -> None:
+        self._remarks.append(Remark(time.monotonic(), place, text))
+
+    def _patience(self) -> float:
+        return self._pace.impatience if self._broken or self._paused else self._pace.patience
+
+    def _subscribe(self, place: int | None) -> None:
+        assert self._store is not None
+        assert self._subscriber is not None
+        if not self._paused:
+            self._before = self._server.revision()
+        self._subscription = self._subscriber.submit(
+            self._store.subscribe, f"{self._namespace}.", self._recording.deliver
+        )
+        # A subscription that nothing hinders is worth waiting for: without it the schedule proves nothing.
+        self._subscription.wait(self._patience() if self._broken or self._paused else self._pace.settle)
+        self._note_subscription(place)
+
+    def _note_subscription(self, place: int | None) -> None:
+        call = self._subscription
+        if call is None or self._started is not None or self._paused:
+            return
+        if not call.done:
+            self._remark(place, "has not returned yet")
+        elif call.error is not None:
+            self._remark(place, f"failed: {_words(call.error)}")
+        else:
+            self._started = (self._before, self._server.revision())
+            self._remark(place, f"from revision {self._started[1]}")
+
+    def _write(self, place: int | None, step: Write | Delete | WriteMany, value: str = "") -> None:
+        self._note_subscription(place)
+        changes = self._changes(step, value or f"v{place}")
+        if step.via == "link":
+            assert self._store is not None
+            assert self._subject_calls is not None
+            store, caller = self._store, self._subject_calls
+        else:
+            store, caller = self._writer.store, self._writer.caller
+        many = getattr(store, "put_many", None)
+        if isinstance(step, WriteMany) and callable(many):
+            made = [(changes, caller.submit(many, dict(changes)))]
+        else:
+            made = [((change,), caller.submit(*_plain_write(store, change))) for change in changes]
+        for one, call in made:
+            self._calls.append((place, step.via, one, call))
+            hindered = self._paused or (self._broken and step.via == "link")
+            call.wait(self._pace.impatience if hindered else self._pace.settle)
+
+    def _changes(self, step: Write | Delete | WriteMany, value: str) -> Changes:
+        if isinstance(step, Delete):
+            return ((f"{self._namespace}.{step.key}", None),)
+        if isinstance(step, WriteMany):
+            puts = [(f"{self._namespace}.{key}", value) for key in step.keys]
+            self._values.update(dict(puts))
+            return (*puts, *((f"{self._namespace}.{key}", None) for key in step.deletes))
+        key = f"{self._namespace}{'x' if step.beside else ''}.{step.key}"
+        if step.repeat:
+            value = self._values.get(key, value)
+        self._values[key] = value
+        return ((key, value),)
+
+    def _break(self, place: int, fault: Fault) -> None:
+        try:
+            in_force = self._link.apply(fault)
+        except UnsupportedFault as error:
+            self._remark(place, f"skipped: {error}")
+            return
+        self._faults.append((place, in_force))
+        self._broken = self._broken or _stops(fault)
+        self._mark_change()
+
+    def _heal(self) -> None:
+        self._link.heal()
+        self._broken = False
+        self._mark_change()
+
+    def _operate(self, place: int, step: Step) -> None:
+        name = type(step).__name__.lower()
+        if not callable(getattr(self._server, name, None)):
+            self._remark(place, f"skipped: the server has no {name}()")
+        elif isinstance(step, Compact):
+            if self._paused:
+                self._remark(place, "skipped: the server is paused")
+                return
+            handed = len(self._recording)
+            revision = self._server.compact()
+            if isinstance(revision, bool) or not isinstance(revision, int):
+                revision = self._server.revision()
+            self._compactions.append(Compaction(revision, handed))
+            self._remark(place, f"up to revision {revision}")
+        elif isinstance(step, Restart):
+            self._server.restart()
+            self._server_troubles += 1
+            self._paused = False
+            self._writer.renew(self._pace.settle)
+            self._mark_change()
+        elif isinstance(step, Pause) and not self._paused:
+            self._server.pause()
+            self._server_troubles += 1
+            self._paused = True
+        elif isinstance(step, Resume) and self._paused:
+            self._resume()
+
+    def _resume(self) -> None:
+        self._server.resume()
+        self._paused = False
+
+    # -- moments ------------------------------------------------------------------------------------------
+
+    def _mark_change(self) -> None:
+        self._changed = (self._connections(), self._link.bytes_up, self._link.bytes_down)
+
+    def _connections(self) -> int:
+        return sum(event.kind == "accepted" for event in self._link.events)
+
+    def _wait_link(self, place: int, step: Passed | Connected) -> None:
+        connections, up, down = self._changed
+        if isinstance(step, Connected):
+            came = self._poll(lambda: self._connections() > connections)
+        elif step.direction == "up":
+            came = self._poll(lambda: self._link.bytes_up >= up + step.count)
+        else:
+            came = self._poll(lambda: self._link.bytes_down >= down + step.count)
+        if not came:
+            self._remark(place, "did not happen, went on")
+
+    def _poll(self, happened: Callable[[], bool]) -> bool:
+        # Whoever reconnects passes its moments within milliseconds; nothing but the link knows them, and a link
+        # has no way to call back. Asking every millisecond costs little and lasts half a second at the most.
+        deadline = time.monotonic() + self._patience()
+        while not happened():
+            if time.monotonic() >= deadline:
+                return False
+            time.sleep(0.001)
+        return True
+
+    def _wait_seen(self, place: int, events: int | None) -> None:
+        self._note_subscription(place)
+        if self._paused or self._started is None:
+            self._remark(place, "did not happen, went on")
+            return
+        wanted: Callable[[], bool]
+        if events is None:
+            until = self._server.revision()
+            wanted = lambda: not self._judge(until).open_tail  # noqa: E731
+        else:
+            trace = self._judged(self._server.revision())
+            wanted = lambda: self._recording.events >= events  # noqa: E731
+            committed = sum(
+                len(entry.events) for entry in trace.log if entry.revision > trace.start_revision_exclusive
+            )
+            if committed < events and all(call.done for *_, call in self._calls):
+                self._remark(place, f"only {committed} were committed, went on")
+                return
+        items = len(self._recording)
+        while not wanted():
+            if not self._recording.wait_beyond(items, self._patience()):
+                self._remark(place, "did not happen, went on")
+                return
+            items = len(self._recording)
+
+    # -- the end of a run ---------------------------------------------------------------------------------
+
+    def finish(self) -> None:
+        if self._paused:
+            self._resume()
+        self._heal()
+        self._subscribe_after_all()
+        if self._started is None:
+            self._conclude(self._base, quiet=False)
+            return
+        last_writes = list(self._pace.last_writes)
+        alive = False
+        since = time.monotonic()
+        while True:
+            items = len(self._recording)
+            until = self._server.revision()
+            verdict = self._judge(until)
+            arrived = not verdict.open_tail and not verdict.broken
+            if verdict.broken or (arrived and alive):
+                # `until` was read before the stream was looked at: what was committed since is nobody's debt.
+                self._conclude(until, quiet=not verdict.broken)
+                return
+            now = time.monotonic()
+            if arrived:
+                self._last_write()
+                alive = True
+                continue
+            silence = now - since
+            if silence >= self._pace.settle:
+                self._conclude(until, quiet=True)
+                return
+            if last_writes and silence >= last_writes[0]:
+                last_writes.pop(0)
+                self._last_write()
+                alive = True
+                continue
+            bound = min([self._pace.settle, *last_writes[:1]]) - silence
+            if self._recording.wait_beyond(items, bound):
+                since = time.monotonic()
+
+    def _subscribe_after_all(self) -> None:
+        """A service that could not subscribe is started again; so is the subject, once, when all is healed."""
+        if self._subscription is not None:
+            self._subscription.wait(self._pace.settle)
+            self._note_subscription(None)
+        if self._started is None and self._subscription is not None and self._subscription.done:
+            self._subscribe(None)
+
+    def _last_write(self) -> None:
+        number = 1 + sum(place is None for place, *_ in self._calls)
+        self._write(None, Write("last"), value=f"last{number}")
+
+    def _judged(self, until: int, *, quiet: bool = False) -> Trace:
+        # The stream first and then the log: whatever was handed over must be in it.
+        handed = self._recording.snapshot()
+        decode = getattr(self._store, "decode", None) or decode_utf8
+        self._log = read_log(self._server.log(self._base), self._namespace, decode)
+        return build_trace(
+            name=self._name,
+            promise=self._promise,
+            namespace=self._namespace,
+            log=self._log,
+            handed=[one.delivery for one in handed],
+            started=self._started or (self._base, self._base),
+            until=until,
+            compactions=self._compactions,
+            quiet=quiet,
+        )
+
+    def _judge(self, until: int) -> TraceVerdict:
+        return judge_trace(self._judged(until))
+
+    def _conclude(self, until: int, *, quiet: bool) -> None:
+        self._ended = time.monotonic()
+        # What was acknowledged by now must be in the log that is read next.
+        self._writes = tuple(self._write_record(*call) for call in self._calls)
+        self._trace = self._judged(until, quiet=quiet)
+        self._verdict = judge_trace(self._trace)
+
+    def _write_record(self, place: int | None, via: Via, changes: Changes, call: Call) -> WriteRecord:
+        outcome: Outcome = "info"
+        if call.done and call.error is None:
+            outcome = "ok"
+        elif call.error is not None and isinstance(call.error, rejections(self._open_store)):
+            outcome = "fail"
+        error = "" if call.error is None else _words(call.error)
+        return WriteRecord(place, via, changes, outcome, call.begun, call.ended, error)
+
+
+def _stops(fault: Fault) -> bool:
+    """Whether nothing, or nothing new, can come through while it holds."""
+    if isinstance(fault, Cut):
+        return fault.how == "blackhole"
+    return isinstance(fault, (Sever, Refuse, Blackhole, StallAccept))
+
+
+def _plain_write(store: Store, change: tuple[str, str | None]) -> tuple[Any, ...]:
+    key, value = change
+    return (store.delete, key) if value is None else (store.put, key, value)
+
+
+def _words(error: BaseException) -> str:
+    return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__

@@ -1,0 +1,204 @@
+"""From a schedule that loses an update to a small one that does.
+
+Hypothesis could shrink too, but what fails here may depend on timing, and each try costs real seconds on real
+sockets. So this search knows what a schedule is: it tries the bold simplifications first, goes on from whatever
+failed again, never tries one twice, and stops when its time is up with the best that it has.
+
+Rules of this file: which schedules are tried is decided by pure functions; only :func:`shrink` calls out. Every
+candidate is strictly simpler than what it comes from, so that the search ends.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import TypeVar
+
+from pytest_netfault.faults import Blackhole, Cut, Delay, Fault, Reset, Sever
+from pytest_netfault.schedules.schedule import Schedule
+from pytest_netfault.schedules.steps import (
+    Break,
+    Compact,
+    Delete,
+    Passed,
+    Pause,
+    Restart,
+    Seen,
+    Step,
+    Subscribe,
+    Write,
+    WriteMany,
+    writes_of,
+)
+
+__all__ = ["candidates", "complexity", "shrink"]
+
+T = TypeVar("T")
+_TROUBLE = (Break, Restart, Pause, Compact)
+
+
+def complexity(schedule: Schedule) -> tuple[int, int, int, str]:
+    """What makes one schedule simpler than another: fewer steps, then plainer ones."""
+    text = repr(schedule)
+    plain = sum(_weight(step) for step in schedule.steps)
+    return len(schedule), plain, len(text), text
+
+
+def _weight(step: Step) -> int:
+    if isinstance(step, Break):
+        if isinstance(step.fault, Sever):
+            return 1
+        if isinstance(step.fault, Reset):
+            return 2
+        number = step.fault.after_bytes.bit_length() if isinstance(step.fault, Cut) else 0
+        return 3 + number + repr(step.fault).count("=")
+    if isinstance(step, Write):
+        return (step.via == "link") + step.repeat + step.beside + (step.key != "a")
+    if isinstance(step, WriteMany):
+        return 3 + len(writes_of(step)) + (step.via == "link")
+    if isinstance(step, Delete):
+        return 1 + (step.via == "link") + (step.key != "a")
+    return 0
+
+
+def candidates(schedule: Schedule) -> Iterator[Schedule]:
+    """Simpler schedules, the boldest first.
+
+    Each keeps something that goes wrong and a write that the subscriber is owed, if there were: what is left shall
+    tell a story.
+    """
+    seen = {schedule}
+    least = complexity(schedule)
+    for steps in _simpler(list(schedule.steps)):
+        if sum(isinstance(step, Subscribe) for step in steps) != 1:
+            continue
+        candidate = Schedule(steps)
+        if candidate in seen or complexity(candidate) >= least or not _tells(candidate, schedule):
+            continue
+        seen.add(candidate)
+        yield candidate
+
+
+def _tells(candidate: Schedule, original: Schedule) -> bool:
+    if _watched_writes(original) and not _watched_writes(candidate):
+        return False
+    return any(isinstance(step, _TROUBLE) for step in candidate) or not any(
+        isinstance(step, _TROUBLE) for step in original
+    )
+
+
+def _watched_writes(schedule: Schedule) -> int:
+    """How many steps write below the name space while there is a subscription."""
+    place = next(index for index, step in enumerate(schedule) if isinstance(step, Subscribe))
+    return sum(
+        bool(writes_of(step)) and not getattr(step, "beside", False) for step in schedule.steps[place:]
+    )
+
+
+def _simpler(steps: list[Step]) -> Iterator[list[Step]]:
+    yield from _skeletons(steps)
+    size = len(steps) // 2
+    while size:
+        # From the end: what came after the loss is what is surely not needed for it.
+        for start in range(len(steps) - size, -1, -1):
+            yield steps[:start] + steps[start + size :]
+        size //= 2
+    for index, step in enumerate(steps):
+        for plainer in _plainer(step):
+            yield [*steps[:index], plainer, *steps[index + 1 :]]
+
+
+def _skeletons(steps: list[Step]) -> Iterator[list[Step]]:
+    """One trouble and the write after it, or the writes around it: most losses are as simple as that."""
+    place = next(index for index, step in enumerate(steps) if isinstance(step, Subscribe))
+    for index, step in enumerate(steps):
+        if isinstance(step, Break):
+            after = next((one for one in steps[index + 1 :] if writes_of(one)), None)
+            before = next((one for one in steps[:index] if writes_of(one)), None)
+            if after is not None and index > place:
+                yield [Subscribe(), step, after]
+                if before is not None:
+                    yield [Subscribe(), before, step, after]
+                    yield [Subscribe(), before, Seen(), step, after]
+
+
+def _plainer(step: Step) -> Iterator[Step]:
+    if isinstance(step, Write):
+        yield Write("a", via=step.via, repeat=step.repeat, beside=step.beside)
+        yield Write(step.key, repeat=step.repeat, beside=step.beside)
+        yield Write(step.key, via=step.via, beside=step.beside)
+        yield Write(step.key, via=step.via, repeat=step.repeat)
+    elif isinstance(step, WriteMany):
+        for key in step.keys:
+            yield Write(key, via=step.via)
+        for key in step.deletes:
+            yield Delete(key, via=step.via)
+        yield WriteMany(step.keys, step.deletes)
+        if len(writes_of(step)) > 2:
+            for key in writes_of(step):
+                yield WriteMany(
+                    tuple(one for one in step.keys if one != key),
+                    tuple(one for one in step.deletes if one != key),
+                    via=step.via,
+                )
+    elif isinstance(step, Delete):
+        yield Write(step.key, via=step.via)
+        yield Delete("a", via=step.via)
+        yield Delete(step.key)
+    elif isinstance(step, Seen) and step.events is not None:
+        yield Seen()
+    elif isinstance(step, Passed) and step.count > 1:
+        yield Passed(1, step.direction)
+        yield Passed(step.count // 2, step.direction)
+    elif isinstance(step, Break):
+        for fault in _plainer_faults(step.fault):
+            yield Break(fault)
+
+
+def _plainer_faults(fault: Fault) -> Iterator[Fault]:
+    if not isinstance(fault, Sever):
+        yield Sever()
+        yield Reset()
+    if isinstance(fault, Blackhole):
+        yield Blackhole()
+        yield Blackhole(fault.direction)
+        yield Blackhole(on_heal=fault.on_heal)
+    elif isinstance(fault, Delay):
+        yield Delay(fault.seconds)
+    elif isinstance(fault, Cut):
+        for position in (0, fault.after_bytes // 2, fault.after_bytes * 3 // 4, fault.after_bytes - 1):
+            if position >= 0:
+                yield Cut(position, fault.direction, fault.connection, fault.how)
+        yield Cut(fault.after_bytes, how=fault.how)
+        yield Cut(fault.after_bytes, fault.direction, fault.connection)
+
+
+def shrink(
+    schedule: Schedule,
+    result: T,
+    attempt: Callable[[Schedule], T | None],
+    *,
+    go_on: Callable[[], bool],
+) -> tuple[Schedule, T]:
+    """The simplest schedule found that still fails, with the result of its failing run.
+
+    Args:
+        schedule: one that failed.
+        result: the result of that run.
+        attempt: plays a schedule and returns a result if it failed, None if not.
+        go_on: asked before each attempt; False ends the search.
+    """
+    tried = {schedule}
+    progress = True
+    while progress:
+        progress = False
+        for candidate in candidates(schedule):
+            if candidate in tried:
+                continue
+            if not go_on():
+                return schedule, result
+            tried.add(candidate)
+            failed = attempt(candidate)
+            if failed is not None:
+                schedule, result, progress = candidate, failed, True
+                break
+    return schedule, result

@@ -1,0 +1,314 @@
+"""What a schedule is made of: steps, as data.
+
+Imperatives do something: ``Subscribe()``, ``Write("a")``, ``Break(Sever())``, ``Heal()``, ``Compact()``.
+Participles wait until something has happened: ``Seen(2)``, ``Passed(120, "down")``, ``Connected()``. That is how a step
+gets its place: by what happened, never by the clock. A participle whose moment cannot come any more (the
+subscriber will not see a write that a black hole holds) is given up after a short while, and that is no failure.
+
+Rules of this file:
+
+* Frozen data and no I/O. A step that exists is a valid one: arguments are checked when it is made.
+* ``repr()`` of a step is the shortest expression that makes it again, over names that ``pytest_netfault`` exports.
+* Keys are dotted, lower case, and relative to the name space that a run chooses: ``"a"`` becomes ``r0000000017.a``.
+
+>>> from pytest_netfault.faults import Blackhole
+>>> Write("a", via="link"), Break(Blackhole("up")), Seen(2)
+(Write('a', via='link'), Break(Blackhole(direction='up')), Seen(2))
+>>> Write("A")
+Traceback (most recent call last):
+    ...
+ValueError: key must be dotted lower-case words such as 'a' or 'billing.limit', not 'A'
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from pytest_netfault.faults import Fault, fault_from_json, fault_to_json
+
+__all__ = [
+    "STEPS",
+    "Break",
+    "Compact",
+    "Connected",
+    "Delete",
+    "Heal",
+    "Passed",
+    "Pause",
+    "Restart",
+    "Resume",
+    "Seen",
+    "Step",
+    "Subscribe",
+    "Via",
+    "Write",
+    "WriteMany",
+    "step_from_json",
+    "step_to_json",
+    "writes_of",
+]
+
+Via = Literal["direct", "link"]
+Way = Literal["up", "down"]
+
+_KEY = re.compile(r"[a-z][a-z0-9_]*(\.[a-z0-9_]+)*")
+
+
+def _key(name: str, value: object) -> None:
+    if not isinstance(value, str):
+        raise TypeError(f"{name} must be a string, not {value!r}")
+    if not _KEY.fullmatch(value):
+        raise ValueError(
+            f"{name} must be dotted lower-case words such as 'a' or 'billing.limit', not {value!r}"
+        )
+
+
+def _keys(name: str, value: object) -> tuple[str, ...]:
+    if isinstance(value, (str, bytes)) or not isinstance(value, Iterable):
+        raise TypeError(f"{name} must be a tuple of keys, not {value!r}")
+    keys = tuple(value)
+    for key in keys:
+        _key(f"a key of {name}", key)
+    return keys
+
+
+def _via(value: object) -> None:
+    if value not in ("direct", "link"):
+        raise ValueError(f"via must be 'direct' or 'link', not {value!r}")
+
+
+def _flag(name: str, value: object) -> None:
+    if not isinstance(value, bool):
+        raise TypeError(f"{name} must be True or False, not {value!r}")
+
+
+def _count(name: str, value: object) -> None:
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise TypeError(f"{name} must be a whole number, not {value!r}")
+    if value < 1:
+        raise ValueError(f"{name} must be at least 1, not {value!r}")
+
+
+class Step:
+    """What every step has in common: it prints as the shortest expression that makes it again."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        shown = []
+        for number, field in enumerate(dataclasses.fields(self)):  # type: ignore[arg-type]
+            value = getattr(self, field.name)
+            if number == 0 and value is not None:
+                shown.append(repr(value))
+            elif value != field.default:
+                shown.append(f"{field.name}={value!r}")
+        return f"{type(self).__name__}({', '.join(shown)})"
+
+
+@dataclass(frozen=True, repr=False)
+class Subscribe(Step):
+    """The subject behind the link subscribes to the name space of the run."""
+
+
+@dataclass(frozen=True, repr=False)
+class Write(Step):
+    """Put one key.
+
+    Args:
+        key: relative to the name space of the run.
+        via: ``"direct"``, as another service that reaches the store, or ``"link"``, by the subject itself.
+        repeat: write the value that this key was last given once more, instead of a new one.
+        beside: write into the neighbouring name space, which nobody has subscribed to.
+    """
+
+    key: str
+    via: Via = "direct"
+    repeat: bool = False
+    beside: bool = False
+
+    def __post_init__(self) -> None:
+        _key("key", self.key)
+        _via(self.via)
+        _flag("repeat", self.repeat)
+        _flag("beside", self.beside)
+
+
+@dataclass(frozen=True, repr=False)
+class Delete(Step):
+    """Delete one key; that there is none is no error."""
+
+    key: str
+    via: Via = "direct"
+
+    def __post_init__(self) -> None:
+        _key("key", self.key)
+        _via(self.via)
+
+
+@dataclass(frozen=True, repr=False)
+class WriteMany(Step):
+    """Several changes in one transaction, where the subject has ``put_many``; else one after another.
+
+    Args:
+        keys: what is put, each with a new value.
+        deletes: what is deleted.
+        via: as for :class:`Write`.
+    """
+
+    keys: tuple[str, ...]
+    deletes: tuple[str, ...] = ()
+    via: Via = "direct"
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "keys", _keys("keys", self.keys))
+        object.__setattr__(self, "deletes", _keys("deletes", self.deletes))
+        _via(self.via)
+        named = self.keys + self.deletes
+        if not named or len(set(named)) != len(named):
+            raise ValueError(f"WriteMany takes at least one key and each only once, not {named!r}")
+
+
+@dataclass(frozen=True, repr=False)
+class Break(Step):
+    """Bring one fault into force on the link; faults stack until ``Heal()``."""
+
+    fault: Fault
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.fault, Fault):
+            raise TypeError(f"fault must be a fault such as Sever(), not {self.fault!r}")
+
+
+@dataclass(frozen=True, repr=False)
+class Heal(Step):
+    """Heal everything that is broken on the link."""
+
+
+@dataclass(frozen=True, repr=False)
+class Compact(Step):
+    """The store forgets its history up to now."""
+
+
+@dataclass(frozen=True, repr=False)
+class Restart(Step):
+    """The server is killed and started again with its data."""
+
+
+@dataclass(frozen=True, repr=False)
+class Pause(Step):
+    """The server freezes: connections stay open, nothing is answered."""
+
+
+@dataclass(frozen=True, repr=False)
+class Resume(Step):
+    """The frozen server goes on."""
+
+
+@dataclass(frozen=True, repr=False)
+class Seen(Step):
+    """Wait until the subscriber has seen ``events`` changes, or, without a number, all that were committed so far."""
+
+    events: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.events is not None:
+            _count("events", self.events)
+
+
+@dataclass(frozen=True, repr=False)
+class Connected(Step):
+    """Wait until a connection was made since the link last changed (the last ``Break``, ``Heal`` or ``Restart``)."""
+
+
+@dataclass(frozen=True, repr=False)
+class Passed(Step):
+    """Wait until ``count`` bytes passed in this direction since the link last changed."""
+
+    count: int
+    direction: Way = "down"
+
+    def __post_init__(self) -> None:
+        _count("count", self.count)
+        if self.direction not in ("up", "down"):
+            raise ValueError(f"direction must be 'up' or 'down', not {self.direction!r}")
+
+
+STEPS: tuple[type[Step], ...] = (
+    Subscribe,
+    Write,
+    Delete,
+    WriteMany,
+    Break,
+    Heal,
+    Compact,
+    Restart,
+    Pause,
+    Resume,
+    Seen,
+    Connected,
+    Passed,
+)
+
+_BY_NAME = {kind.__name__.lower(): kind for kind in STEPS}
+
+
+def writes_of(step: Step) -> tuple[str, ...]:
+    """The keys that a step changes, in order; none for a step that writes nothing.
+
+    >>> writes_of(WriteMany(("a", "b"), deletes=("c",)))
+    ('a', 'b', 'c')
+    """
+    if isinstance(step, (Write, Delete)):
+        return (step.key,)
+    if isinstance(step, WriteMany):
+        return step.keys + step.deletes
+    return ()
+
+
+def step_to_json(step: Step) -> dict[str, Any]:
+    """The step as a JSON object: its name and the arguments that are not the defaults.
+
+    >>> step_to_json(Write("a", via="link"))
+    {'step': 'write', 'key': 'a', 'via': 'link'}
+    """
+    made: dict[str, Any] = {"step": type(step).__name__.lower()}
+    for field in dataclasses.fields(step):  # type: ignore[arg-type]
+        value = getattr(step, field.name)
+        if isinstance(value, Fault):
+            made[field.name] = fault_to_json(value)
+        elif field.default is dataclasses.MISSING or value != field.default:
+            made[field.name] = list(value) if isinstance(value, tuple) else value
+    return made
+
+
+def step_from_json(data: object) -> Step:
+    """The step that :func:`step_to_json` wrote.
+
+    Raises:
+        ValueError: the object names no step, or an argument that the step does not have, or a value that it
+            does not take.
+
+    >>> step_from_json({"step": "break", "fault": {"fault": "sever"}})
+    Break(Sever())
+    """
+    if not isinstance(data, dict):
+        raise ValueError(f"a step must be a JSON object, not {data!r}")
+    arguments = dict(data)
+    name = arguments.pop("step", None)
+    kind = _BY_NAME.get(name) if isinstance(name, str) else None
+    if kind is None:
+        raise ValueError(f"step must be one of {', '.join(sorted(_BY_NAME))}, not {name!r}")
+    known = [field.name for field in dataclasses.fields(kind)]  # type: ignore[arg-type]
+    unknown = sorted(map(str, set(arguments) - set(known)))
+    if unknown:
+        raise ValueError(f"{name} takes {', '.join(known) or 'no arguments'}, not {', '.join(unknown)}")
+    if "fault" in arguments:
+        arguments["fault"] = fault_from_json(arguments["fault"])
+    try:
+        return kind(**arguments)
+    except TypeError as error:
+        raise ValueError(f"{name}: {error}") from error

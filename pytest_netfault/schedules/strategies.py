@@ -1,0 +1,68 @@
+"""Schedules as Hypothesis strategies, for tests that someone writes with ``@given``.
+
+    from pytest_netfault.schedules import schedules
+
+    @given(schedule=schedules(faults=[Sever, Cut]))
+    def test_mine(netfault_factory, schedule): ...
+
+Profiles, the example database, ``--hypothesis-seed`` and ``target()`` work as for every other strategy, and a failing
+schedule prints as the expression that makes it, ready for ``@example(...)``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+try:
+    from hypothesis import strategies as st
+except ModuleNotFoundError as error:
+    if error.name != "hypothesis":
+        raise
+    raise ModuleNotFoundError(
+        "schedules() draws with Hypothesis, which is not installed: pip install 'pytest-netfault[hypothesis]'",
+        name="hypothesis",
+    ) from error
+
+from pytest_netfault.faults import Fault
+from pytest_netfault.schedules.drawing import (
+    ALL,
+    MOST_SCENES,
+    Ability,
+    Below,
+    Palette,
+    draw_opening,
+    draw_scene,
+)
+from pytest_netfault.schedules.schedule import Schedule
+from pytest_netfault.schedules.steps import Step
+
+__all__ = ["schedules"]
+
+
+def schedules(
+    *, faults: Iterable[type[Fault] | Fault] = ALL, abilities: Iterable[Ability] = ()
+) -> st.SearchStrategy[Schedule]:
+    """Schedules of writes and outages, biased to what loses updates.
+
+    Args:
+        faults: classes of faults, whose arguments are drawn too, or faults as they are.
+        abilities: what the server and the client can do besides: ``"compact"``, ``"restart"``, ``"pause"``, and
+            ``"many"`` for a client with ``put_many``.
+
+    Raises:
+        TypeError: something in ``faults`` is no fault.
+        ValueError: there are no faults, or an ability that does not exist.
+    """
+    palette = Palette(faults, frozenset(abilities))  # type: ignore[arg-type]
+    # A list of scenes, so that Hypothesis can leave one out as a whole.
+    scenes = st.lists(_drawn(draw_scene, palette), max_size=MOST_SCENES)
+    return st.builds(_schedule, _drawn(draw_opening, palette), scenes)
+
+
+@st.composite
+def _drawn(draw: st.DrawFn, part: Callable[[Below, Palette], list[Step]], palette: Palette) -> list[Step]:
+    return part(lambda n: draw(st.integers(0, n - 1)), palette)
+
+
+def _schedule(opening: list[Step], scenes: list[list[Step]]) -> Schedule:
+    return Schedule([*opening, *(step for scene in scenes for step in scene)])

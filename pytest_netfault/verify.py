@@ -1,0 +1,158 @@
+"""The proof that no update is lost, as one call.
+
+    from pytest_netfault import verify
+
+    def test_no_update_is_lost(etcd_server):
+        verify.no_update_lost(open_store, etcd_server)
+
+``open_store(address)`` opens your client behind the four methods of :class:`pytest_netfault.Store`. The kit opens it
+twice: through a link that it breaks, and directly, as the other service that writes meanwhile. What the server's own
+log says was committed is the truth, and what the subscriber behind the link was handed is held against it.
+
+This module is the face; ``verifying/`` is how.
+"""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Iterable
+
+from pytest_netfault.checks.trace import Promise
+from pytest_netfault.faults import Fault
+from pytest_netfault.schedules.contract import Pace, Server
+from pytest_netfault.schedules.drawing import ALL, Palette, seeded
+from pytest_netfault.schedules.schedule import Schedule
+from pytest_netfault.schedules.subject import OpenStore
+from pytest_netfault.verifying.arguments import (
+    check_count,
+    check_directory,
+    check_promise,
+    check_seconds,
+    check_server,
+    check_store,
+    pick_seed,
+)
+from pytest_netfault.verifying.campaign import Campaign
+from pytest_netfault.verifying.kit import Kit
+from pytest_netfault.verifying.results import Progress, ProgressCallback, ProvedNothing, Report, UpdateLost
+
+__all__ = [
+    "ALL",
+    "Progress",
+    "ProgressCallback",
+    "ProvedNothing",
+    "Report",
+    "StoreNotClosed",
+    "UpdateLost",
+    "no_update_lost",
+    "replay",
+]
+
+
+class StoreNotClosed(UserWarning):
+    """A client's ``close()`` did not return within ``settle`` seconds; its threads may live on."""
+
+
+def no_update_lost(
+    open_store: OpenStore,
+    server: Server,
+    *,
+    promise: Promise = "every-event",
+    faults: Iterable[type[Fault] | Fault] = ALL,
+    max_examples: int = 100,
+    max_seconds: float | None = None,
+    seed: int | None = None,
+    settle: float = 5.0,
+    report_dir: str | os.PathLike[str] | None = None,
+    progress: ProgressCallback | None = None,
+) -> Report:
+    """Draw schedules of writes and outages, play them against a client, and judge what its subscriber was handed.
+
+    Args:
+        open_store: opens the client under test at an address; an attribute ``rejected`` of it may name exceptions
+            that mean "certainly not applied".
+        server: the store itself: ``address``, ``revision()``, ``log(after_revision)``, and optionally ``compact()``,
+            ``restart()``, ``pause()`` and ``resume()``, which schedules use where they exist.
+        promise: ``"every-event"``, or ``"latest-value"`` for a client that may skip values.
+        faults: what is drawn, classes or instances; by default every fault but ``Corrupt``, which no plaintext
+            client survives. Faults that this machine cannot do are left out of the default.
+        max_examples: how many schedules are played.
+        max_seconds: bounds playing and shrinking together; None for no bound.
+        seed: draws the same schedules again; by default that of the test session.
+        settle: seconds without any progress after which what is still missing counts as lost. It must exceed the time
+            in which the client itself notices a dead link.
+        report_dir: where the trace and the schedule of a loss are written.
+        progress: called after each play.
+
+    Returns:
+        What was tried, if nothing was lost.
+
+    Raises:
+        UpdateLost: a guarantee was broken; the message tells how and how to play it again.
+        ProvedNothing: no write was acknowledged, no fault met traffic, or most examples were inconclusive.
+        TypeError, ValueError: an argument is wrong; nothing was opened.
+
+    Resource handling: what was opened is closed in reverse order, also after Ctrl-C. A client whose ``close()``
+    does not return within ``settle`` seconds is left alone, and a :class:`StoreNotClosed` warning says so.
+    """
+    __tracebackhide__ = True
+    check_store(open_store)
+    check_server(server)
+    check_promise(promise)
+    palette = Palette(faults)  # type: ignore[arg-type]
+    check_count("max_examples", max_examples)
+    if max_seconds is not None:
+        check_seconds("max_seconds", max_seconds)
+    check_seconds("settle", settle)
+    directory = check_directory(report_dir)
+    number = pick_seed(seed)
+    with Kit(open_store, server, promise=promise, pace=Pace(settle=settle), seed=number) as kit:
+        possible = kit.possible(palette, named=palette.faults != ALL)
+        drawn = (seeded(number, example, possible) for example in range(max_examples))
+        campaign = Campaign(
+            kit,
+            seed=number,
+            promise=promise,
+            settle=settle,
+            max_seconds=max_seconds,
+            report_dir=directory,
+            progress=progress,
+        )
+        return _warned(campaign.prove(drawn, of=max_examples), settle)
+
+
+def replay(
+    open_store: OpenStore,
+    server: Server,
+    schedule: Schedule,
+    *,
+    promise: Promise = "every-event",
+    seed: int | None = None,
+    settle: float = 5.0,
+    report_dir: str | os.PathLike[str] | None = None,
+) -> Report:
+    """Play one schedule and judge it; arguments, result and errors are those of :func:`no_update_lost`."""
+    __tracebackhide__ = True
+    check_store(open_store)
+    check_server(server)
+    check_promise(promise)
+    check_seconds("settle", settle)
+    directory = check_directory(report_dir)
+    number = pick_seed(seed)
+    if not isinstance(schedule, Schedule):
+        raise TypeError(f"schedule must be a Schedule, not {schedule!r:.200}")
+    with Kit(open_store, server, promise=promise, pace=Pace(settle=settle), seed=number) as kit:
+        campaign = Campaign(kit, seed=number, promise=promise, settle=settle, report_dir=directory)
+        return _warned(campaign.replay(schedule), settle)
+
+
+def _warned(report: Report, settle: float) -> Report:
+    if report.not_closed:
+        warnings.warn(
+            f"close() of the client did not return within {settle:g} s in {report.not_closed} of "
+            f"{report.examples} examples",
+            StoreNotClosed,
+            stacklevel=3,
+        )
+    return report

@@ -1,0 +1,93 @@
+"""The arguments of a proof, checked at the call.
+
+Rules of this file: bad input is refused before anything is opened, and the message names the argument, its value and
+what would be valid.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import secrets
+from pathlib import Path
+from typing import Any, get_args
+
+from pytest_netfault.checks.trace import Promise
+
+__all__ = [
+    "SEED_VARIABLE",
+    "check_count",
+    "check_directory",
+    "check_promise",
+    "check_seconds",
+    "check_server",
+    "check_store",
+    "pick_seed",
+]
+
+# Set by the plugin to the session's seed, so that the seed in the header of a test run draws the proof's schedules too.
+SEED_VARIABLE = "NETFAULT_SEED"
+
+
+def check_store(open_store: object) -> None:
+    if not callable(open_store):
+        raise TypeError(
+            f"open_store must be a function that takes an address and returns a Store, not {open_store!r}"
+        )
+
+
+def check_server(server: object) -> None:
+    missing = [name for name in ("address", "revision", "log") if not hasattr(server, name)]
+    if missing:
+        raise TypeError(
+            f"server must have address, revision() and log(after_revision), such as the fixture etcd_server; "
+            f"{server!r} has no {' and no '.join(missing)}"
+        )
+    address: Any = getattr(server, "address", None)
+    if not isinstance(address, str):
+        raise TypeError(f"server.address must be a string such as '127.0.0.1:2379', not {address!r}")
+
+
+def check_promise(promise: object) -> None:
+    names = get_args(Promise)
+    if promise not in names:
+        raise ValueError(f"promise must be {' or '.join(map(repr, names))}, not {promise!r}")
+
+
+def check_count(name: str, value: object) -> None:
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise TypeError(f"{name} must be a whole number, not {value!r}")
+    if value < 1:
+        raise ValueError(f"{name} must be at least 1, not {value!r}")
+
+
+def check_seconds(name: str, value: object) -> None:
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise TypeError(f"{name} must be a number of seconds, not {value!r}")
+    if not math.isfinite(value) or value <= 0:
+        raise ValueError(f"{name} must be more than 0 seconds and finite, not {value!r}")
+
+
+def check_directory(report_dir: object) -> Path | None:
+    if report_dir is None:
+        return None
+    if not isinstance(report_dir, (str, os.PathLike)):
+        raise TypeError(f"report_dir must be a path, not {report_dir!r}")
+    path = Path(report_dir)
+    if path.exists() and not path.is_dir():
+        raise ValueError(f"report_dir must be a directory, and {str(path)!r} is not one")
+    return path
+
+
+def pick_seed(seed: object) -> int:
+    """The seed that was asked for, else that of the session, else a new one.
+
+    >>> pick_seed(7)
+    7
+    """
+    if seed is None:
+        text = os.environ.get(SEED_VARIABLE, "")
+        return int(text) if text.isascii() and text.isdigit() else secrets.randbits(32)
+    if isinstance(seed, bool) or not isinstance(seed, int):
+        raise TypeError(f"seed must be a whole number or None, not {seed!r}")
+    return seed

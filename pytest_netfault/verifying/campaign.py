@@ -1,0 +1,225 @@
+r"""A proof by examples: draw schedules, play them, and make the first one that breaks a guarantee small.
+
+::
+
+    schedules ---- play ----> kept -----------------------------> the next one
+    (of a seed)          \---> broken -- shrink -- repeat -------> UpdateLost
+
+Rules of this file: what is played is decided by the seed alone, never by what happened before. ``max_seconds``
+bounds all of it together; shrinking has a bound of its own besides, because a small schedule is worth seconds, not
+minutes.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal
+
+from pytest_netfault.schedules.contract import Run
+from pytest_netfault.schedules.schedule import Schedule
+from pytest_netfault.schedules.shrinking import complexity, shrink
+from pytest_netfault.verifying.files import document, write_report
+from pytest_netfault.verifying.kit import Kit
+from pytest_netfault.verifying.results import Progress, ProgressCallback, ProvedNothing, Report, UpdateLost
+from pytest_netfault.verifying.story import tell
+
+__all__ = ["Campaign", "Tally"]
+
+SHRINK_SECONDS = 25.0
+# How often the smallest schedule is played once more, to say how surely it fails.
+_REPEATS = 2
+
+
+@dataclass(frozen=True)
+class Tally:
+    """What was counted so far."""
+
+    examples: int = 0
+    inconclusive: int = 0
+    hits: int = 0
+    acknowledged: int = 0
+    unsubscribed: int = 0
+    gave_up: int = 0
+    not_closed: int = 0
+
+    def plus(self, run: Run) -> Tally:
+        return Tally(
+            self.examples + 1,
+            self.inconclusive + (not run.conclusive),
+            self.hits + run.hits,
+            self.acknowledged + run.acknowledged,
+            self.unsubscribed + (not run.subscribed),
+            self.gave_up + run.gave_up,
+            self.not_closed + (not run.closed),
+        )
+
+    def report(self, *, seconds: float, seed: int | None) -> Report:
+        return Report(
+            examples=self.examples,
+            inconclusive=self.inconclusive,
+            cuts_that_hit_traffic=self.hits,
+            wall_seconds=seconds,
+            writes_acknowledged=self.acknowledged,
+            seed=seed,
+            gave_up=self.gave_up,
+            not_closed=self.not_closed,
+        )
+
+    def proved_nothing(self) -> str | None:
+        """Why this is no proof, in one sentence; None if it is one."""
+        if not self.examples:
+            return "no example was played"
+        if not self.acknowledged:
+            return f"no write was acknowledged in {self.examples} examples: is this the store that the server is?"
+        if not self.hits:
+            return (
+                f"no fault met traffic in {self.examples} examples: does the client use the address that "
+                f"open_store is given?"
+            )
+        if self.unsubscribed * 2 > self.examples:
+            return f"no subscription came about in {self.unsubscribed} of {self.examples} examples"
+        if self.gave_up * 2 > self.examples:
+            return (
+                f"the subscriber was told that it can no longer be served in {self.gave_up} of {self.examples} "
+                f"examples, and was owed nothing afterwards"
+            )
+        if self.inconclusive * 2 > self.examples:
+            return f"{self.inconclusive} of {self.examples} examples were inconclusive"
+        return None
+
+
+class Campaign:
+    """One proof over one open kit."""
+
+    def __init__(
+        self,
+        kit: Kit,
+        *,
+        seed: int | None,
+        promise: str,
+        settle: float,
+        max_seconds: float | None = None,
+        report_dir: Path | None = None,
+        progress: ProgressCallback | None = None,
+    ) -> None:
+        self._kit = kit
+        self._seed = seed
+        self._promise = promise
+        self._settle = settle
+        self._began = time.monotonic()
+        self._deadline = float("inf") if max_seconds is None else self._began + max_seconds
+        self._report_dir = report_dir
+        self._progress = progress
+        self._tally = Tally()
+        self._smallest: Schedule | None = None
+
+    @property
+    def _seconds(self) -> float:
+        return time.monotonic() - self._began
+
+    def _report(self) -> Report:
+        return self._tally.report(seconds=self._seconds, seed=self._seed)
+
+    def prove(self, schedules: Iterable[Schedule], *, of: int) -> Report:
+        """Play schedules until one breaks a guarantee or the time is up.
+
+        Raises:
+            UpdateLost: one broke a guarantee.
+            ProvedNothing: none did, but nothing was put to the test either.
+        """
+        __tracebackhide__ = True
+        for number, schedule in enumerate(schedules, start=1):
+            if number > 1 and time.monotonic() >= self._deadline:
+                break
+            run = self._play(schedule)
+            self._tell("playing", number, of, run)
+            if run.broken:
+                raise self._lost(run, f"Found in example {number} of {of}")
+        return self._done()
+
+    def replay(self, schedule: Schedule) -> Report:
+        """Play one schedule; raises as :meth:`prove` does."""
+        __tracebackhide__ = True
+        run = self._play(schedule)
+        self._tell("playing", 1, 1, run)
+        if run.broken:
+            raise self._error(run, "Played as given.", (1, 1))
+        return self._done()
+
+    def _done(self) -> Report:
+        __tracebackhide__ = True
+        report = self._report()
+        reason = self._tally.proved_nothing()
+        if reason is not None:
+            raise ProvedNothing(f"nothing was proved: {reason} ({report})", report=report)
+        return report
+
+    def _play(self, schedule: Schedule) -> Run:
+        run = self._kit.play(schedule)
+        self._tally = self._tally.plus(run)
+        return run
+
+    def _tell(
+        self, stage: Literal["playing", "shrinking", "repeating"], done: int, of: int | None, run: Run
+    ) -> None:
+        if run.broken and (self._smallest is None or complexity(run.schedule) < complexity(self._smallest)):
+            self._smallest = run.schedule
+        if self._progress is not None:
+            self._progress(
+                Progress(stage, done, of, self._seconds, run.schedule, bool(run.broken), self._smallest)
+            )
+
+    # -- after a loss -------------------------------------------------------------------------------------
+
+    def _lost(self, run: Run, found: str) -> UpdateLost:
+        report = self._report()
+        attempts = 0
+        stop = min(self._deadline, time.monotonic() + SHRINK_SECONDS)
+
+        def attempt(schedule: Schedule) -> Run | None:
+            nonlocal attempts
+            attempts += 1
+            tried = self._kit.play(schedule)
+            self._tell("shrinking", attempts, None, tried)
+            return tried if tried.broken else None
+
+        smallest, best = shrink(run.schedule, run, attempt, go_on=lambda: time.monotonic() < stop)
+        failed = plays = 1
+        while plays <= _REPEATS and time.monotonic() < self._deadline:
+            again = self._kit.play(smallest)
+            plays += 1
+            failed += bool(again.broken)
+            self._tell("repeating", plays - 1, _REPEATS, again)
+        steps = len(run.schedule)
+        found += f", shrunk from {steps} to {len(smallest)} steps in {attempts} plays."
+        return self._error(best, found, (failed, plays), report)
+
+    def _error(
+        self, run: Run, found: str, repeated: tuple[int, int], report: Report | None = None
+    ) -> UpdateLost:
+        trace = document(run, seed=self._seed)
+        path = None
+        if self._report_dir is not None:
+            name = f"update-lost-seed{self._seed}-{run.trace.filter.key.rstrip('.')}"
+            path = write_report(self._report_dir, name, run, trace)
+        message = tell(
+            run,
+            found=found,
+            repeated=repeated,
+            seed=self._seed,
+            promise=self._promise,
+            settle=self._settle,
+            trace_path=path,
+        )
+        return UpdateLost(
+            message,
+            schedule=run.schedule,
+            trace=trace,
+            broken=run.broken,
+            seed=self._seed,
+            repeated=repeated,
+            report=replace(report or self._report(), wall_seconds=self._seconds),
+        )

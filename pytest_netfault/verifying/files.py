@@ -1,0 +1,61 @@
+"""What a failing proof leaves behind: the trace, which ``netfault judge`` reads, and the schedule as a Python file.
+
+Rules of this file: files appear whole or not at all, also when two workers write at once.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from pytest_netfault.schedules.contract import Run
+from pytest_netfault.schedules.schedule import wrapped
+
+__all__ = ["document", "write_report"]
+
+
+def document(run: Run, *, seed: int | None) -> dict[str, Any]:
+    """The trace of a run as plain objects, and beside it the schedule and the acknowledgements."""
+    return {
+        **run.trace.to_json(),
+        "broken": list(run.broken),
+        "seed": seed,
+        "schedule": run.schedule.to_json(),
+        "acknowledgements": [
+            {
+                "step": write.place,
+                "via": write.via,
+                "changes": dict(write.changes),
+                "outcome": write.outcome,
+                "error": write.error or None,
+            }
+            for write in run.writes
+        ],
+    }
+
+
+def write_report(directory: Path, name: str, run: Run, trace: dict[str, Any]) -> Path:
+    """Write ``name.json`` and ``name.py``; return the path of the trace."""
+    directory.mkdir(parents=True, exist_ok=True)
+    path = directory / f"{name}.json"
+    _write_whole(path, json.dumps(trace, indent=1, ensure_ascii=False) + "\n")
+    _write_whole(
+        directory / f"{name}.py",
+        f"from pytest_netfault.schedules import *\n\n# Breaks: {', '.join(run.broken)}\n"
+        f"SCHEDULE = {wrapped(run.schedule)}\n",
+    )
+    return path
+
+
+def _write_whole(path: Path, text: str) -> None:
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            file.write(text)
+        Path(name).replace(path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise

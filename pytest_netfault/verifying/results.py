@@ -1,0 +1,128 @@
+"""What a proof comes to: a report, or one of two assertions.
+
+Rules of this file: frozen data, and exceptions that carry data; no I/O.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from pytest_netfault.schedules.schedule import Schedule
+
+__all__ = ["Progress", "ProgressCallback", "ProvedNothing", "Report", "UpdateLost"]
+
+
+@dataclass(frozen=True)
+class Report:
+    """What was tried while nothing was lost.
+
+    Attributes:
+        examples: schedules that were played; in a sweep the places that were tried.
+        inconclusive: those of them that prove nothing: no subscription came about, or things had not come to rest; in
+            a sweep the places where the cut never fired.
+        cuts_that_hit_traffic: faults that met bytes, an ending or a connection; a restart or a pause of the server is
+            one too.
+        wall_seconds: how long all of it took.
+        writes_acknowledged: how many writes were acknowledged.
+        seed: draws the same schedules again.
+        gave_up: examples in which the subscriber was told that it can no longer be served.
+        not_closed: examples in which the client's ``close()`` did not return within ``settle`` seconds.
+    """
+
+    examples: int
+    inconclusive: int
+    cuts_that_hit_traffic: int
+    wall_seconds: float
+    writes_acknowledged: int
+    seed: int | None = None
+    gave_up: int = 0
+    not_closed: int = 0
+
+    def __str__(self) -> str:
+        words = [
+            f"nothing lost in {self.examples} examples",
+            f"{self.inconclusive} inconclusive",
+            f"{self.cuts_that_hit_traffic} cuts that hit traffic",
+            f"{self.writes_acknowledged} writes acknowledged",
+            f"{self.wall_seconds:.1f} s",
+        ]
+        if self.gave_up:
+            words.append(f"the subscriber was told that it is not served any more in {self.gave_up}")
+        if self.not_closed:
+            words.append(f"close() did not return in time in {self.not_closed}")
+        if self.seed is not None:
+            words.append(f"seed {self.seed}")
+        return ", ".join(words)
+
+
+class UpdateLost(AssertionError):
+    """A client broke a guarantee; the message tells how, in one screen.
+
+    Attributes:
+        schedule: the smallest schedule found that breaks it; ``str()`` of it is one expression.
+        trace: what the store committed and what the subscriber was handed, as plain objects (see the page on trace
+            formats); ``netfault judge`` reads the same from a file.
+        broken: the names of the broken guarantees. Those that begin with ``writes.`` are about what a writer was told.
+        seed: the seed of the run.
+        repeated: how often that schedule failed, and out of how many plays.
+        report: what was tried until then.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        schedule: Schedule,
+        trace: dict[str, Any],
+        broken: tuple[str, ...],
+        seed: int | None = None,
+        repeated: tuple[int, int] = (1, 1),
+        report: Report | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.schedule = schedule
+        self.trace = trace
+        self.broken = broken
+        self.seed = seed
+        self.repeated = repeated
+        self.report = report
+
+
+class ProvedNothing(AssertionError):
+    """Nothing was lost, but nothing was put to the test either; the message says what was missing.
+
+    Attributes:
+        report: what was tried.
+    """
+
+    def __init__(self, message: str, *, report: Report) -> None:
+        super().__init__(message)
+        self.report = report
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Where a proof is; handed to ``progress`` after each schedule that was played.
+
+    Attributes:
+        stage: ``"playing"`` the examples, ``"shrinking"`` a failing one, or ``"repeating"`` the smallest.
+        done: schedules played in this stage.
+        of: how many there will be, or None if nobody knows.
+        seconds: since the start.
+        schedule: what was played last.
+        failed: whether it broke a guarantee.
+        smallest: the smallest failing schedule so far, or None.
+    """
+
+    stage: Literal["playing", "shrinking", "repeating"]
+    done: int
+    of: int | None
+    seconds: float
+    schedule: Schedule
+    failed: bool
+    smallest: Schedule | None = None
+
+
+ProgressCallback = Callable[[Progress], None]

@@ -1,0 +1,206 @@
+"""The story of a loss, in one screen: what was written, where the cut was, what never arrived, how to see it again.
+
+Rules of this file: pure functions from a :class:`Run` to text. At most ``LINES`` lines of at most ``COLUMNS`` columns,
+but for a schedule that does not fit: what can be pasted is never shortened.
+"""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Sequence
+from pathlib import Path
+
+from pytest_netfault.checks.guarantees import Breakage
+from pytest_netfault.checks.trace import Delivered, Resynced, TraceEvent
+from pytest_netfault.events import LinkEvent
+from pytest_netfault.schedules.contract import Run
+from pytest_netfault.schedules.outcomes import WriteBreakage
+from pytest_netfault.schedules.recording import WriteRecord
+from pytest_netfault.schedules.schedule import wrapped
+from pytest_netfault.schedules.steps import Break
+
+__all__ = ["COLUMNS", "LINES", "tell"]
+
+LINES = 24
+COLUMNS = 100
+_STEP_COLUMNS = 34
+
+
+def tell(
+    run: Run,
+    *,
+    found: str,
+    repeated: tuple[int, int],
+    seed: int | None,
+    promise: str,
+    settle: float,
+    trace_path: Path | None,
+) -> str:
+    """The message of an ``UpdateLost``.
+
+    Args:
+        run: the failing run of the smallest schedule.
+        found: in which example, and how it was shrunk.
+        repeated: how often the schedule failed, and out of how many plays.
+        seed: the seed of the proof.
+        promise: what was promised.
+        settle: how long the subscriber was waited for.
+        trace_path: where the trace was written, if it was.
+    """
+    broken = [f"Broken: {_cut(one, COLUMNS - 8)}" for one in _evidence(run)]
+    arguments = "" if promise == "every-event" else f", promise={promise!r}"
+    arguments += "" if settle == 5.0 else f", settle={settle:g}"
+    arguments += "" if seed is None else f", seed={seed}"
+    last = [
+        *broken[:4],
+        *textwrap.wrap(f"{found} It failed in {repeated[0]} of {repeated[1]} plays.", COLUMNS),
+        "To play it again:",
+        "    from pytest_netfault import verify",
+        "    from pytest_netfault.schedules import *",
+        *textwrap.indent(f"schedule = {wrapped(run.schedule, width=COLUMNS - 16)}", "    ").splitlines(),
+        f"    verify.replay(open_store, server, schedule{arguments})",
+        *([f"Trace: {trace_path}"] if trace_path is not None else []),
+    ]
+    first = textwrap.wrap(_headline(run), COLUMNS)
+    rows = _elide(_rows(run), LINES - len(first) - len(last))
+    return "\n".join([*first, *rows, *last])
+
+
+def _headline(run: Run) -> str:
+    lost = run.verdict.lost
+    if lost:
+        what = f"revision {lost[0].revision} ({_said(run, lost[0])})"
+        more = f" and {len(lost) - 1} more" if len(lost) > 1 else ""
+        return f"An update was lost: {what}{more} never reached the subscriber."
+    missing = next((one for one in run.verdict.evidence if one.guarantee in ("reliable", "complete")), None)
+    if missing is not None and missing.revision is not None:
+        return f"An update was lost: revision {missing.revision} did not reach the subscriber in time."
+    if run.verdict.broken:
+        return f"The subscriber was told something wrong: {', '.join(run.verdict.broken)} is broken."
+    return f"A writer was told something wrong: {', '.join(run.broken)} is broken."
+
+
+def _evidence(run: Run) -> list[str]:
+    shown: dict[str, str] = {}
+    breakages: list[Breakage | WriteBreakage] = [*run.verdict.evidence, *run.write_breakages]
+    for breakage in breakages:
+        shown.setdefault(breakage.guarantee, str(breakage).replace(_prefix(run), ""))
+    return list(shown.values())
+
+
+def _prefix(run: Run) -> str:
+    return run.trace.filter.key
+
+
+def _said(run: Run, event: TraceEvent) -> str:
+    key = event.key.removeprefix(_prefix(run))
+    return f"delete {key!r}" if event.type == "delete" else f"put {key!r} = {event.value!r}"
+
+
+# -- what was done, and what came of it ---------------------------------------------------------------------
+
+
+def _rows(run: Run) -> list[str]:
+    rows = []
+    for place, step in enumerate(run.schedule, start=1):
+        came = [*_came_of_writes(run, place), *(one.text for one in run.remarks if one.place == place)]
+        if isinstance(step, Break):
+            came += _came_of_fault(run, place)
+        rows.append(_row(str(place), repr(step), "; ".join(came)))
+    rows.append(_row("end", "everything is healed", ""))
+    last = [write for write in run.writes if write.place is None]
+    return rows + [
+        _row("end", f"put {_key(run, one)} = {one.changes[0][1]!r}", _fate(run, one)) for one in last
+    ]
+
+
+def _row(place: str, what: str, came: str) -> str:
+    return _cut(f"{place:>5}  {what:<{_STEP_COLUMNS}} {came}".rstrip(), COLUMNS)
+
+
+def _cut(text: str, columns: int) -> str:
+    return text if len(text) <= columns else f"{text[: columns - 3]}..."
+
+
+def _key(run: Run, write: WriteRecord) -> str:
+    return repr(write.changes[0][0].removeprefix(_prefix(run)))
+
+
+def _came_of_writes(run: Run, place: int) -> list[str]:
+    return [_fate(run, write) for write in run.writes if write.place == place]
+
+
+def _fate(run: Run, write: WriteRecord) -> str:
+    told = {"ok": "", "fail": "rejected, ", "info": "outcome unknown, "}[write.outcome]
+    fates = []
+    for key, value in write.changes:
+        revisions = [
+            entry.revision
+            for entry in run.log
+            for event in entry.events
+            if event.key == key and (event.value if event.type == "put" else None) == value
+        ]
+        if revisions:
+            fates.append(f"revision {revisions[-1]}{_arrival(run, key, value, revisions[-1])}")
+        else:
+            fates.append("changed nothing" if value is None and write.outcome == "ok" else "not in the log")
+    return told + ", ".join(dict.fromkeys(fates))
+
+
+def _arrival(run: Run, key: str, value: str | None, revision: int) -> str:
+    if not key.startswith(_prefix(run)):
+        return ", outside the subscription"
+    if revision <= run.trace.start_revision_exclusive:
+        return ", before the subscription"
+    times = 0
+    for item in run.trace.stream:
+        if isinstance(item, Delivered):
+            times += sum((one.key, one.value, one.revision) == (key, value, revision) for one in item.events)
+        elif isinstance(item, Resynced) and item.revision >= revision and not times:
+            return ", in a snapshot"
+    if not times:
+        return ", NEVER ARRIVED"
+    return ", arrived" if times == 1 else f", arrived {times} times"
+
+
+def _came_of_fault(run: Run, place: int) -> list[str]:
+    records = [number for number, fault in enumerate(run.faults) if fault.place == place]
+    if not records:
+        return []
+    ended = [
+        f"#{event.connection} after {event.bytes_up} B up, {event.bytes_down} B down"
+        for event in _while_in_force(run.events, records[0])
+        if event.kind in ("fin", "rst") and event.by == "netfault" and event.connection is not None
+    ]
+    if ended:
+        more = f" and {len(ended) - 1} more" if len(ended) > 1 else ""
+        return [f"cut connection {ended[0]}{more}"]
+    return ["met traffic" if run.faults[records[0]].met_traffic else "met no traffic"]
+
+
+def _while_in_force(events: Sequence[LinkEvent], number: int) -> list[LinkEvent]:
+    """The events between the fault with this number (of all that came into force) and the next fault or heal."""
+    chosen: list[LinkEvent] = []
+    seen = -1
+    for event in events:
+        if event.kind == "fault":
+            seen += 1
+        elif event.kind == "heal" and seen == number:
+            break
+        elif seen == number:
+            chosen.append(event)
+    return chosen
+
+
+def _elide(rows: list[str], room: int) -> list[str]:
+    """As many rows as there is room for; those that tell of a cut or of a loss stay longest."""
+    if len(rows) <= room:
+        return rows
+    room = max(room - 1, 3)
+    ranked = sorted(range(len(rows)), key=lambda n: (not _telling(rows[n]), n))
+    kept = sorted(ranked[:room])
+    return [*(rows[n] for n in kept), f"       ... and {len(rows) - room} more steps: see the schedule below"]
+
+
+def _telling(row: str) -> bool:
+    return "NEVER ARRIVED" in row or "Break(" in row or " times" in row or "Subscribe()" in row
