@@ -25,10 +25,10 @@ from pytest_netfault.events import LinkWarning
 from pytest_netfault.report.folder import folder_name, write_folder
 from pytest_netfault.report.terminal import LinkStory, Totals, failure_text, rerun_command
 from pytest_netfault.shared_etcd import SharedEtcd
-from pytest_netfault.watching import Outcome, WatchedLink, WatchedNetFault, leaves_no_trace
+from pytest_netfault.watching import Outcome, WatchedLink, WatchedNetFault, crash_error, leaves_no_trace
 
 if TYPE_CHECKING:
-    from pytest_netfault.control import ActiveFault, Link, NetFault
+    from pytest_netfault.control import ActiveFault, NetFault
     from pytest_netfault.plugin import Settings
 
 __all__ = ["NetFaultFactory", "NetFaultSession"]
@@ -56,7 +56,7 @@ class _Test:
     crash: str = ""
     links: int = 0
     faults: int = 0
-    recent: deque[Link] = field(default_factory=lambda: deque(maxlen=_LINKS_KEPT))
+    recent: deque[WatchedLink] = field(default_factory=lambda: deque(maxlen=_LINKS_KEPT))
     tallies: dict[object, _Tally] = field(default_factory=dict)
 
     @property
@@ -219,7 +219,7 @@ class NetFaultSession:
         """
         crash = self._new_crash()
         if crash is not None and not failed:
-            raise RuntimeError(f"the proxy has crashed: {crash!r}") from crash
+            raise crash_error(crash) from crash
 
     def reported(self, item: pytest.Item, report: pytest.TestReport) -> None:
         """A phase of a test has its report: say in a failing one what the network did."""
@@ -264,7 +264,7 @@ class NetFaultSession:
         if failed:
             return
         if crash is not None:
-            raise RuntimeError(f"the proxy has crashed: {crash!r}") from crash
+            raise crash_error(crash) from crash
         if test.passed:
             for tally in test.tallies.values():
                 if not tally.met and not leaves_no_trace(tally.last.fault):
@@ -293,24 +293,15 @@ class NetFaultSession:
 
     def _stories(self, test: _Test) -> list[LinkStory]:
         """The links that a test has used: those it opened, and those of others that something happened on."""
-        older = [link for net in self._nets for link in net.links if link not in test.recent]
+        older = [link for net in self._nets for link in net.watched if link not in test.recent]
         stories = []
         for link in [*older, *test.recent]:
-            events = tuple(event for event in link.events if event.time >= test.began)
+            seen = link.seen()
+            events = tuple(event for event in seen.events if event.time >= test.began)
             if events or link in test.recent:
-                net = link.net if isinstance(link, WatchedLink) else None
-                holding = tuple(map(repr, net.in_force(link))) if net is not None else ()
-                stories.append(
-                    LinkStory(
-                        link.name,
-                        link.address,
-                        link.upstream,
-                        link.bytes_up,
-                        link.bytes_down,
-                        holding,
-                        events,
-                    )
-                )
+                holding = tuple(map(repr, link.net.in_force(link)))
+                counts = (seen.bytes_up, seen.bytes_down)
+                stories.append(LinkStory(link.name, link.address, link.upstream, *counts, holding, events))
         return stories
 
     def _from_here(self, nodeid: str) -> str:

@@ -13,13 +13,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from pytest_netfault.control import ActiveFault, Link, NetFault, ProxyThread
+from pytest_netfault.events import LinkEvent
 from pytest_netfault.faults import Blackhole, Fault, Lose, Refuse, Sever
 from pytest_netfault.proxy import CustomFault
 
 if TYPE_CHECKING:
     from pytest_netfault.proxy.addresses import AddressLike
 
-__all__ = ["Outcome", "WatchedLink", "WatchedNetFault", "Watcher", "leaves_no_trace"]
+__all__ = ["Outcome", "Seen", "WatchedLink", "WatchedNetFault", "Watcher", "crash_error", "leaves_no_trace"]
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,21 @@ class Outcome:
     address: str
     fault: Fault
     met: bool
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What a link has seen.
+
+    Attributes:
+        events: what happened, the oldest first.
+        bytes_up: bytes delivered to the upstream.
+        bytes_down: bytes delivered to clients.
+    """
+
+    events: tuple[LinkEvent, ...]
+    bytes_up: int
+    bytes_down: int
 
 
 class Watcher(Protocol):
@@ -72,6 +88,7 @@ class WatchedNetFault(NetFault):
         super().__init__(seed, _thread=thread)
         self._watcher = watcher
         self._together = together
+        self.watched: list[WatchedLink] = []
         self._in_force: list[tuple[WatchedLink, ActiveFault]] = []
         self._told = False
 
@@ -83,6 +100,7 @@ class WatchedNetFault(NetFault):
         plain = super().forward(upstream, listen=listen, name=name)
         link = WatchedLink(plain, self)
         self._links[self._links.index(plain)] = link
+        self.watched.append(link)
         self._watcher.opened(link)
         return link
 
@@ -91,7 +109,7 @@ class WatchedNetFault(NetFault):
         self._in_force.append((link, fault))
         self._watcher.applied(link, fault)
 
-    def in_force(self, link: Link) -> tuple[Fault, ...]:
+    def in_force(self, link: WatchedLink) -> tuple[Fault, ...]:
         """The faults in force on a link now, the oldest first."""
         return tuple(fault.fault for on, fault in self._in_force if on is link and not fault.healed)
 
@@ -116,8 +134,11 @@ class WatchedNetFault(NetFault):
         try:
             super().close()
         except RuntimeError:
-            if self._thread.crash is None or self._watcher.crashed(self._thread.crash):
+            crash = self._thread.crash
+            if crash is None:
                 raise
+            if self._watcher.crashed(crash):
+                raise crash_error(crash) from crash
         finally:
             if not self._told:
                 self._told = True
@@ -140,6 +161,29 @@ class WatchedLink(Link):
         active = super().apply(fault)
         self.net.applied(self, active)
         return active
+
+    def seen(self) -> Seen:
+        """What can be shown of it now; also after its end, and after a crash of the proxy."""
+
+        def look() -> Seen:
+            link = self._link
+            return Seen(tuple(link.events), link.bytes_passed("up"), link.bytes_passed("down"))
+
+        try:
+            return self._seen(look)
+        except RuntimeError:
+            return look()  # crashed: nothing moves any more
+
+
+def crash_error(crash: BaseException) -> RuntimeError:
+    """What to raise, from the crash, where the proxy's thread has ended before its time.
+
+    >>> crash_error(ZeroDivisionError("division by zero"))
+    RuntimeError("the proxy has crashed: ZeroDivisionError('division by zero')")
+    """
+    # trio hands over groups; a group of one is that one.
+    inner: tuple[BaseException, ...] = getattr(crash, "exceptions", ())
+    return crash_error(inner[0]) if len(inner) == 1 else RuntimeError(f"the proxy has crashed: {crash!r}")
 
 
 def leaves_no_trace(fault: Fault) -> bool:

@@ -1,0 +1,299 @@
+"""What a failing test shows of the network, where it is written, and the warning about a fault that met nothing."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import xml.etree.ElementTree as ET
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+FAILS = """
+    import pytest
+
+    @pytest.mark.parametrize("what", ["a b"])
+    def test_fails(netfault, echo, talk, what):
+        link = netfault.forward(echo, name="store")
+        talk(link)
+        link.sever()
+        with link.blackhole("up"):
+            pass
+        assert what == "nothing"
+
+    def test_passes(netfault, echo, talk):
+        talk(netfault.forward(echo, name="other"))
+
+    def test_fails_alone():
+        assert 0
+
+    def test_fails_without_a_link(netfault):
+        assert 0
+"""
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_a_failure_shows_its_links_and_how_to_run_it_again(sessions: Any, workers: int) -> None:
+    sessions.file(FAILS)
+    parallel = ("-n2",) if workers else ()
+    result = sessions.run("--netfault-seed=11", *parallel, plugins=["xdist"])
+    result.assert_outcomes(failed=3, passed=1)
+    result.stdout.fnmatch_lines(
+        [
+            "*- netfault -*",
+            "seed 11, to run it again: pytest 'test_it.py::test_fails?a b?' --netfault-seed=11",
+            "store 127.0.0.1:* -> 127.0.0.1:*, 5 B up, 5 B down, in force: Sever()",
+            "  +*s store #1 accepted by client*",
+            "  +*s store fault Sever()",
+            "  +*s store fault Blackhole(direction='up')",
+            "  +*s store heal Blackhole(direction='up')",
+        ]
+    )
+    assert sum("- netfault -" in line for line in result.outlines) == 1, (
+        "only a test with a link has a section"
+    )
+    result.stdout.no_fnmatch_line("*other 127.0.0.1*")
+    result.stdout.fnmatch_lines(["netfault: seed 11, 2 links, 2 faults, *"])
+
+
+def test_the_command_of_a_failure_runs_just_that_test_again(sessions: Any) -> None:
+    sessions.file(FAILS)
+    first = sessions.run()
+    line = next(line for line in first.outlines if "to run it again: " in line)
+    command = shlex.split(line.partition("again: ")[2])
+    assert command[0] == "pytest"
+    again = sessions.run(*command[1:])
+    again.assert_outcomes(failed=1)
+    assert line in again.outlines
+
+
+def test_the_command_is_right_in_another_directory_too(
+    sessions: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sessions.pytester.makeini("[pytest]\n")
+    sessions.file(FAILS)
+    below = sessions.pytester.mkdir("below")
+    monkeypatch.chdir(below)
+    result = sessions.run("..")
+    result.stdout.fnmatch_lines(["seed *, to run it again: pytest '../test_it.py::test_fails?a b?' *"])
+
+
+def test_only_the_last_events_are_shown(sessions: Any) -> None:
+    sessions.file(
+        """
+        def test_it(netfault, echo, talk):
+            link = netfault.forward(echo)
+            for _ in range(15):
+                with link.refuse():
+                    pass
+            talk(link)
+            link.reset()
+            assert 0
+        """
+    )
+    result = sessions.run()
+    result.stdout.fnmatch_lines(["the last 20 of * events:", "*heal Refuse()", "*fault Reset()"])
+    assert sum(line.startswith("  +") for line in result.outlines) == 20
+
+
+def test_a_link_of_a_wider_scope_is_shown_in_the_tests_that_used_it(sessions: Any) -> None:
+    sessions.file(
+        """
+        import pytest
+
+        @pytest.fixture(scope="module")
+        def link(netfault_factory, echo):
+            with netfault_factory() as net:
+                yield net.forward(echo, name="wide")
+
+        def test_first(link, talk):
+            talk(link)
+
+        def test_second(link, talk):
+            with link.delay(0.001):
+                talk(link)
+            assert 0
+
+        def test_third(link):
+            assert 0
+        """
+    )
+    result = sessions.run()
+    result.assert_outcomes(passed=1, failed=2)
+    (section,) = (number for number, line in enumerate(result.outlines) if "- netfault -" in line)
+    events = [line for line in result.outlines[section:] if line.startswith("  +")]
+    assert "fault Delay(0.001)" in events[0], "the first test's events are not shown"
+
+
+def test_the_last_inputs_of_a_property_are_shown(sessions: Any) -> None:
+    sessions.file(
+        """
+        from hypothesis import given, settings, strategies
+
+        @settings(deadline=None, database=None, derandomize=True)
+        @given(size=strategies.integers(1, 1000))
+        def test_it(netfault_factory, echo, talk, size):
+            with netfault_factory() as net:
+                talk(net.forward(echo), b"x" * size)
+            assert size < 10
+        """
+    )
+    result = sessions.run(plugins=["hypothesispytest"])
+    result.assert_outcomes(failed=1)
+    links = [line for line in result.outlines if line.startswith("link1 ")]
+    assert 0 < len(links) <= 8
+    assert ", 10 B up, 10 B down" in links[-1], "the smallest example is tried last"
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_junit_files_carry_the_numbers(sessions: Any, workers: int) -> None:
+    sessions.file(FAILS)
+    parallel = ("-n2",) if workers else ()
+    sessions.run("--netfault-seed=11", "--junitxml=out.xml", *parallel, plugins=["xdist"])
+    cases = ET.parse(sessions.pytester.path / "out.xml").iter("testcase")
+    found = {
+        case.get("name"): {entry.get("name"): entry.get("value") for entry in case.iter("property")}
+        for case in cases
+    }
+    assert found == {
+        "test_fails[a b]": {
+            "netfault.seed": "11",
+            "netfault.links": "1",
+            "netfault.faults": "2",
+            "netfault.met": found["test_fails[a b]"]["netfault.met"],
+        },
+        "test_passes": {
+            "netfault.seed": "11",
+            "netfault.links": "1",
+            "netfault.faults": "0",
+            "netfault.met": "0",
+        },
+        "test_fails_alone": {},
+        "test_fails_without_a_link": {},
+    }
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_the_output_directory_has_a_folder_for_each_failing_test_with_links(
+    sessions: Any, workers: int, files_below: Any
+) -> None:
+    sessions.file(FAILS)
+    kept = sessions.pytester.path / "out" / "older.txt"
+    kept.parent.mkdir()
+    kept.write_text("of an earlier run")
+    parallel = ("-n2",) if workers else ()
+    result = sessions.run("--netfault-output=out", *parallel, plugins=["xdist"])
+    files = {Path(name) for name in files_below(kept.parent)}
+    (folder,) = {name.parent for name in files} - {Path()}
+    assert files == {Path("older.txt"), folder / "events.json", folder / "failure.txt"}
+    assert folder.name.startswith("test_it.py-test_fails-a-b-")
+    result.stdout.fnmatch_lines([f"more in {kept.parent / folder}"])
+    story = json.loads((kept.parent / folder / "events.json").read_text())
+    assert story["nodeid"] == "test_it.py::test_fails[a b]"
+    (link,) = story["links"]
+    assert link["name"] == "store"
+    kinds = [event["kind"] for event in link["events"]]
+    assert kinds[0] == "accepted"
+    assert [kind for kind in kinds if kind in ("fault", "heal")] == ["fault", "fault", "heal"]
+    assert "in force: Sever()" in (kept.parent / folder / "failure.txt").read_text()
+
+
+def test_an_ini_output_is_relative_to_the_root(sessions: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    sessions.pytester.makeini("[pytest]\nnetfault_output = out\n")
+    sessions.file(FAILS)
+    monkeypatch.chdir(sessions.pytester.mkdir("below"))
+    sessions.run("..")
+    assert (sessions.pytester.path / "out").is_dir()
+
+
+VACUOUS = """
+    import pytest
+
+    def test_vacuous(netfault, echo):
+        link = netfault.forward(echo, name="store")
+        with link.delay(0.1):
+            pass
+
+    def test_still_in_force(netfault, echo):
+        netfault.forward(echo).cut(1000)
+
+    def test_met(netfault, echo, talk):
+        link = netfault.forward(echo)
+        link.delay(0.001)
+        talk(link)
+
+    def test_cannot_be_known(netfault, echo, talk):
+        link = netfault.forward(echo)
+        with link.refuse(), link.sever(), link.lose(0):
+            pass
+
+    def test_fails_anyway(netfault, echo):
+        netfault.forward(echo).delay(0.1)
+        assert 0
+
+    def test_is_skipped_anyway(netfault, echo):
+        netfault.forward(echo).delay(0.1)
+        pytest.skip("enough")
+"""
+
+
+def test_a_fault_that_met_nothing_is_a_warning_at_the_test(sessions: Any) -> None:
+    sessions.file(VACUOUS)
+    result = sessions.run()
+    result.assert_outcomes(passed=4, failed=1, skipped=1, warnings=2)
+    result.stdout.fnmatch_lines(
+        [
+            "test_it.py::test_vacuous",
+            "  *test_it.py:3: LinkWarning: Delay(0.1) was in force on store and met no traffic: *",
+            "test_it.py::test_still_in_force",
+            "  *LinkWarning: Cut(1000) was in force on link1 and met no traffic*",
+        ]
+    )
+
+
+@pytest.mark.parametrize("way", [("-W", "error"), ("--netfault-strict",), ("-n2", "--netfault-strict")])
+def test_it_is_a_failure_if_warnings_are_or_if_strict(sessions: Any, way: tuple[str, ...]) -> None:
+    sessions.file(VACUOUS)
+    result = sessions.run(*way, plugins=["xdist"])
+    result.assert_outcomes(passed=4, failed=1, skipped=1, errors=2)
+    result.stdout.fnmatch_lines_random(
+        ["*ERROR at teardown of test_vacuous*", "*ERROR at teardown of test_still_in_force*"]
+    )
+
+
+@pytest.mark.parametrize("mark", ["pytest.mark.filterwarnings('ignore::pytest_netfault.LinkWarning')"])
+def test_a_test_may_say_that_it_knows(sessions: Any, mark: str) -> None:
+    sessions.file(
+        f"""
+        import pytest
+
+        @{mark}
+        def test_it(netfault, echo):
+            netfault.forward(echo).delay(0.1)
+        """
+    )
+    sessions.run("-W", "error").assert_outcomes(passed=1)
+
+
+def test_faults_of_generated_inputs_are_judged_together(sessions: Any) -> None:
+    sessions.file(
+        """
+        import pytest
+
+        @pytest.mark.parametrize("hits", [True, False])
+        def test_it(netfault_factory, echo, talk, hits):
+            for number in range(1, 6):
+                with netfault_factory() as net:
+                    link = net.forward(echo)
+                    with link.delay(number / 1000):
+                        if hits and number == 3:
+                            talk(link)
+        """
+    )
+    result = sessions.run()
+    result.assert_outcomes(passed=2, warnings=1)
+    result.stdout.fnmatch_lines(
+        ["test_it.py::test_it?False?", "*Delay(0.005) was in force on link1 5 times and met no traffic*"]
+    )
+    result.stdout.fnmatch_lines(["netfault: *10 links, 10 faults, 1 of them met traffic"])
