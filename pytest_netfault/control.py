@@ -33,6 +33,7 @@ import trio
 
 from pytest_netfault.events import LinkEvent
 from pytest_netfault.faults import (
+    FAULTS,
     Blackhole,
     Corrupt,
     Cut,
@@ -48,10 +49,12 @@ from pytest_netfault.faults import (
     Slice,
     StallAccept,
     Throttle,
+    shown,
 )
 from pytest_netfault.proxy.addresses import TcpAddress, UnixAddress, parse_address
 from pytest_netfault.proxy.engine import Engine, EngineStopped
 from pytest_netfault.proxy.link import ConnectionInfo, InForce, ProxyLink
+from pytest_netfault.proxy.stacking import CustomFault
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -106,12 +109,13 @@ class ProxyThread:
         def live() -> None:
             try:
                 trio.run(engine.run, started.set)
-            except BaseException:  # noqa: BLE001, RUF100 - kept in engine.crash, raised in the test that asks next
-                pass
+            except BaseException as error:  # noqa: BLE001, RUF100 - raised in the test that asks next
+                engine.end(error)
             finally:
                 started.set()
-                for link in list(self._links):
-                    link.close()
+                with contextlib.ExitStack() as links:
+                    for link in list(self._links):
+                        links.callback(link.close)
 
         self._engine = engine
         self._thread = threading.Thread(target=live, name="netfault-proxy", daemon=True)
@@ -129,9 +133,13 @@ class ProxyThread:
         try:
             return self.engine().call(function)
         except EngineStopped as error:
-            if self.crash is not None:
-                raise RuntimeError(f"the proxy has crashed: {self.crash!r}") from self.crash
+            self.raise_crash()
             raise NetFaultClosed("the proxy was closed; open a new NetFault") from error
+
+    def raise_crash(self) -> None:
+        """Raise what ended the thread before its time, if anything did."""
+        if self.crash is not None:
+            raise RuntimeError(f"the proxy has crashed: {self.crash!r}") from self.crash
 
     def add(self, link: ProxyLink) -> None:
         """Take a link into the thread's care."""
@@ -295,6 +303,7 @@ class Link:
 
         Raises:
             TimeoutError: fewer came within ``timeout`` seconds; the message says how many, and what they did.
+            NetFaultClosed: the link was closed before or meanwhile.
         """
         _check_wait(count, timeout)
         self._wait(lambda: self._link.accepted >= count, f"{count} connections", timeout)
@@ -309,7 +318,7 @@ class Link:
         """
         _check_wait(count, timeout)
         if direction not in ("up", "down", "both"):
-            raise ValueError(f"direction must be 'up', 'down' or 'both', not {direction!r}")
+            raise ValueError(f"direction must be 'up', 'down' or 'both', not {shown(direction)}")
 
         def passed() -> int:
             ways: tuple[Literal["up", "down"], ...] = ("up", "down") if direction == "both" else (direction,)
@@ -319,15 +328,22 @@ class Link:
 
     def _wait(self, reached: Callable[[], bool], what: str, timeout: float) -> None:
         __tracebackhide__ = True
-        future: Future[None] = self._thread.call(lambda: self._link.wait_until(reached))
+
+        def wait() -> Future[None]:
+            if not reached():
+                self._check_open()
+            return self._link.wait_until(reached)
+
+        future = self._thread.call(wait)
         try:
             future.result(timeout)
         except (FutureTimeoutError, TimeoutError):
             pass
         except CancelledError:
+            self._thread.raise_crash()
             raise NetFaultClosed(f"link {self.name} was closed while waiting for {what}") from None
         finally:
-            with contextlib.suppress(NetFaultClosed):
+            with contextlib.suppress(NetFaultClosed, RuntimeError):
                 self._thread.call(lambda: self._link.stop_waiting(future))
         if not future.done():
             raise TimeoutError(f"waited {timeout:g} s for {what} on link {self.name}, but {self._story()}")
@@ -358,10 +374,18 @@ class Link:
             UnsupportedFault: this machine cannot do it.
             NetFaultClosed: the link was closed.
         """
-        if not isinstance(fault, Fault):
-            raise TypeError(f"apply takes a fault such as Sever() or Delay(0.1), not {fault!r}")
-        self._check_open()
-        return ActiveFault(self._thread, self._link, self._thread.call(lambda: self._link.apply(fault)))
+        if not isinstance(fault, (*FAULTS, CustomFault)):
+            raise TypeError(
+                f"apply takes a fault such as Sever() or Delay(0.1), or a CustomFault, not {shown(fault)}"
+            )
+        if isinstance(fault, CustomFault) and type(fault).stage is CustomFault.stage:
+            raise TypeError(f"{type(fault).__name__} must say in stage(place) what it does")
+
+        def apply() -> InForce:
+            self._check_open()
+            return self._link.apply(fault)
+
+        return ActiveFault(self._thread, self._link, self._thread.call(apply))
 
     def sever(self) -> ActiveFault:
         """Close open connections in order (FIN both ways) and refuse new ones."""
@@ -426,7 +450,7 @@ class Link:
         self._thread.drop(self._link)
 
     def _check_open(self) -> None:
-        if self._link.closed and self._thread.crash is None:
+        if self._link.closed:
             raise NetFaultClosed(f"link {self.name} was closed")
 
     def __repr__(self) -> str:
@@ -536,10 +560,12 @@ class NetFault:
 
 def _check_wait(count: object, timeout: object) -> None:
     if isinstance(count, bool) or not isinstance(count, int):
-        raise TypeError(f"count must be a whole number, not {count!r}")
+        raise TypeError(f"count must be a whole number, not {shown(count)}")
     if count < 0:
-        raise ValueError(f"count must be at least 0, not {count!r}")
+        raise ValueError(f"count must be at least 0, not {shown(count)}")
     if isinstance(timeout, bool) or not isinstance(timeout, (int, float)):
-        raise TypeError(f"timeout must be a number of seconds, not {timeout!r}")
+        raise TypeError(f"timeout must be a number of seconds, not {shown(timeout)}")
     if not 0 <= timeout <= threading.TIMEOUT_MAX:
-        raise ValueError(f"timeout must be a number of seconds, at least 0, not {timeout!r}")
+        raise ValueError(
+            f"timeout must be at least 0 and at most {threading.TIMEOUT_MAX:g} seconds, not {shown(timeout)}"
+        )

@@ -10,8 +10,7 @@ Rules of this file:
 
 * FIN becomes ``shutdown(SHUT_WR)`` on the other side and nothing else, so a half-closed connection keeps its other
   half. The connection is over when both directions have ended.
-* RST is handed on once the bytes before it were acknowledged, because a reset throws away what its socket has not
-  yet sent; but a receiver that takes nothing for a while does not hold it up for ever.
+* RST ends both directions at once; when it may be handed on, the pipe decides.
 * A severed connection ends with FIN even if bytes wait unread: what the peer still sends is read and discarded
   until it closes too, for a bounded time. ``close()`` alone would answer them with RST.
 * All methods run on the engine's thread.
@@ -20,13 +19,14 @@ Rules of this file:
 from __future__ import annotations
 
 import errno
+import os
 import socket
 from collections.abc import Callable
 
 from pytest_netfault.events import ConnectionState, EventKind
 from pytest_netfault.proxy import kernel
 from pytest_netfault.proxy.engine import READ, Engine, Timer
-from pytest_netfault.proxy.pipe import READ_SIZE, End, Pipe
+from pytest_netfault.proxy.pipe import READ_SIZE, Direction, End, Pipe
 from pytest_netfault.proxy.stages import CutStage, Ending, HoldStage
 
 __all__ = ["Connection", "Meter"]
@@ -34,10 +34,13 @@ __all__ = ["Connection", "Meter"]
 # How long a severed peer may take to close its side before the socket is closed under it, as servers do
 # ("lingering close"). Long enough for any peer that reads, short enough that a writer soon learns the truth.
 _LINGER_SECONDS = 1.0
-# How often to look whether bytes were acknowledged, and how long a carried RST waits for a receiver that takes
-# nothing. The kernel has no event for it.
-_ACK_POLL_SECONDS = 0.001
-_RST_PATIENCE_SECONDS = 1.0
+# How long a client that has reset waits for an upstream that does not answer, in case it still takes the bytes.
+_GIVE_UP_SECONDS = 1.0
+# How soon to try a Unix upstream again whose queue of connections is full. The kernel has no event for it.
+_QUEUE_POLL_SECONDS = 0.02
+# What stands for the upstream's socket once it is known that there will be none.
+_NO_SOCKET = socket.socket(socket.AF_UNIX)
+_NO_SOCKET.close()
 
 
 class Meter:
@@ -60,8 +63,8 @@ class Connection:
         number: the connection's number on its link, from 1.
         client: the accepted socket, non-blocking.
         names: the client's and the upstream's address as text.
-        connect: makes the next attempt to reach the upstream and returns the connecting socket, or the error
-            when there is nothing (more) to try.
+        connect: makes the next attempt to reach the upstream and returns the connecting socket, the error if it
+            failed at once (``BlockingIOError``: try the same again soon), or None if there is nothing more to try.
         log: writes an event.
         on_closed: called once, at the end.
         meter: told of bytes that passed, while somebody waits for them.
@@ -74,7 +77,7 @@ class Connection:
         number: int,
         client: socket.socket,
         names: tuple[str, str],
-        connect: Callable[[], socket.socket | OSError],
+        connect: Callable[[], socket.socket | OSError | None],
         *,
         log: Callable[[EventKind, Connection, str, str], None],
         on_closed: Callable[[Connection], None],
@@ -92,6 +95,7 @@ class Connection:
         self._log = log
         self._on_closed = on_closed
         self._timers: set[Timer] = set()
+        self._loss = (0.0, 0.0)  # of segments from the client, and from the upstream
         self.up = Pipe(self, "up")
         self.down = Pipe(self, "down")
         self.client = End(engine, client, "client")
@@ -114,43 +118,68 @@ class Connection:
     def start(self) -> None:
         """Begin to connect. Until the upstream answers, the client's bytes wait in the kernel."""
         if self.alive:
-            self._attempt("no address")
+            self.client.want(reading=False, writing=False)
+            self._attempt()
 
-    def _attempt(self, why: str) -> None:
-        attempt = self._connect()
-        if isinstance(attempt, OSError):
-            self._upstream_failed(attempt.strerror or why)
-            return
-        end = End(self.engine, attempt, "upstream")
-        end.outgoing, end.incoming = self.down, self.up
-        self.upstream = self.down.source = self.up.sink = end
-        end.want(reading=False, writing=True)
+    def _attempt(self, failed: OSError | None = None) -> None:
+        """Try the next address; ``failed`` says what became of the one before."""
+        while self.state == "connecting":
+            attempt = self._connect()
+            if isinstance(attempt, socket.socket):
+                end = End(self.engine, attempt, "upstream")
+                end.outgoing, end.incoming = self.down, self.up
+                self.upstream = self.down.source = self.up.sink = end
+                self._set_loss()
+                end.want(reading=False, writing=True)
+                return
+            if attempt is None:
+                self._upstream_failed(
+                    str((failed and failed.strerror) or failed or "no address to connect to")
+                )
+            elif isinstance(attempt, BlockingIOError):
+                self._call_at(self.engine.now() + _QUEUE_POLL_SECONDS, self._attempt)
+                return
+            else:
+                failed = attempt
 
     def upstream_ready(self) -> None:
         """An attempt to connect has ended, one way or the other."""
         assert self.upstream is not None
-        error = self.upstream.sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+        sock = self.upstream.sock
+        error = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+        if not error:
+            try:
+                if sock.getpeername() == sock.getsockname() and sock.family != socket.AF_UNIX:
+                    # Nobody listened, and the kernel gave us the very port that we called: TCP connects it to itself.
+                    error = errno.ECONNREFUSED
+            except OSError:  # a false alarm: still connecting
+                return
         if error:
-            self.upstream.close()
-            self._attempt(errno.errorcode.get(error, str(error)))
-            return
-        try:
-            self.upstream.sock.getpeername()
-        except OSError:  # a false alarm: still connecting
+            self.upstream.close(reset=True)
+            self._attempt(OSError(error, os.strerror(error)))
             return
         self.state = "open"
         self.log("connected", detail=self.upstream_name)
         self.up.pump()
         self.down.pump()
 
+    def client_gave_up(self) -> None:
+        """The client has reset before the upstream answered. If that comes soon, it still gets the client's bytes."""
+
+        def give_up() -> None:
+            if self.state == "connecting" and not self.up.flow.held_back(self.engine.now()):
+                self.log("rst", by="client")
+                self.close_with_reset()
+
+        self._call_at(self.engine.now() + _GIVE_UP_SECONDS, give_up)
+
     def _upstream_failed(self, why: str) -> None:
         """Nobody answers upstream: the client is told by RST, through whatever holds the way down."""
         self.log("upstream_failed", by="upstream", detail=f"{self.upstream_name}: {why}")
         if self.upstream is None:
-            self.upstream = End(self.engine, socket.socket(socket.AF_UNIX), "upstream")
-            self.upstream.close()
-            self.upstream.outgoing, self.upstream.incoming = self.down, self.up
-            self.down.source = self.up.sink = self.upstream
+            end = End(self.engine, _NO_SOCKET, "upstream")
+            end.outgoing, end.incoming = self.down, self.up
+            self.upstream = self.down.source = self.up.sink = end
         self.state = "half-closed"
         self.up.abandon()
         self.down.ended = Ending.RST
@@ -174,27 +203,34 @@ class Connection:
         elif self.state == "open":
             self.state = "half-closed"
 
-    def pass_on_reset(self, pipe: Pipe) -> None:
-        """A RST has come to the sink: hand it on once the bytes before it have arrived."""
-        self._when_acknowledged(pipe, None, patience=_RST_PATIENCE_SECONDS)
-
     def cut(self, pipe: Pipe, stage: CutStage) -> None:
-        """The bytes before a cut were delivered: cut here."""
-        self.log("hit", detail=f"cut after {pipe.count} B {pipe.direction}, {stage.how}")
-        stage.met = True
+        """The bytes before a cut were delivered (and, for a RST, acknowledged): cut here."""
+        self._log_cut(pipe, stage)
         if stage.how == "fin":
             self.sever()
-            return
-        if stage.how == "rst" and self.upstream is None:
+        elif stage.how == "rst":
             self.close_with_reset()
-            return
-        self.freeze(stage)
-        if stage.how == "rst":
-            self._when_acknowledged(pipe, stage, patience=None)
+        else:
+            for each in self.pipes:
+                self._freeze(each, stage)
 
-    def freeze(self, key: CutStage) -> None:
-        """Let nothing pass in either direction until the cut is healed."""
-        for pipe in self.pipes:
+    def cut_waits(self, pipe: Pipe, stage: CutStage) -> bool:
+        """Whether a cut whose bytes were sent must wait until they are acknowledged; the other way is silent then."""
+        if stage.healed or stage.how != "rst":
+            return False
+        if not stage.hit:
+            self._log_cut(pipe, stage)
+            self._freeze(self.other(pipe), stage)
+        return True
+
+    def _log_cut(self, pipe: Pipe, stage: CutStage) -> None:
+        if not stage.hit:
+            stage.hit = True
+            self.log("hit", detail=f"cut after {pipe.count} B {pipe.direction}, {stage.how}")
+
+    def _freeze(self, pipe: Pipe, key: CutStage) -> None:
+        """Let nothing pass in this direction until the cut is healed."""
+        if not any(isinstance(stage, _CutHold) and stage.key is key for stage in pipe.flow.stages):
             pipe.flow.add(self.engine.now(), _CutHold(key))
             pipe.refresh()
 
@@ -205,26 +241,6 @@ class Connection:
                 if isinstance(stage, _CutHold) and stage.key is key:
                     pipe.flow.remove(self.engine.now(), stage)
             pipe.pump()
-
-    def _when_acknowledged(self, pipe: Pipe, cut: CutStage | None, *, patience: float | None) -> None:
-        """Reset both sides once the sink's kernel has everything, or has taken nothing for ``patience``."""
-        seen = -1
-        since = self.engine.now()
-
-        def look() -> None:
-            nonlocal seen, since
-            if self.state == "closed" or (cut is not None and cut.healed):
-                return
-            left = kernel.unacknowledged(pipe.sink.sock) if pipe.sink.fd >= 0 else 0
-            now = self.engine.now()
-            if left != seen:
-                seen, since = left, now
-            if left == 0 or (patience is not None and now - since >= patience):
-                self.close_with_reset()
-            else:
-                self._call_at(now + _ACK_POLL_SECONDS, look)
-
-        look()
 
     def _call_at(self, when: float, callback: Callable[[], None]) -> None:
         def fire() -> None:
@@ -291,10 +307,19 @@ class Connection:
 
     def set_loss(self, *, up: float, down: float) -> None:
         """Let the kernel drop arriving segments with these probabilities."""
-        for end, loss in ((self.client, up), (self.upstream, down)):
-            if end is not None and end.fd >= 0 and end.loss != loss:
+        self._loss = (up, down)
+        self._set_loss()
+
+    def _set_loss(self) -> None:
+        for end, loss in zip(self._ends(), self._loss, strict=False):
+            if end.fd >= 0 and end.loss != loss:
                 kernel.set_loss(end.sock, loss)
                 end.loss = loss
+
+    def drops(self, direction: Direction) -> int:
+        """Segments of this direction that the kernel has dropped."""
+        end = self.client if direction == "up" else self.upstream
+        return kernel.drops_of(end.sock) if end is not None and end.fd >= 0 else 0
 
     def forget(self) -> None:
         """In a forked child: close the copies, send nothing."""

@@ -166,28 +166,37 @@ class Engine:
                 started()
                 await self._serve()
                 self._nursery.cancel_scope.cancel()
+        finally:
+            self.end(None)
+
+    def end(self, error: BaseException | None) -> None:
+        """Let go of everything, and fail whoever waits. ``error`` is what ended the engine before it could serve."""
+        self.crash = self.crash or error
+        with self._lock:
+            self._stopped = True
+            self.thread_id = None  # the system gives the number to another thread
+            waiting, self._calls = self._calls, deque()
+        for _, future in waiting:
+            error_for_caller = EngineStopped("the proxy's thread has ended")
+            error_for_caller.__cause__ = self.crash
+            future.set_exception(error_for_caller)
+        self._undo.close()
+
+    async def _serve(self) -> None:
+        try:
+            while not self._stopping:
+                with trio.move_on_after(self._until_next_timer()):
+                    await trio.lowlevel.wait_readable(self._epoll.fileno())
+                slice_end = self.now() + TRIO_SLICE
+                while self._turn() or not self._idle():
+                    if self.now() >= slice_end:
+                        break
+                await trio.lowlevel.checkpoint()
+        except trio.Cancelled:
+            raise
         except BaseException as error:
             self.crash = error
             raise
-        finally:
-            with self._lock:
-                self._stopped = True
-                waiting, self._calls = self._calls, deque()
-            for _, future in waiting:
-                error_for_caller = EngineStopped("the proxy's thread has ended")
-                error_for_caller.__cause__ = self.crash
-                future.set_exception(error_for_caller)
-            self._undo.close()
-
-    async def _serve(self) -> None:
-        while not self._stopping:
-            with trio.move_on_after(self._until_next_timer()):
-                await trio.lowlevel.wait_readable(self._epoll.fileno())
-            slice_end = self.now() + TRIO_SLICE
-            while self._turn() or not self._idle():
-                if self.now() >= slice_end:
-                    break
-            await trio.lowlevel.checkpoint()
 
     def _idle(self) -> bool:
         """Linger a moment for the next message; True when there is nothing."""

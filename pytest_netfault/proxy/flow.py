@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from collections import deque
 
-from pytest_netfault.proxy.stages import Added, Item, Stage, size_of
+from pytest_netfault.proxy.stages import Added, Ending, Item, Stage, size_of
 
 __all__ = ["OUT_LIMIT", "OUT_PIECES", "STAGE_PIECES", "Flow"]
 
@@ -59,6 +59,20 @@ class Flow:
     def held(self) -> int:
         """Bytes on their way, in stages and behind them."""
         return self._out_bytes + sum(stage.held for stage in self.stages)
+
+    @property
+    def settled(self) -> int:
+        """Bytes behind all stages, that wait only for the kernel to take them."""
+        return self._out_bytes
+
+    @property
+    def ends_with_reset(self) -> bool:
+        """Whether all that is still to come is settled, with a RST at its end."""
+        return bool(self.out) and self.out[-1] is Ending.RST
+
+    def held_back(self, now: float) -> bool:
+        """Whether a fault, and not only a slow receiver, asks that nothing be read."""
+        return any(stage.full(now) for stage in self.stages)
 
     def _into(self, index: int, now: float, item: Item) -> None:
         if index < len(self.stages):

@@ -12,10 +12,11 @@ Rules of this file:
 from __future__ import annotations
 
 import errno
+import itertools
 import math
 import socket
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -25,12 +26,14 @@ from pytest_netfault.faults import (
     Blackhole,
     Fault,
     Lose,
+    OnHeal,
     Refuse,
     Reset,
     Sever,
     StallAccept,
     UnsupportedFault,
     directions_of,
+    shown,
 )
 from pytest_netfault.proxy import kernel
 from pytest_netfault.proxy.addresses import Address, UnixAddress
@@ -77,7 +80,8 @@ class InForce:
     stages: dict[int, list[tuple[Pipe, Stage]]] = field(default_factory=dict)  # by the connection's number
     healed: bool = False
     met: bool = False
-    drops_before: int = 0
+    drops_before: int = 0  # segments that filters had dropped at the listener
+    bytes_before: int = 0  # that had passed in the fault's directions
 
 
 @dataclass(eq=False)
@@ -198,32 +202,30 @@ class ProxyLink:
         if self._waiters:
             self._look()
 
-    def _connector(self) -> Callable[[], socket.socket | OSError]:
-        """Each call tries the next of the upstream's addresses; the last error when there is none left."""
-        candidates = iter(self._candidates)
-        last = OSError(errno.EADDRNOTAVAIL, "no address to connect to")
+    def _connector(self) -> Callable[[], socket.socket | OSError | None]:
+        """Each call tries the next of the upstream's addresses, see :class:`Connection`."""
+        candidates = deque(self._candidates)
 
-        def connect() -> socket.socket | OSError:
-            nonlocal last
-            for family, name in candidates:
-                try:
-                    sock = socket.socket(family, socket.SOCK_STREAM)
-                except OSError as error:
-                    return error
-                sock.setblocking(False)
-                try:
-                    sock.connect(name)
-                except BlockingIOError as error:
-                    if family != socket.AF_UNIX:
-                        return sock
-                    sock.close()  # its queue of connections is full; there is no event for a place in it
-                    last = OSError(error.errno, "the Unix upstream's queue of connections is full")
-                except OSError as error:
+        def connect() -> socket.socket | OSError | None:
+            if not candidates:
+                return None
+            family, name = candidates.popleft()
+            try:
+                sock = socket.socket(family, socket.SOCK_STREAM)
+            except OSError as error:
+                return error
+            sock.setblocking(False)
+            try:
+                sock.connect(name)
+            except BlockingIOError as error:
+                if family == socket.AF_UNIX:  # its queue of connections is full
+                    candidates.appendleft((family, name))
                     sock.close()
-                    last = error
-                else:
-                    return sock
-            return last
+                    return error
+            except OSError as error:
+                sock.close()
+                return error
+            return sock
 
         return connect
 
@@ -246,9 +248,13 @@ class ProxyLink:
             UnsupportedFault: this machine cannot do it.
         """
         self._check_supported(fault)
-        ordinal = sum(type(other.fault) is type(fault) for other in self._faults)
-        root = f"{self.seed}/{type(fault).__name__}/{ordinal}"
-        active = InForce(fault, root, drops_before=self.listener.drops)
+        # Two faults of a kind in force together never draw the same numbers: twice the same damage would be none.
+        taken = {active.root for active in self._faults}
+        roots = (f"{self.seed}/{type(fault).__name__}/{ordinal}" for ordinal in itertools.count())
+        root = next(root for root in roots if root not in taken)
+        active = InForce(
+            fault, root, drops_before=self.listener.drops, bytes_before=self._bytes_in(directions_of(fault))
+        )
         self.log("fault", None, detail=repr(fault))
         if isinstance(fault, Reset):
             self.listener.accept_all()
@@ -258,10 +264,15 @@ class ProxyLink:
                 connection.close_with_reset()
             return active
         self._faults.append(active)
-        self._set_mode()
-        for connection in list(self._connections.values()):
-            self._put_on(active, connection)
-        self._set_losses()
+        try:
+            self._set_mode()
+            for connection in list(self._connections.values()):
+                self._put_on(active, connection)
+            self._set_losses()
+        except BaseException:
+            self._take_off(active, "resume")
+            self._set_mode()
+            raise
         return active
 
     def _put_on(self, active: InForce, connection: Connection) -> None:
@@ -280,11 +291,15 @@ class ProxyLink:
             if stage is None:
                 continue
             placed.append((pipe, stage))
+            if not isinstance(stage, CutStage):  # which says itself where it hit
+                pipe.fresh.append((stage, repr(fault)))
             now = self.engine.now()
             idle = pipe.flow.empty
             pipe.flow.add(now, stage)
-            if isinstance(stage, CutStage) and pipe.count >= stage.after_bytes:
+            if isinstance(stage, CutStage) and stage.reached and connection.state == "connecting":
                 connection.cut(pipe, stage)
+                if stage.how != "blackhole":
+                    return
             if not idle or stage.full(now):  # otherwise nothing is wanted that was not wanted before
                 pipe.pump()
 
@@ -292,12 +307,20 @@ class ProxyLink:
         """Take a fault away. Healing twice does nothing."""
         if active.healed:
             return
+        self._take_off(active, active.fault.on_heal if isinstance(active.fault, Blackhole) else "resume")
+        self._set_mode()
+
+    def heal_all(self) -> None:
+        """Take every fault away, the newest first."""
+        for active in reversed(self._faults.copy()):
+            self._take_off(active, active.fault.on_heal if isinstance(active.fault, Blackhole) else "resume")
+        self._set_mode()
+
+    def _take_off(self, active: InForce, ends: OnHeal) -> None:
         active.met = self.met(active)
         active.healed = True
         self._faults.remove(active)
         self.log("heal", None, detail=repr(active.fault))
-        fault = active.fault
-        ends = fault.on_heal if isinstance(fault, Blackhole) else "resume"
         stages, active.stages = active.stages, {}
         for pipe, stage in (placed for of_connection in stages.values() for placed in of_connection):
             connection = pipe.connection
@@ -316,32 +339,44 @@ class ProxyLink:
                 if not idle:
                     pipe.pump()
         self._set_losses()
-        self._set_mode()
-
-    def heal_all(self) -> None:
-        """Take every fault away, the newest first."""
-        for active in reversed(self._faults.copy()):
-            self.heal(active)
 
     def met(self, active: InForce) -> bool:
         """Whether the fault has met traffic: a byte, an ending, an open connection or an attempt to connect."""
         if active.met or active.healed:
             return active.met
-        if isinstance(active.fault, (Blackhole, StallAccept)) and self.listener.drops > active.drops_before:
+        fault = active.fault
+        silent = isinstance(fault, Blackhole)
+        if isinstance(fault, (Blackhole, StallAccept, Lose)) and self.listener.drops > active.drops_before:
             return True
-        silent = isinstance(active.fault, Blackhole)
+        if isinstance(fault, Lose):
+            ways = directions_of(fault)
+            return self._bytes_in(ways) > active.bytes_before or self._dropped(ways)
+        if isinstance(fault, Blackhole) and fault.packets and self._dropped(directions_of(fault)):
+            return True
         return any(
             stage.met or (silent and pipe.connection.alive and pipe.source_has_unread())
             for of_connection in active.stages.values()
             for pipe, stage in of_connection
         )
 
+    def _bytes_in(self, directions: Iterable[Literal["up", "down"]]) -> int:
+        return sum(self.bytes_passed(direction) for direction in directions)
+
+    def _dropped(self, directions: Iterable[Literal["up", "down"]]) -> bool:
+        """Whether the kernel has dropped a segment of an open connection in one of these directions."""
+        return any(
+            connection.drops(direction)
+            for connection in self._connections.values()
+            for direction in directions
+        )
+
     def _check_supported(self, fault: Fault) -> None:
         if not (isinstance(fault, Lose) or (isinstance(fault, Blackhole) and fault.packets)):
             return
-        if not kernel.HAS_FILTERS:
+        if not kernel.has_filters():
             raise UnsupportedFault(
-                f"{fault!r} needs socket filters, which only Linux has; run it in a Linux container"
+                f"{fault!r} needs socket filters (SO_ATTACH_FILTER), which this system does not have; "
+                "run it on Linux, or in a Linux container"
             )
         if isinstance(self.upstream, UnixAddress) or self.listener.address.startswith("unix:"):
             raise UnsupportedFault(
@@ -419,4 +454,6 @@ def _resolve(upstream: Address) -> list[tuple[int, Any]]:
         found = socket.getaddrinfo(upstream.host, upstream.port, type=socket.SOCK_STREAM)
     except socket.gaierror as error:
         raise OSError(errno.EADDRNOTAVAIL, f"cannot resolve upstream {upstream}: {error.strerror}") from error
+    except UnicodeError as error:
+        raise ValueError(f"upstream: {shown(upstream.host)} is no host name: {error}") from error
     return [(family, name) for family, _, _, _, name in found]

@@ -66,7 +66,7 @@ class Listener:
         self.was_lossy = False  # sockets accepted since may have inherited a filter
         self.mode: Mode = "serve"
         self._path = address.path if isinstance(address, UnixAddress) else None
-        self._filters = kernel.HAS_FILTERS and self._path is None
+        self._filters = kernel.has_filters() and self._path is None
         try:
             self._sock = _bind_unix(address.path) if isinstance(address, UnixAddress) else _bind_tcp(address)
             try:
@@ -183,9 +183,10 @@ class Listener:
 
     def _replace(self, bound: socket.socket) -> None:
         assert self._path is not None
-        old, self._sock = self._sock, bound
         os.replace(bound.getsockname(), self._path)  # noqa: PTH105
         self._inode = os.stat(self._path).st_ino  # noqa: PTH116
+        self.accept_all()  # who had come to the old socket before its path was taken counts as open
+        old, self._sock = self._sock, bound
         old.close()
 
 

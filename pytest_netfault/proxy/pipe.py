@@ -9,9 +9,12 @@ Rules of this file:
 * **One read, one write for each event.** A pipe without faults sends straight from the buffer that it read into.
 * **Order.** An ending travels behind the bytes that came before it, through the same stages.
 * **RST** is what a socket reports: an error in ``recv``, or in ``send`` to a peer that reset. Bytes that the peer sent
-  before its RST are read first.
-* **Not reading is not listening.** A socket whose bytes are not wanted is not asked; if it reports a hang-up
-  meanwhile it is taken out of the set until it is wanted again, or the loop would spin on it.
+  before its RST are read first. It is handed on once the bytes before it were acknowledged, because a reset throws
+  away what its socket has not yet sent; but a receiver that takes nothing for a while does not hold it up for ever.
+  Until then it stays in the flow, where a later fault can still hold it.
+* **Not reading is not listening.** A socket whose bytes are not wanted is not asked. If it reports a hang-up
+  meanwhile, and a fault holds this direction, it is taken out of the set until it is wanted again, or the loop would
+  spin on it. If only a slow receiver stands in the way, the rest is read: no more can come than the kernel has.
 """
 
 from __future__ import annotations
@@ -24,7 +27,7 @@ from typing import TYPE_CHECKING, Literal
 from pytest_netfault.proxy import kernel
 from pytest_netfault.proxy.engine import READ, TROUBLE, WRITE, Engine, Timer
 from pytest_netfault.proxy.flow import Flow
-from pytest_netfault.proxy.stages import CutHere, Ending
+from pytest_netfault.proxy.stages import CutHere, Ending, Stage
 
 if TYPE_CHECKING:
     from pytest_netfault.proxy.connection import Connection
@@ -35,8 +38,11 @@ __all__ = ["READ_SIZE", "Direction", "End", "Pipe", "Side"]
 READ_SIZE = 256 * 1024
 # Pieces sent in one go before other sockets get their turn.
 _PIECES = 64
-# How soon to look again whether a segment has left. The kernel has no event for it.
-_SENT_POLL_SECONDS = 0.0005
+# How often to look whether bytes before a RST were acknowledged: soon at first, then ever more rarely. The kernel
+# has no event for it.
+_ACK_POLL_SECONDS = (0.001, 0.05)
+# How long a carried RST waits for a receiver that takes nothing.
+_RST_PATIENCE_SECONDS = 1.0
 # What the kernel may hold unsent for a receiver that does not read. Small, so that a fault that comes into force
 # stops a stream where it is and not megabytes later; large enough not to slow a bulk stream.
 _UNSENT_LOW_WATER = 128 * 1024
@@ -59,6 +65,7 @@ class End:
         "outgoing",
         "parked",
         "reset",
+        "separate",
         "side",
         "sock",
         "watched",
@@ -74,6 +81,7 @@ class End:
         self.watched = False
         self.parked = False
         self.reset = False  # the peer reset, seen when writing; reading may not say it again
+        self.separate = False  # the kernel says "writable" only once all that was written has left
         self.incoming: Pipe  # the pipe that writes to this socket
         self.outgoing: Pipe  # the pipe that reads from it
         if sock.family != socket.AF_UNIX:
@@ -100,18 +108,32 @@ class End:
     @property
     def has_unread(self) -> bool:
         """Whether bytes or an ending wait here that nobody has read."""
-        return self.fd >= 0 and (self.parked or kernel.unread(self.sock) > 0)
+        return self.fd >= 0 and (self.parked or bool(self._poll() & select.POLLIN))
 
-    def park(self) -> None:
-        """Out of the set, until something is wanted again.
-
-        Only if the hang-up is real: the alarm may be a late one, meant for a socket that had this number before.
-        """
+    def _poll(self) -> int:
         probe = select.poll()
-        probe.register(self.fd, 0)
-        if probe.poll(0):
-            self.parked = True
-            self.unwatch()
+        probe.register(self.fd, select.POLLIN)
+        return sum(events for _, events in probe.poll(0))
+
+    def set_separate(self, separate: bool) -> None:
+        """Whether each write must leave as a segment of its own, so that the next one waits until it has."""
+        if self.separate != separate:
+            self.separate = separate
+            if self.sock.family != socket.AF_UNIX and hasattr(socket, "TCP_NOTSENT_LOWAT"):
+                mark = 1 if separate else _UNSENT_LOW_WATER
+                self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, mark)
+
+    def _trouble(self) -> None:
+        """The socket reports a hang-up while nothing is read from it.
+
+        Asked again, because the alarm may be a late one, meant for a socket that had this number before.
+        """
+        events = self._poll()
+        if events & (select.POLLERR | select.POLLHUP):
+            self.reset = self.reset or bool(events & select.POLLERR)
+            if not self.outgoing.hung_up(self.reset):
+                self.parked = True
+                self.unwatch()
 
     def unwatch(self) -> None:
         """Out of the set."""
@@ -130,7 +152,7 @@ class End:
                 if self.mask & WRITE:  # a write will tell what is wrong
                     self.incoming.writable()
                 if self.fd >= 0 and not self.mask & READ:
-                    self.park()
+                    self._trouble()
 
     def finish_writing(self) -> None:
         """Send FIN behind what was sent."""
@@ -163,6 +185,8 @@ class Pipe:
         "ended",
         "finished",
         "flow",
+        "fresh",
+        "patience",
         "sink",
         "source",
         "stuck",
@@ -178,6 +202,10 @@ class Pipe:
         self.finished = False  # the sink was told of an ending, or is gone
         self.stuck = False  # the sink took less than it was given
         self.timer: Timer | None = None
+        self.fresh: list[
+            tuple[Stage, str]
+        ] = []  # faults that have met nothing here yet, and what they are called
+        self.patience = (0, 0.0)  # with a RST: how many bytes are before it, and since when none was taken
         self.source: End
         self.sink: End
 
@@ -219,6 +247,30 @@ class Pipe:
             self.refresh()
         if connection.meter.watched:
             connection.meter.look()
+
+    def hung_up(self, reset: bool) -> bool:
+        """The source is gone, and is not being read. Returns whether that was dealt with; if not, it must wait."""
+        connection = self.connection
+        if not reset or self.ended is Ending.RST:
+            return False
+        if connection.state == "connecting":
+            connection.client_gave_up()
+            return False
+        if self.ended is None:
+            if self.flow.held_back(connection.engine.now()):
+                return False
+            self._read_rest()
+        self.end(Ending.RST)
+        return False
+
+    def _read_rest(self) -> None:
+        """Take in all that a source which is gone has left in the kernel."""
+        now = self.connection.engine.now()
+        try:
+            while data := self.source.sock.recv(READ_SIZE):
+                self.flow.push(now, data)
+        except OSError:  # the error that says how it has ended
+            pass
 
     def writable(self) -> None:
         """The sink takes bytes again, or its attempt to connect has ended."""
@@ -274,18 +326,27 @@ class Pipe:
             return
         flow = self.flow
         now = connection.engine.now()
+        if self.fresh and not flow.plain:
+            self._note_hits()
         separate = flow.separate
+        if separate is not self.sink.separate and self.sink.fd >= 0:
+            self.sink.set_separate(separate)
         pieces = 0
         again = False
         while not self.stuck and (item := flow.next(now)) is not None:
             if isinstance(item, (Ending, CutHere)):
+                if not self._may_end(item, now):
+                    break
                 flow.took(0)
                 self._deliver_ending(item)
                 if connection.state in ("closing", "closed"):
                     return
                 continue
-            if pieces == _PIECES or (separate and kernel.unsent(self.sink.sock)):
+            if pieces == _PIECES:
                 again = True
+                break
+            if separate and kernel.unsent(self.sink.sock):
+                self.stuck = True
                 break
             try:
                 sent = self.sink.sock.send(item)
@@ -297,9 +358,32 @@ class Pipe:
             pieces += 1
             self.stuck = sent < len(item)
             self.count += flow.took(sent)
+        if self.stuck and flow.ends_with_reset and self._may_end(Ending.RST, now):
+            self.connection.close_with_reset()
+            return
         self.refresh(again=again)
         if pieces and connection.meter.watched:
             connection.meter.look()
+
+    def _note_hits(self) -> None:
+        """Write an event for each fault that has met its first traffic here."""
+        for stage, fault in self.fresh:
+            if stage.met:
+                self.connection.log("hit", detail=f"{fault} {self.direction}")
+        self.fresh = [
+            (stage, fault) for stage, fault in self.fresh if not stage.met and stage in self.flow.stages
+        ]
+
+    def _may_end(self, ending: Ending | CutHere, now: float) -> bool:
+        """Whether the ending that is due may be handed on, or must wait for bytes before it to be acknowledged."""
+        if ending is Ending.FIN or (
+            isinstance(ending, CutHere) and not self.connection.cut_waits(self, ending.stage)
+        ):
+            return True
+        left = self.flow.settled + kernel.unacknowledged(self.sink.sock)
+        if left != self.patience[0]:
+            self.patience = (left, now)
+        return not left or (ending is Ending.RST and now - self.patience[1] >= _RST_PATIENCE_SECONDS)
 
     def _deliver_ending(self, ending: Ending | CutHere) -> None:
         """Everything before this ending was handed to the sink: now the ending itself."""
@@ -312,7 +396,7 @@ class Pipe:
             self.connection.one_way_done()
         else:
             self.finished = True
-            self.connection.pass_on_reset(self)
+            self.connection.close_with_reset()
 
     def refresh(self, *, again: bool = False) -> None:
         """Ask for what is wanted now: bytes from the source, room at the sink, a call when a stage wakes.
@@ -331,10 +415,13 @@ class Pipe:
             source.want(reading, source.incoming.stuck)
         if sink.fd >= 0:
             sink.want(bool(sink.mask & READ), self.stuck)
-        if self.stuck:
+        if again:
+            wake: float | None = now
+        elif flow.ends_with_reset or (flow.out and isinstance(flow.out[0], CutHere)):
+            soonest, latest = _ACK_POLL_SECONDS
+            wake = now + min(max(soonest, (now - self.patience[1]) / 4), latest)
+        elif self.stuck:
             wake = None
-        elif again:
-            wake = now + (_SENT_POLL_SECONDS if flow.separate else 0.0)
         else:
             wake = now if flow.out else flow.wake(now)
         if wake is None:

@@ -321,34 +321,38 @@ class CutStage(Stage):
         self.after_bytes = after_bytes
         self.how = how
         self.healed = False
+        self.hit = False  # something was cut
+        self.reached = False
         self._left = max(0, after_bytes - position)
         self._rest: list[Item] = []
-        self._reached = False
+        if not self._left:
+            self._reach()
+
+    def _reach(self) -> None:
+        self.reached = True
+        super().push(0.0, CutHere(self))
+
+    def _let_through(self, now: float, item: Item) -> None:
+        super().push(now, item)
+        self.met = False  # a cut has met what it cuts, not what passes before
 
     def push(self, now: float, item: Item) -> None:
-        if self._reached:
+        if self.reached:
             self._rest.append(item)
             return
         size = counted(item)
-        if size < self._left or not isinstance(item, (bytes, memoryview)):
+        if not size or size < self._left or not isinstance(item, (bytes, memoryview)):
             self._left -= size
-            super().push(now, item)
-            return
-        if isinstance(item, Added):  # nothing that counts: it stands before the position it was added at
-            super().push(now, item)
+            self._let_through(now, item)
             return
         view = memoryview(item)
-        if self._left > 0:
-            super().push(now, view[: self._left])
+        self._let_through(now, view[: self._left])
         if self._left < size:
             self._rest.append(view[self._left :])
-        self._left = 0
-        self._reached = True
-        self.met = True
-        super().push(now, CutHere(self))
+        self._reach()
 
     def full(self, now: float) -> bool:
-        return self._reached
+        return self.reached
 
     def drain(self) -> list[Item]:
         self.healed = True

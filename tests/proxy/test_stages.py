@@ -129,7 +129,7 @@ class TestEveryStage:
                 len(item) for item in stage.queue if isinstance(item, (bytes, memoryview))
             )
 
-    @given(stages())
+    @given(stages().filter(lambda stage: not isinstance(stage, CutStage)))
     def test_an_empty_stage_asks_for_nothing_and_has_met_nothing(self, stage: Stage) -> None:
         assert stage.pull(1.0) is None
         assert stage.wake() is None
@@ -388,6 +388,24 @@ class TestCut:
     def test_added_bytes_do_not_count(self) -> None:
         heard = play(CutStage(2, "fin", position=0), [(0, b"a"), (0, Added(b"xx")), (0, b"bc")])
         assert [item for _, item in heard][:-1] == [b"a", b"xx", b"b"]
+
+    @pytest.mark.parametrize(("after", "position"), [(0, 0), (5, 5), (5, 9)])
+    def test_a_position_that_was_reached_already_is_cut_before_anything_passes(
+        self, after: int, position: int
+    ) -> None:
+        stage = CutStage(after, "fin", position=position)
+        assert stage.reached
+        assert stage.met
+        heard = play(stage, [(0, b"abc"), (0, FIN)])
+        assert [type(item) for _, item in heard] == [CutHere]
+        assert [plain(item) for item in stage.drain()] == [b"abc", FIN]
+
+    def test_it_has_met_traffic_only_once_it_cuts(self) -> None:
+        stage = CutStage(3, "fin", position=0)
+        stage.push(0, b"ab")
+        assert not stage.met
+        stage.push(0, b"c")
+        assert stage.met
 
     def test_the_cut_comes_with_the_last_byte_and_not_with_the_next_one(self) -> None:
         heard = play(CutStage(3, "fin", position=0), [(0, b"abc")])
