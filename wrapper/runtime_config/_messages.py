@@ -1,0 +1,154 @@
+"""Requests and replies, as `etcd3`'s message classes have them. Everything that touches protobuf is here, and pure.
+
+Those classes know the protocol of etcd 3.3. Three things that came later are sent and read as unknown fields, which
+protobuf keeps as they are: `fragment` in a watch request (field 8) and reply (field 7), and the progress request (3).
+"""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from runtime_config._compat import etcd3
+from runtime_config._cursor import RawChange
+from runtime_config._layout import Range
+
+rpc = etcd3.etcdrpc
+
+_unknown_fields: Any
+try:
+    from google.protobuf.unknown_fields import UnknownFieldSet as _unknown_fields
+except ImportError:  # protobuf before 4.22: each message hands out its own
+    _unknown_fields = operator.methodcaller("UnknownFields")
+
+_FRAGMENT_WANTED = b"\x40\x01"  # field 8, varint, true
+_PROGRESS = b"\x1a\x00"  # field 3, an empty message
+_FRAGMENT_FIELD = 7
+PAGE = 500
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One key as a listing has it."""
+
+    key: bytes
+    value: bytes
+    revision: int
+    created_revision: int
+    version: int
+
+
+@dataclass(frozen=True)
+class WatchReply:
+    """One reply on a stream; `more` says that further fragments of it follow."""
+
+    created: bool
+    canceled: bool
+    compact_revision: int
+    reason: str
+    changes: tuple[RawChange, ...]
+    more: bool
+
+
+def entry(kv: Any) -> Entry:
+    return Entry(kv.key, kv.value, kv.mod_revision, kv.create_revision, kv.version)
+
+
+def read(
+    span: Range | bytes,
+    *,
+    revision: int = 0,
+    limit: int = 0,
+    keys_only: bool = False,
+    stale_ok: bool = False,
+    since: int = 0,
+) -> Any:
+    start, end = (span, b"") if isinstance(span, bytes) else (span.start, span.end)
+    return rpc.RangeRequest(
+        key=start,
+        range_end=end,
+        revision=revision,
+        limit=limit,
+        keys_only=keys_only,
+        serializable=stale_ok,
+        min_mod_revision=since,
+    )
+
+
+def mod_equals(key: bytes, revision: int) -> Any:
+    return rpc.Compare(key=key, target=rpc.Compare.MOD, result=rpc.Compare.EQUAL, mod_revision=revision)
+
+
+def mod_at_most(key: bytes, revision: int) -> Any:
+    return rpc.Compare(key=key, target=rpc.Compare.MOD, result=rpc.Compare.LESS, mod_revision=revision + 1)
+
+
+def absent(key: bytes) -> Any:
+    return rpc.Compare(key=key, target=rpc.Compare.CREATE, result=rpc.Compare.EQUAL, create_revision=0)
+
+
+def op_put(key: bytes, value: bytes) -> Any:
+    return rpc.RequestOp(request_put=rpc.PutRequest(key=key, value=value))
+
+
+def op_delete(key: bytes) -> Any:
+    return rpc.RequestOp(request_delete_range=rpc.DeleteRangeRequest(key=key))
+
+
+def op_read(key: bytes, *, keys_only: bool = False) -> Any:
+    return rpc.RequestOp(request_range=read(key, keys_only=keys_only))
+
+
+def transaction(compare: Sequence[Any], success: Sequence[Any], failure: Sequence[Any] = ()) -> Any:
+    return rpc.TxnRequest(compare=compare, success=success, failure=failure)
+
+
+def nested(success: Sequence[Any]) -> Any:
+    return rpc.RequestOp(request_txn=rpc.TxnRequest(success=success))
+
+
+def found(response_op: Any) -> Entry | None:
+    """What a read of one key inside a transaction found."""
+    kvs = response_op.response_range.kvs
+    return entry(kvs[0]) if kvs else None
+
+
+def authenticate(name: str, password: str) -> Any:
+    return rpc.AuthenticateRequest(name=name, password=password)
+
+
+def watch(span: Range, start_revision: int) -> Any:
+    create = rpc.WatchCreateRequest(key=span.start, range_end=span.end, start_revision=start_revision)
+    create = rpc.WatchCreateRequest.FromString(create.SerializeToString() + _FRAGMENT_WANTED)
+    return rpc.WatchRequest(create_request=create)
+
+
+def progress() -> Any:
+    return rpc.WatchRequest.FromString(_PROGRESS)
+
+
+def watch_reply(reply: Any) -> WatchReply:
+    changes = tuple(
+        RawChange(
+            event.kv.key,
+            None if event.type == 1 else event.kv.value,
+            event.kv.mod_revision,
+            event.kv.create_revision,
+            event.kv.version,
+        )
+        for event in reply.events
+    )
+    return WatchReply(
+        reply.created,
+        reply.canceled,
+        reply.compact_revision,
+        reply.cancel_reason,
+        changes,
+        bool(changes) and _is_fragment(reply),
+    )
+
+
+def _is_fragment(reply: Any) -> bool:
+    return any(field.field_number == _FRAGMENT_FIELD and bool(field.data) for field in _unknown_fields(reply))

@@ -1,0 +1,137 @@
+"""Where the feed delivers: what a subscription and a live value have in common.
+
+A sink starts with a listing (everything it covers, at revision R) and continues with the batches above R. The
+feed may already be running, so joining takes three steps:
+
+    1. register: from here on the feed hands over every batch, and the sink keeps them;
+    2. list, which happens after 1, so R is at least whatever the feed had delivered before 1;
+    3. join(listing): batches up to R are dropped, the rest follow.
+
+A reset (the feed itself had to list again) that arrives between 1 and 3 makes that listing worthless: it may
+stem from a store that has been replaced. `join` says so by returning False, and the caller lists again.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from runtime_config._cursor import RawChange
+from runtime_config._layout import Layout, Range
+from runtime_config._messages import Entry
+from runtime_config.keys import Key, Section
+from runtime_config.values import Reason
+
+
+@dataclass(frozen=True)
+class Cover:
+    """Which names a sink is about, and the smallest range of the store that holds them all."""
+
+    names: frozenset[str]
+    sections: tuple[str, ...]
+    span: Range
+
+    @classmethod
+    def of(cls, targets: Sequence[Key[Any] | Section], layout: Layout) -> Cover:
+        """Raises TypeError for anything but keys and sections, ValueError for none at all."""
+        if not targets:
+            raise ValueError("name at least one Key or Section")
+        for target in targets:
+            if not isinstance(target, (Key, Section)):
+                raise TypeError(f"a Key or a Section is needed here, like Section('billing'), not {target!r}")
+        spans = [layout.range_of(target) for target in targets]
+        return cls(
+            frozenset(target.name for target in targets if isinstance(target, Key)),
+            tuple(f"{target.name}." for target in targets if isinstance(target, Section)),
+            Range(min(span.start for span in spans), max(span.end for span in spans)),
+        )
+
+    def __contains__(self, name: str) -> bool:
+        return name in self.names or name.startswith(self.sections)
+
+
+Named = tuple[str, RawChange]
+
+
+@dataclass(frozen=True)
+class RawBatch:
+    """One transaction's changes of the names that a sink covers."""
+
+    revision: int
+    changes: tuple[Named, ...]
+
+
+@dataclass(frozen=True)
+class RawReset:
+    """The feed had to list again: everything that a sink covers, at `revision`."""
+
+    reason: Reason
+    entries: Mapping[str, Entry]
+    revision: int
+
+
+class Sink:
+    """Base of what the feed delivers to. The feed calls `batch`, `reset` and `fail`, one after another."""
+
+    def __init__(self, cover: Cover) -> None:
+        self.cover = cover
+        self.lock = threading.Condition()
+        self.joined = False
+        self._early: list[RawBatch] = []
+        self._reset_early = False
+        # What the sink started from; the feed may still be behind it.
+        self._since = 0
+
+    def select(self, entries: Iterable[tuple[str, Entry]]) -> dict[str, Entry]:
+        return {name: entry for name, entry in entries if name in self.cover}
+
+    def batch(self, revision: int, changes: Sequence[Named]) -> None:
+        mine = tuple(change for change in changes if change[0] in self.cover)
+        if not mine:
+            return
+        with self.lock:
+            if not self.joined:
+                self._early.append(RawBatch(revision, mine))
+            elif revision > self._since:  # else the listing, which may be ahead of the feed, had it
+                self._on_batch(RawBatch(revision, mine))
+
+    def reset(self, reason: Reason, entries: Iterable[tuple[str, Entry]], revision: int) -> None:
+        with self.lock:
+            if not self.joined:
+                self._early.clear()
+                self._reset_early = True
+            elif revision > self._since or reason == "store_replaced":
+                self._since = revision
+                self._on_reset(RawReset(reason, self.select(entries), revision))
+
+    def join(self, entries: Iterable[tuple[str, Entry]], revision: int) -> bool:
+        """Start from this listing. False if it may be out of date: list again and try once more."""
+        with self.lock:
+            if self.joined:
+                return True
+            if self._reset_early:
+                self._reset_early = False
+                return False
+            self.joined = True
+            self._since = revision
+            self._on_start(self.select(entries), revision)
+            early, self._early = self._early, []
+            for batch in early:
+                if batch.revision > revision:
+                    self._on_batch(batch)
+            return True
+
+    def fail(self, error: Exception) -> bool:
+        """The store refuses to serve this. True if that ends the sink, False if it wants to be served later."""
+        raise NotImplementedError
+
+    def _on_start(self, entries: Mapping[str, Entry], revision: int) -> None:
+        raise NotImplementedError
+
+    def _on_batch(self, batch: RawBatch) -> None:
+        raise NotImplementedError
+
+    def _on_reset(self, reset: RawReset) -> None:
+        raise NotImplementedError

@@ -1,0 +1,121 @@
+"""Sends writes and settles those without a verdict. The effects around `_writes`."""
+
+from __future__ import annotations
+
+import threading
+import time
+from functools import partial
+from typing import Any
+
+from runtime_config import _messages, errors
+from runtime_config._calls import CallFailed, Calls
+from runtime_config._layout import Layout
+from runtime_config._messages import Entry
+from runtime_config._writes import Write, current, first_broken
+
+
+class Lost(Exception):
+    """A comparison did not hold: `at` is which, `entry` what the key holds. Becomes a `Conflict` in the store."""
+
+    def __init__(self, at: int, entry: Entry | None) -> None:
+        super().__init__(at)
+        self.at = at
+        self.entry = entry
+
+
+class Writer:
+    """Makes writes of one store, and knows the revision that the store had last (the floor for fences)."""
+
+    def __init__(self, calls: Calls, layout: Layout) -> None:
+        self._calls = calls
+        self._layout = layout
+        self._floor = 0
+
+    def saw(self, revision: int) -> None:
+        """A reply carried this revision. The last one counts, not the highest: a replaced store begins again."""
+        self._floor = revision
+
+    def write(self, write: Write, timeout: float | None) -> tuple[int, Any]:
+        """Apply a write; return its revision and the reply, or None for the reply if only its trace was found.
+
+        Raises Lost when a comparison failed. A write with comparisons is repeated after a lost reply, for at most one
+        try can win, and the id tells whether that was ours.
+        """
+        deadline = time.monotonic() + (self._calls.timeout if timeout is None else timeout)
+        first_floor = self._floor
+        while True:
+            floor, lost = self._floor, threading.Event()
+            reply = self._calls.call(
+                "Txn",
+                write.request(self._layout, floor),
+                kind="read" if not write.puts else "repeatable" if write.expects else "write",
+                timeout=max(0.001, deadline - time.monotonic()),
+                unknown=partial(self._unknown, write, first_floor),
+                on_lost=lost.set,
+            )
+            self.saw(int(reply.header.revision))
+            if reply.succeeded:
+                return int(reply.header.revision), reply
+            if lost.is_set():
+                mine = self._find(write, first_floor, deadline)
+                if mine is not None:
+                    return mine, None
+            held = current(write, reply)
+            at = first_broken(write, held)
+            if at is not None:
+                raise Lost(at, held[at])
+            # Only the fence was in the way, which a `settle` of some other write put up: not applied, so again.
+
+    def _find(self, write: Write, floor: int, deadline: float) -> int | None:
+        """The revision of an earlier try of this write whose reply was lost; None if none was or will be applied."""
+        try:
+            return self.settle(write.write_id, floor, max(0.001, deadline - time.monotonic()))
+        except errors.ConfigError as error:
+            raise self._unknown(
+                write, floor, f"an earlier try was lost, and cannot be settled: {error}"
+            ) from error
+
+    def settle(self, write_id: str, floor: int, timeout: float | None) -> int | None:
+        """The revision at which this write was applied; None if it was not, and now never will be.
+
+        Raises OutcomeUnknown when the history that would tell is gone, Unavailable when no server answers.
+        """
+        deadline = time.monotonic() + (self._calls.timeout if timeout is None else timeout)
+        request = _messages.transaction(
+            (),
+            [
+                _messages.op_put(self._layout.fence(write_id), write_id.encode()),
+                _messages.op_read(self._layout.slot(write_id)),
+            ],
+        )
+        try:
+            # Putting up a fence twice does no harm, so this may be repeated like a read.
+            reply = self._calls.call("Txn", request, kind="read", timeout=timeout)
+            self.saw(int(reply.header.revision))
+            return self._search(write_id, _messages.found(reply.responses[1]), floor, deadline)
+        except CallFailed as error:
+            raise errors.OutcomeUnknown(
+                f"the history that would tell is gone: {error.details}", write_id=write_id, floor=floor
+            ) from error
+
+    def _search(self, write_id: str, slot: Entry | None, floor: int, deadline: float) -> int | None:
+        """Walk the log of ids in a slot backwards, down to the revision from before the write."""
+        wanted = write_id.encode()
+        while slot is not None and slot.revision > floor:
+            if slot.value == wanted:
+                return slot.revision
+            request = _messages.read(self._layout.slot(write_id), revision=slot.revision - 1)
+            reply = self._calls.call(
+                "Range", request, kind="read", timeout=max(0.001, deadline - time.monotonic())
+            )
+            slot = _messages.entry(reply.kvs[0]) if reply.kvs else None
+        return None
+
+    def _unknown(self, write: Write, floor: int, text: str) -> errors.OutcomeUnknown:
+        name = write.puts[0].name if write.puts else ""
+        return errors.OutcomeUnknown(
+            f"the write of {name!r} may or may not have been applied ({text}); store.settle(error) finds out",
+            key=name,
+            write_id=write.write_id,
+            floor=floor,
+        )

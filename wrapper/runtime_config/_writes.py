@@ -1,0 +1,107 @@
+"""What a write sends, and what its reply means. Pure.
+
+Every write is one transaction with two extras, so that its outcome can be found out after a lost reply:
+
+* it puts its random **write id** into one of 256 slot keys (`<root>/.writes/7f`). A slot's history is a log of
+  ids; the values themselves stay what a person would type, and a delete, which leaves no value, leaves its id
+  all the same;
+* it is void if the **fence** of that slot was touched after the revision that the writer had last seen.
+  `settle` touches the fence first and reads the slot then: what is not in the log by then can never get in.
+
+A slot rather than a key per write keeps the key space bounded; 256 of them keep the logs short. A value in an
+envelope would have been simpler and was rejected: `etcdctl` and services in other languages read and write
+these keys too.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from runtime_config import _messages
+from runtime_config._layout import Layout
+from runtime_config._messages import Entry
+
+# The server's limit (`--max-txn-ops`), for comparisons and for operations each. What a user's transaction
+names counts
+# together against it; the extras above then always fit.
+MAX_OPERATIONS = 128
+
+
+@dataclass(frozen=True)
+class Expect:
+    """What a key must hold: `revision` is that of its last write, 0 for nothing."""
+
+    name: str
+    revision: int
+
+
+@dataclass(frozen=True)
+class Put:
+    """Put `raw`, or delete if it is None."""
+
+    name: str
+    raw: bytes | None
+
+
+@dataclass(frozen=True)
+class Write:
+    """One write: its comparisons, its operations, and the id by which it can be found again."""
+
+    expects: tuple[Expect, ...]
+    puts: tuple[Put, ...]
+    write_id: str
+
+    @classmethod
+    def of(cls, expects: Sequence[Expect], puts: Sequence[Put]) -> Write:
+        return cls(tuple(expects), tuple(puts), secrets.token_hex(16))
+
+    def request(self, layout: Layout, floor: int) -> Any:
+        """The transaction. `floor` is a revision that the store had reached when this write began."""
+        keys = [layout.raw(expect.name) for expect in self.expects]
+        compare = [
+            _messages.mod_equals(key, expect.revision) if expect.revision else _messages.absent(key)
+            for key, expect in zip(keys, self.expects, strict=True)
+        ]
+        failure = [_messages.op_read(key) for key in keys]
+        if not self.puts:
+            return _messages.transaction(compare, (), failure)
+        compare.append(_messages.mod_at_most(layout.fence(self.write_id), floor))
+        failure.append(_messages.op_read(layout.fence(self.write_id)))
+        success = [self._operation(layout, put) for put in self.puts]
+        success.append(_messages.op_put(layout.slot(self.write_id), self.write_id.encode()))
+        if len(self.puts) == 1 and self.puts[0].raw is not None:
+            # So that `set` can say which version this is; without the value, which we have.
+            success.append(_messages.op_read(layout.raw(self.puts[0].name), keys_only=True))
+        if len(success) > MAX_OPERATIONS:
+            # The limit holds for each level, and halves are far below it.
+            half = len(success) // 2
+            success = [_messages.nested(success[:half]), _messages.nested(success[half:])]
+        return _messages.transaction(compare, success, failure)
+
+    @staticmethod
+    def _operation(layout: Layout, put: Put) -> Any:
+        key = layout.raw(put.name)
+        return _messages.op_delete(key) if put.raw is None else _messages.op_put(key, put.raw)
+
+
+def current(write: Write, reply: Any) -> list[Entry | None]:
+    """What the expected keys hold, from the reply to a transaction that did not succeed."""
+    return [_messages.found(response) for response in reply.responses[: len(write.expects)]]
+
+
+def first_broken(write: Write, held: Sequence[Entry | None]) -> int | None:
+    """The index of the first expectation that does not hold, None if all do.
+
+    >>> write = Write((Expect("a", 3), Expect("b", 0)), (), "00")
+    >>> first_broken(write, [Entry(b"/a", b"", 3, 3, 1), Entry(b"/b", b"", 9, 9, 1)])
+    1
+    >>> first_broken(write, [Entry(b"/a", b"", 3, 3, 1), None]) is None
+    True
+    """
+    for at, (expect, entry) in enumerate(zip(write.expects, held, strict=True)):
+        if (0 if entry is None else entry.revision) != expect.revision:
+            return at
+    return None
