@@ -17,9 +17,10 @@ from runtime_config._layout import Range
 
 rpc = etcd3.etcdrpc
 
-_unknown_fields: Any
 try:
-    from google.protobuf.unknown_fields import UnknownFieldSet as _unknown_fields
+    from google.protobuf import unknown_fields
+
+    _unknown_fields: Any = unknown_fields.UnknownFieldSet
 except ImportError:  # protobuf before 4.22: each message hands out its own
     _unknown_fields = operator.methodcaller("UnknownFields")
 

@@ -25,8 +25,7 @@ from runtime_config._layout import Layout
 from runtime_config._messages import Entry
 
 # The server's limit (`--max-txn-ops`), for comparisons and for operations each. What a user's transaction
-names counts
-# together against it; the extras above then always fit.
+# names counts together against it; the extras above then always fit.
 MAX_OPERATIONS = 128
 
 

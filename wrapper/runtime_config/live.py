@@ -77,8 +77,8 @@ class Live(Sink, Generic[T]):
 
     @property
     def age(self) -> float:
-        """Seconds since the server was last heard: what is known here is at most that old. Infinite before the
-        first.""" heard = self._contact()
+        """Seconds since the server was last heard: what is known here is at most that old. Infinite at first."""
+        heard = self._contact()
         return float("inf") if heard is None else max(0.0, time.time() - heard)
 
     def on_change(self, callback: Callable[[Item], None]) -> Handle:
