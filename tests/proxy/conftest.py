@@ -102,6 +102,15 @@ class Rig:
         self.fence()
         return select.select([sock], [], [], 0) == ([], [], [])
 
+    def fill(self, sock: socket.socket) -> int:
+        """Send until every buffer on the way is full; returns how many bytes went."""
+        total, sent = 0, 1
+        while sent:
+            sent = fill(sock)
+            total += sent
+            self.fence()
+        return total
+
     def later(self, seconds: float) -> None:
         """Returns once a fault that was set this many seconds ago has run out on the proxy's clock."""
         server = socket.create_server(("127.0.0.1", 0))
@@ -208,6 +217,19 @@ class Helpers:
     take_all = staticmethod(take_all)
     take = staticmethod(take)
     fill = staticmethod(fill)
+
+    @staticmethod
+    def call(link: Link, said: bytes = b"") -> tuple[bytes, str]:
+        """Connect, say something, and hear everything until the end. The reset may come before connect() returns."""
+        with contextlib.ExitStack() as stack:
+            try:
+                client = stack.enter_context(
+                    socket.create_connection((link.host, link.port), timeout=PATIENCE)
+                )
+                client.sendall(said)
+            except (ConnectionResetError, BrokenPipeError):
+                return b"", "rst"
+            return take_all(client)
 
     @staticmethod
     def open_descriptors() -> int:

@@ -1,0 +1,177 @@
+"""Half-close, FIN and RST reach the other side as what they are; a refusing upstream never looks like success."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import threading
+from typing import Any
+
+import pytest
+
+directions = pytest.mark.parametrize("direction", ["up", "down"])
+
+
+@directions
+def test_a_half_close_keeps_the_other_half(pair: Any, helpers: Any, direction: str) -> None:
+    """The reply to a request whose sender has ended its side is not lost."""
+    sender, receiver = pair.ends(direction)
+    sender.sendall(b"request")
+    sender.shutdown(socket.SHUT_WR)
+    assert helpers.take_all(receiver) == (b"request", "fin")
+    receiver.sendall(b"reply" * 100_000)
+    receiver.shutdown(socket.SHUT_WR)
+    assert helpers.take_all(sender) == (b"reply" * 100_000, "fin")
+
+
+@directions
+def test_a_reset_of_an_idle_connection_is_carried(pair: Any, helpers: Any, direction: str) -> None:
+    sender, receiver = pair.ends(direction)
+    helpers.hang_up(sender)
+    assert helpers.take_all(receiver) == (b"", "rst")
+
+
+@directions
+def test_a_reset_after_bytes_all_bytes_and_then_the_reset(pair: Any, helpers: Any, direction: str) -> None:
+    sender, receiver = pair.ends(direction)
+    sender.sendall(b"x" * 100_000)
+    assert helpers.take(receiver, 1) == b"x"
+    helpers.hang_up(sender)
+    assert helpers.take_all(receiver) == (b"x" * 99_999, "rst")
+
+
+@directions
+def test_a_reset_after_a_half_close_is_carried(rig: Any, pair: Any, helpers: Any, direction: str) -> None:
+    sender, receiver = pair.ends(direction)
+    sender.shutdown(socket.SHUT_WR)
+    assert helpers.take_all(receiver) == (b"", "fin")
+    helpers.hang_up(sender)
+    rig.link.wait_for_connection(0)
+    # TCP tells a receiver that has had its FIN only when it writes.
+    with pytest.raises((BrokenPipeError, ConnectionResetError)):
+        while True:
+            receiver.sendall(b"anyone there?")
+            rig.fence()
+
+
+@directions
+def test_a_reset_reaches_a_peer_that_only_writes(pair: Any, helpers: Any, direction: str) -> None:
+    sender, receiver = pair.ends(direction)
+    helpers.hang_up(sender)
+    with pytest.raises((BrokenPipeError, ConnectionResetError)):
+        for _ in range(100_000):
+            receiver.sendall(b"anyone there?" * 100)
+
+
+@directions
+def test_a_reset_reaches_a_receiver_that_has_stopped_reading(rig: Any, helpers: Any, direction: str) -> None:
+    """Full buffers do not hide it: the connection does not stay half alive behind a reader that never reads."""
+    pair = rig.connect()
+    sender, receiver = pair.ends(direction)
+    rig.fill(sender)
+    helpers.hang_up(sender)
+    data, ending = b"", ""
+    rig.link.wait_for_connection(0)
+    while rig.link.connections:
+        rig.fence()
+    data, ending = helpers.take_all(receiver)
+    assert ending == "rst"
+    assert set(data) <= {0}
+
+
+@directions
+def test_a_close_with_bytes_unread_is_a_reset(pair: Any, helpers: Any, direction: str) -> None:
+    """That is what a kernel makes of it, and what the other side must see."""
+    sender, receiver = pair.ends(direction)
+    receiver.sendall(b"never read")
+    sender.recv(1)
+    sender.close()
+    assert helpers.take_all(receiver) == (b"", "rst")
+
+
+def test_fin_from_both_sides_at_once(pair: Any, helpers: Any, rig: Any) -> None:
+    pair.client.sendall(b"bye")
+    pair.server.sendall(b"bye")
+    pair.client.shutdown(socket.SHUT_WR)
+    pair.server.shutdown(socket.SHUT_WR)
+    assert helpers.take_all(pair.client) == (b"bye", "fin")
+    assert helpers.take_all(pair.server) == (b"bye", "fin")
+    rig.fence()
+    assert rig.link.connections == []
+
+
+def test_an_upstream_that_refuses_is_seen_as_a_reset(net: Any, helpers: Any) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        address = server.getsockname()
+    link = net.forward(address)
+    for _ in range(20):
+        assert helpers.call(link, b"anyone?") == (b"", "rst")
+    failed = [event for event in link.events if event.kind == "upstream_failed"]
+    assert len(failed) == 20
+    assert "refused" in failed[0].detail
+
+
+def test_an_upstream_that_appears_later_is_reached(net: Any, helpers: Any) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        address = server.getsockname()
+    link = net.forward(address)
+    assert helpers.call(link) == (b"", "rst")
+    with socket.create_server(address) as server:
+        server.settimeout(20)
+        with socket.create_connection((link.host, link.port), timeout=20) as client:
+            client.sendall(b"now")
+            upstream, _ = server.accept()
+            with upstream:
+                assert upstream.recv(9) == b"now"
+
+
+def test_a_connection_to_itself_is_no_upstream(net: Any, helpers: Any, monkeypatch: Any) -> None:
+    """Calling a closed port from the range of automatic ones sometimes gets that very port as the caller's own,
+    and TCP then connects the socket to itself: an echo that looks like success."""
+    from pytest_netfault.proxy.link import ProxyLink
+
+    def to_itself(self: ProxyLink) -> Any:
+        attempts = [None]
+
+        def connect() -> socket.socket | None:
+            if not attempts:
+                return None
+            attempts.pop()
+            sock = socket.socket()
+            sock.bind(("127.0.0.1", 0))
+            sock.setblocking(False)
+            with contextlib.suppress(BlockingIOError):
+                sock.connect(sock.getsockname())
+            return sock
+
+        return connect
+
+    monkeypatch.setattr(ProxyLink, "_connector", to_itself)
+    link = net.forward(9)
+    assert helpers.call(link) == (b"", "rst")
+
+
+def test_a_client_that_resets_while_the_upstream_does_not_answer_is_given_up(net: Any, helpers: Any) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        silent = net.forward(server.getsockname(), name="silent")
+        with silent.blackhole():
+            link = net.forward(silent.address)
+            client = socket.create_connection((link.host, link.port), timeout=20)
+            link.wait_for_connection()
+            assert [one.state for one in link.connections] == ["connecting"]
+            helpers.hang_up(client)
+            done = threading.Event()
+            while link.connections and not done.wait(0.01):
+                pass
+            assert [event.kind for event in link.events][-3:] == ["rst", "rst", "closed"]
+
+
+def test_who_ended_it_is_written_down(rig: Any, helpers: Any) -> None:
+    pair = rig.connect()
+    pair.server.shutdown(socket.SHUT_WR)
+    assert helpers.take_all(pair.client) == (b"", "fin")
+    helpers.hang_up(pair.client)
+    assert helpers.take_all(pair.server)[0] == b""
+    rig.fence()
+    seen = [(event.kind, event.by) for event in rig.link.events if event.kind in ("fin", "rst")]
+    assert seen == [("fin", "upstream"), ("rst", "client"), ("rst", "netfault")]
