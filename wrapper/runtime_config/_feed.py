@@ -24,12 +24,13 @@ from collections.abc import Sequence
 from typing import Any
 
 from runtime_config import _messages, errors
+from runtime_config._audit import GRACE, Audit, next_audit
 from runtime_config._backoff import Backoff
 from runtime_config._calls import CallFailed, Calls
 from runtime_config._cursor import Cursor
 from runtime_config._layout import Layout
 from runtime_config._link import Link, Wire
-from runtime_config._listing import list_range
+from runtime_config._listing import Fetch, list_range
 from runtime_config._messages import Entry
 from runtime_config._sink import Named, Sink
 from runtime_config._status import Verdict, final_error
@@ -56,6 +57,9 @@ class Feed:
         self._may_create = True
         self._silent_streams = 0
         self._fresh_token = False
+        self._audit: Audit | None = None
+        self._audit_due = next_audit(time.monotonic())
+        self._deleted: dict[str, int] = {}
         self._stopping = threading.Event()
         self._stream: Stream | None = None
         self._watchdog = Watchdog(dead_after)
@@ -141,6 +145,7 @@ class Feed:
             self._stopping.wait(backoff.delay(random.random))
 
     def _ended(self, failed: Exception) -> None:
+        self._audit = None
         if self._cursor is not None:
             self._cursor.stream_ended()
         if isinstance(failed, _Renewed):
@@ -272,6 +277,8 @@ class Feed:
                 else:
                     answered = True
                     self._silent_streams = 0
+                if time.monotonic() >= self._audit_due and not self._adds_up(wire):
+                    return CallFailed("DATA_LOSS", "the server did not send a change that it has made")
             return CallFailed("UNAVAILABLE", "the server ended the stream")
         except CallFailed as failed:
             if self._watchdog.gave_up:
@@ -304,6 +311,8 @@ class Feed:
                 name = self._layout.name(change.key)
                 if name is not None:
                     named.append((name, change))
+                    if change.value is None and self._audit is not None:
+                        self._deleted[name] = change.revision
                 elif change.key == self._layout.identity:
                     self._identity = change.value
             with self._moved:
@@ -311,6 +320,42 @@ class Feed:
                     sink.batch(batch.revision, named)
                 cursor.delivered(batch.revision)
                 self._moved.notify_all()
+
+    def _adds_up(self, wire: Wire) -> bool:
+        """The audit, in two steps a while apart: list, then compare. False if the server has lost a change."""
+        if self._audit is None:
+            self._deleted.clear()
+            self._audit, _ = self.listed(lambda request: self._read(wire, request))
+            self._audit_due = time.monotonic() + GRACE
+            return True
+        audit, self._audit = self._audit, None
+        self._audit_due = next_audit(time.monotonic())
+        lost = self.missing(audit)
+        if lost:
+            log.error(
+                "changes of %s never came, although the store has made them; listing again", ", ".join(lost)
+            )
+            self._board.count("audits_failed")
+            self._gap = "compacted"
+        return not lost
+
+    def listed(self, fetch: Fetch) -> tuple[Audit, int]:
+        """Every name with its revision, and the revision of the last change of anything that still exists."""
+        newest = 0
+
+        def noting(request: Any) -> Any:
+            nonlocal newest
+            reply = fetch(request)
+            newest = max([newest, *(kv.mod_revision for kv in reply.kvs)])
+            return reply
+
+        entries, revision = list_range(noting, self._layout.whole, self._layout, keys_only=True)
+        return Audit({name: entry.revision for name, entry in entries}, revision), newest
+
+    def missing(self, audit: Audit) -> list[str]:
+        """What the sinks were not told of, of what is listed."""
+        with self._moved:
+            return [name for sink in self._sinks for name in sink.missing(audit, self._deleted)]
 
     def _join_waiting(self, wire: Wire) -> None:
         """Start the sinks whose own listing did not succeed."""

@@ -18,6 +18,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from runtime_config._audit import Audit, missing
 from runtime_config._cursor import RawChange
 from runtime_config._layout import Layout, Range
 from runtime_config._messages import Entry
@@ -123,8 +124,19 @@ class Sink:
                     self._on_batch(batch)
             return True
 
+    def missing(self, audit: Audit, deleted: Mapping[str, int]) -> list[str]:
+        """Names that this sink should have been told of and was not (see `_audit`)."""
+        with self.lock:
+            if not self.joined or self._since > audit.revision:
+                return []
+            mine = Audit({name: at for name, at in audit.held.items() if name in self.cover}, audit.revision)
+            return missing(mine, self._held(), deleted)
+
     def fail(self, error: Exception) -> bool:
         """The store refuses to serve this. True if that ends the sink, False if it wants to be served later."""
+        raise NotImplementedError
+
+    def _held(self) -> Mapping[str, int]:
         raise NotImplementedError
 
     def _on_start(self, entries: Mapping[str, Entry], revision: int) -> None:

@@ -89,6 +89,9 @@ class Live(Sink, Generic[T]):
         log.error("%r cannot be followed at the moment: %s", self._key.name, error)
         return False
 
+    def _held(self) -> Mapping[str, int]:
+        return {} if self._entry is None else {self._key.name: self._entry.revision}
+
     def _on_start(self, entries: Mapping[str, Entry], revision: int) -> None:
         self._entry = entries.get(self._key.name)
 

@@ -40,6 +40,8 @@ T = TypeVar("T")
 
 # Everything that close() waits for together may take this long.
 _CLOSING = 0.9
+# A revision that does not come through the stream within this time may belong to a write outside the root.
+_ELSEWHERE = 0.2
 
 
 class ConfigStore:
@@ -397,12 +399,28 @@ class ConfigStore:
         `revision` is one that a write, a `Versioned` or an item carried. Raises DeadlineExceeded, or Closed.
         """
         seconds = self._limit(timeout)
-        if not self._feed.wait_revision(revision, seconds):
-            raise errors.DeadlineExceeded(
-                f"revision {revision} was not delivered within {seconds:.2f} s; the last one is {self.revision}"
-            )
+        deadline = time.monotonic() + seconds
+        while not self._feed.wait_revision(revision, min(_ELSEWHERE, max(0.0, deadline - time.monotonic()))):
+            if time.monotonic() >= deadline:
+                raise errors.DeadlineExceeded(
+                    f"revision {revision} was not delivered within {seconds:.2f} s; the last one is {self.revision}"
+                )
+            if self._nothing_between(revision, deadline):
+                return
         if self.state is CLOSED and self.revision < revision:
             raise errors.Closed("the store is closed")
+
+    def _nothing_between(self, revision: int, deadline: float) -> bool:
+        """True if the root was not changed between what was delivered and `revision`: it was a write elsewhere."""
+        try:
+            audit, newest = self._feed.listed(
+                lambda request: self._calls.call(
+                    "Range", request, kind="read", timeout=max(0.001, deadline - time.monotonic())
+                )
+            )
+        except errors.ConfigError:
+            return False
+        return audit.revision >= revision and newest <= self.revision and not self._feed.missing(audit)
 
     def health(self, timeout: float | None = None) -> Health:
         """Ask the cluster something that only a working majority can answer. Never raises for what it finds."""

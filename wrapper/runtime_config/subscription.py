@@ -63,10 +63,9 @@ class Subscription(Sink):
     """An iterator of items, in strictly rising revision: one `Snapshot` first, then `Changes`, `Resynced`,
     `Undecodable`.
 
-    Iterate it from one thread; `close` may come from any. It ends (StopIteration) once it or the store is
-    closed, after what was already there. It raises `PermissionDenied` or `AuthenticationFailed` when the
-    server refuses to serve it for good. A lost connection raises nothing: the items of the meantime arrive
-    later, and `store.state` tells of it.
+    Iterate it from one thread; `close` may come from any. Iterating ends once it or the store is closed. It
+    raises `PermissionDenied` or `AuthenticationFailed` when the server refuses to serve it for good. A lost
+    connection raises nothing: the items of the meantime arrive later, and `store.state` tells of it.
 
     While an item is being awaited Ctrl-C works. Leaving the `with` block closes the subscription.
     """
@@ -135,6 +134,9 @@ class Subscription(Sink):
         self._buffer.append(item)
         self._bytes += cost
         self.lock.notify()
+
+    def _held(self) -> Mapping[str, int]:
+        return {name: entry.revision for name, entry in self._applied.items()}
 
     def fail(self, error: Exception) -> bool:
         with self.lock:
