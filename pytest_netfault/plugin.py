@@ -247,14 +247,10 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
     __tracebackhide__ = True
-    failed = True
-    try:
-        result = yield
-        failed = False
-    finally:
-        session = item.config.stash.get(_SESSION, None)
-        if session is not None:
-            session.after_call(failed)
+    result = yield
+    session = item.config.stash.get(_SESSION, None)
+    if session is not None:
+        session.returned()
     return result
 
 

@@ -211,14 +211,14 @@ class NetFaultSession:
             if "etcd_server" in getattr(item, "fixturenames", ()):
                 self._etcd.make_ready()
 
-    def after_call(self, failed: bool) -> None:
-        """The test's function has returned or raised.
+    def returned(self) -> None:
+        """The test's function has returned.
 
         Raises:
-            RuntimeError: the proxy has crashed meanwhile, and the test has not failed of itself.
+            RuntimeError: the proxy has crashed meanwhile.
         """
         crash = self._new_crash()
-        if crash is not None and not failed:
+        if crash is not None:
             raise crash_error(crash) from crash
 
     def reported(self, item: pytest.Item, report: pytest.TestReport) -> None:
@@ -230,6 +230,7 @@ class NetFaultSession:
             test.passed = report.passed
         if not report.failed:
             return
+        self._new_crash()  # it is told here; a test that is expected to fail leaves it to the teardown
         links = self._stories(test)
         if links or test.crash:
             text = self._failure(test, links)
@@ -260,9 +261,9 @@ class NetFaultSession:
                 "met": test.met,
             }
             item.user_properties.extend((f"netfault.{name}", str(value)) for name, value in numbers.items())
-        crash = self._new_crash()
         if failed:
             return
+        crash = self._new_crash()
         if crash is not None:
             raise crash_error(crash) from crash
         if test.passed:
@@ -332,5 +333,8 @@ class NetFaultSession:
             }
             if self._etcd is not None and self._etcd.last_words():
                 files["etcd.log"] = self._etcd.last_words() + "\n"
-            write_folder(directory, name, files)
+            try:
+                write_folder(directory, name, files)
+            except OSError as error:
+                return f"{text}\n... or not: {error}"  # a full disk must not hide why the test failed
         return text

@@ -9,6 +9,7 @@ acted, after it was done.
 
 from __future__ import annotations
 
+from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
@@ -89,7 +90,8 @@ class WatchedNetFault(NetFault):
         self._watcher = watcher
         self._together = together
         self.watched: list[WatchedLink] = []
-        self._in_force: list[tuple[WatchedLink, ActiveFault]] = []
+        # A deque, because threads of a test may apply faults while the plugin settles: each step of it is atomic.
+        self._in_force: deque[tuple[WatchedLink, ActiveFault]] = deque()
         self._told = False
 
     def forward(
@@ -111,22 +113,19 @@ class WatchedNetFault(NetFault):
 
     def in_force(self, link: WatchedLink) -> tuple[Fault, ...]:
         """The faults in force on a link now, the oldest first."""
-        return tuple(fault.fault for on, fault in self._in_force if on is link and not fault.healed)
+        return tuple(fault.fault for on, fault in list(self._in_force) if on is link and not fault.healed)
 
     def settle(self) -> list[Outcome]:
         """What became of the faults that are over; each is told once."""
-        over = [(link, fault) for link, fault in self._in_force if self._closed or fault.healed]
-        self._in_force = [kept for kept in self._in_force if kept not in over]
-        return [
-            Outcome(
-                (link.name, type(fault.fault)) if self._together else object(),
-                link.name,
-                link.address,
-                fault.fault,
-                fault.met_traffic,
-            )
-            for link, fault in over
-        ]
+        outcomes = []
+        for _ in range(len(self._in_force)):
+            link, fault = self._in_force.popleft()
+            if not self._closed and not fault.healed:
+                self._in_force.append((link, fault))
+                continue
+            key = (link.name, type(fault.fault)) if self._together else object()
+            outcomes.append(Outcome(key, link.name, link.address, fault.fault, fault.met_traffic))
+        return outcomes
 
     def close(self) -> None:
         """See :meth:`.NetFault.close`. A crash that was reported already is not raised again."""

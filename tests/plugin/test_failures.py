@@ -199,6 +199,32 @@ def test_the_output_directory_has_a_folder_for_each_failing_test_with_links(
     assert "in force: Sever()" in (kept.parent / folder / "failure.txt").read_text()
 
 
+def test_an_output_that_cannot_be_written_hides_nothing(sessions: Any) -> None:
+    sessions.file(FAILS)
+    (sessions.pytester.path / "out").symlink_to("/proc/nowhere")
+    result = sessions.run("--netfault-output=out")
+    result.assert_outcomes(failed=3, passed=1)
+    result.stdout.fnmatch_lines(["*in force: Sever()", "more in *out*", "... or not: *Errno*"])
+
+
+def test_each_failing_subtest_shows_it_too(sessions: Any) -> None:
+    if pytest.version_tuple < (9, 0):
+        pytest.skip("pytest has subtests of its own from 9.0 on")
+    sessions.file(
+        """
+        def test_it(netfault, echo, talk, subtests):
+            link = netfault.forward(echo)
+            for number in range(3):
+                with subtests.test(number=number):
+                    talk(link)
+                    assert number != 1
+        """
+    )
+    result = sessions.run()
+    assert result.parseoutcomes()["failed"] >= 1
+    assert sum("- netfault -" in line for line in result.outlines) >= 1
+
+
 def test_an_ini_output_is_relative_to_the_root(sessions: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     sessions.pytester.makeini("[pytest]\nnetfault_output = out\n")
     sessions.file(FAILS)

@@ -214,6 +214,25 @@ def test_a_crash_in_the_teardown_is_an_error_of_that_test(sessions: Any) -> None
     )
 
 
+@pytest.mark.parametrize("end", ["pytest.skip('enough')", "pytest.xfail('known')"])
+def test_a_crash_is_not_hidden_by_a_test_that_may_fail(sessions: Any, end: str) -> None:
+    sessions.conftest(CRASH)
+    sessions.file(
+        f"""
+        import pytest
+        from conftest import crash
+
+        def test_crash(netfault, echo):
+            netfault.forward(echo)
+            crash(netfault)
+            {end}
+        """
+    )
+    result = sessions.run()
+    assert result.parseoutcomes()["errors"] == 1
+    result.stdout.fnmatch_lines(["*RuntimeError: the proxy has crashed: ZeroDivisionError*"])
+
+
 @pytest.mark.parametrize("where", ["before", "after"])
 def test_a_failure_in_a_set_up_leaves_nothing(sessions: Any, refuses: Any, where: str) -> None:
     fails = "raise OSError('no database')"
