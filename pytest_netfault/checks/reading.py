@@ -20,7 +20,18 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-__all__ = ["FormatError", "Path", "boolean", "integer", "items", "members", "shown", "string", "text_or_none"]
+__all__ = [
+    "FormatError",
+    "Path",
+    "boolean",
+    "decode",
+    "integer",
+    "items",
+    "members",
+    "shown",
+    "string",
+    "text_or_none",
+]
 
 Path = tuple[str | int, ...]
 
@@ -46,6 +57,29 @@ class FormatError(ValueError):
     def at_line(self, line: int) -> FormatError:
         """The same complaint, with its line."""
         return FormatError(self.reason, self.path, line)
+
+
+def decode(text: str) -> Any:
+    """The JSON document in a text.
+
+    Raises:
+        FormatError: it is none; with the line where it stops being one.
+    """
+    try:
+        return json.loads(text, parse_constant=_refuse_constant)
+    except json.JSONDecodeError as error:
+        raise FormatError(f"not JSON: {error.msg} (column {error.colno})", line=error.lineno) from None
+    except RecursionError:
+        raise FormatError("not readable: nested too deeply") from None
+    except FormatError:
+        raise
+    except ValueError as error:
+        # A number of thousands of digits, which Python refuses to convert.
+        raise FormatError(f"not readable: {error}") from None
+
+
+def _refuse_constant(name: str) -> None:
+    raise FormatError(f"not JSON: {name} is not a value")
 
 
 def shown(value: object) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Hashable
 
-__all__ = ["freeze"]
+__all__ = ["as_text", "freeze"]
 
 
 def freeze(value: object) -> Hashable:
@@ -21,3 +21,12 @@ def freeze(value: object) -> Hashable:
     if value is None or type(value) is str or type(value) is int or type(value) is float:
         return value
     return ("json", json.dumps(value, sort_keys=True))
+
+
+def as_text(value: Hashable) -> str:
+    """A frozen value as JSON.
+
+    >>> as_text(freeze(True)), as_text(freeze("a"))
+    ('true', '"a"')
+    """
+    return str(value[1]) if isinstance(value, tuple) else json.dumps(value, ensure_ascii=False)
