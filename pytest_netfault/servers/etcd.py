@@ -212,6 +212,8 @@ class EtcdServer(Etcd):
     def start(self) -> EtcdServer:
         """Start it, or start it again after `kill` with the same address and data; return it once it serves.
 
+        One that runs is left as it is, frozen or not.
+
         Raises:
             ServerError: it cannot be run, ended at once, or did not serve in time; the message ends with the
                 last lines that it printed.

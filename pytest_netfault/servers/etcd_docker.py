@@ -76,6 +76,8 @@ class EtcdContainer(Etcd):
     def start(self) -> EtcdContainer:
         """Start it, or start it again after `kill` with the same address and data; return it once it serves.
 
+        One that runs is left as it is, frozen or not.
+
         Raises:
             ServerError: the package is missing, no engine answers or may be used, it lacks the image, or
             etcd did
@@ -84,6 +86,9 @@ class EtcdContainer(Etcd):
         self._check_owner()
         if self._collector is not None:
             with _said(f"{self!r} could not be started again"):
+                self._container.reload()
+                if self._container.status in ("running", "paused"):
+                    return self
                 self._container.start()
             self._wait_until_it_serves()
             self._collector.wake()
@@ -115,8 +120,6 @@ class EtcdContainer(Etcd):
         self._paused = False
         with _said(f"{self!r} could not be killed"):
             self._container.reload()
-            if self._container.status == "paused":
-                self._container.unpause()
             if self._container.status in ("running", "paused"):
                 self._container.kill()
             self._container.wait(timeout=_ENGINE_SECONDS)

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from pytest_netfault.servers import collector as collector_module
 from pytest_netfault.servers.collector import Collector
 from pytest_netfault.servers.errors import ServerError
 from pytest_netfault.servers.gateway import Gateway, WatchStream
@@ -198,6 +199,20 @@ def test_a_cancel_for_another_reason_is_tried_again(gateway: ScriptedGateway, co
     gateway.next_watch().handed.put(reply(canceled=True, cancel_reason="no leader"))
     gateway.next_watch().handed.put(reply(put(2)))
     assert collector.read(1, 2, timeout=10) == [held(2)]
+
+
+def test_it_watches_again_at_once_when_told_that_the_server_serves(
+    gateway: ScriptedGateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(collector_module, "_FIRST_PAUSE", 60.0)
+    monkeypatch.setattr(collector_module, "_LONGEST_PAUSE", 60.0)
+    keeper = Collector(gateway, after_revision=1)
+    try:
+        gateway.next_watch().handed.put(END)
+        keeper.wake()
+        gateway.next_watch()
+    finally:
+        keeper.close()
 
 
 def test_closing_ends_a_reader(gateway: ScriptedGateway, collector: Collector) -> None:

@@ -12,9 +12,12 @@ from typing import Any
 
 import pytest
 
+from pytest_netfault.servers import collector as collector_module
 from pytest_netfault.servers import etcd as etcd_module
+from pytest_netfault.servers.collector import Collector
 from pytest_netfault.servers.errors import ServerError, ServerUnreachable
 from pytest_netfault.servers.etcd import COMPACTION_KEY, AttachedEtcd, EtcdServer, parse_address
+from pytest_netfault.servers.gateway import Gateway
 from pytest_netfault.servers.log import LogEvent, LogRevision
 from pytest_netfault.servers.ports import ReservedPort
 
@@ -79,6 +82,34 @@ def test_a_restart_keeps_address_data_and_log(etcd: EtcdServer, writer: Any) -> 
     writer.delete(b"a")
     assert [entry.revision for entry in etcd.log(0)] == [2, 3, 4, 5]
     assert etcd.log(4) == [LogRevision(5, (LogEvent("delete", b"a", None),))]
+
+
+def test_the_log_is_read_before_the_store_forgets(etcd: EtcdServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    steps: list[tuple[str, int]] = []
+    wait_for, compact = Collector.wait_for, Gateway.compact
+
+    def waits(collector: Collector, revision: int) -> None:
+        wait_for(collector, revision)
+        steps.append(("held", revision))
+
+    def compacts(gateway: Gateway, revision: int) -> None:
+        compact(gateway, revision)
+        steps.append(("compacted", revision))
+
+    monkeypatch.setattr(Collector, "wait_for", waits)
+    monkeypatch.setattr(Gateway, "compact", compacts)
+    assert etcd.compact() == 2
+    assert steps == [("held", 2), ("compacted", 2)]
+
+
+def test_the_log_goes_on_as_soon_as_a_restarted_etcd_serves(
+    etcd: EtcdServer, writer: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(collector_module, "_FIRST_PAUSE", 60.0)
+    monkeypatch.setattr(collector_module, "_LONGEST_PAUSE", 60.0)
+    etcd.restart()
+    writer.put(b"a", b"1")
+    assert len(etcd.log(0)) == 1
 
 
 def test_nothing_acknowledged_is_lost_by_restarts(etcd: EtcdServer, writer: Any) -> None:

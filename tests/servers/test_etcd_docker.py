@@ -241,6 +241,7 @@ def test_a_container_does_all_that_a_process_does(container: EtcdContainer, writ
     container.pause()
     with pytest.raises(ServerUnreachable, match=r"no answer within 0.05 s"):
         container.revision(timeout=0.05)
+    assert container.start() is container  # it runs, frozen
     container.resume()
     container.resume()
     assert container.revision() == 5
