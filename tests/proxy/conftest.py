@@ -249,7 +249,7 @@ class Helpers:
         return thread
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def helpers() -> type[Helpers]:
     return Helpers
 
@@ -263,3 +263,10 @@ def short_path(tmp_path: Path) -> Iterator[Path]:
     for entry in short.iterdir():
         entry.unlink()
     short.rmdir()
+
+
+@pytest.fixture(scope="module")
+def cut_net() -> Iterator[NetFault]:
+    """One NetFault for all the inputs of a property."""
+    with NetFault(seed=1) as net:
+        yield net
