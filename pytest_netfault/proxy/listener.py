@@ -20,6 +20,7 @@ import socket
 from collections.abc import Callable
 from typing import Literal
 
+from pytest_netfault.faults import shown
 from pytest_netfault.proxy import kernel
 from pytest_netfault.proxy.addresses import Address, TcpAddress, UnixAddress, address_of
 from pytest_netfault.proxy.engine import READ, Engine
@@ -49,6 +50,7 @@ class Listener:
 
     Raises:
         OSError: the address cannot be listened on; the message names it.
+        ValueError: the host is no name that could be looked up.
     """
 
     def __init__(
@@ -77,6 +79,8 @@ class Listener:
         except OSError as error:
             message = f"cannot listen on {address}: {error.strerror or error}"
             raise OSError(error.errno, message) from error
+        except UnicodeError as error:
+            raise ValueError(f"listen: {shown(str(address))} is no address: {error}") from error
         self._inode = os.stat(self._path).st_ino if self._path else 0  # noqa: PTH116
         self.address = address_of(self._sock)
 
