@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
-import typing
+from pathlib import Path
 
 import pytest
 
@@ -42,9 +42,7 @@ def test_an_unknown_name_is_an_attribute_error() -> None:
 
 
 def test_type_checkers_see_the_same_names() -> None:
-    source = typing.cast("str", pytest_netfault.__file__)
-    with open(source, encoding="utf-8") as file:
-        text = file.read()
+    text = Path(str(pytest_netfault.__file__)).read_text(encoding="utf-8")
     for name in PROMISED:
         assert f"import {name} as {name}\n" in text, f"{name} is not imported under TYPE_CHECKING"
 
