@@ -12,16 +12,15 @@ from __future__ import annotations
 
 import atexit
 import os
-import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from pytest_netfault.servers.collector import Collector
 from pytest_netfault.servers.errors import ServerError, ServerUnreachable
+from pytest_netfault.servers.etcd_process import EtcdProcess, flags_for
 from pytest_netfault.servers.gateway import CALL_SECONDS, Gateway
 from pytest_netfault.servers.log import LogRevision
 from pytest_netfault.servers.ports import ReservedPort
-from pytest_netfault.servers.process import OwnedProcess
 from pytest_netfault.servers.scratch import ScratchDirectory
 
 __all__ = ["COMPACTION_KEY", "AttachedEtcd", "Etcd", "EtcdServer", "parse_address", "single_member_flags"]
@@ -36,7 +35,6 @@ _HEARTBEAT_MILLISECONDS = 10
 _ELECTION_MILLISECONDS = 100
 
 _START_ATTEMPTS = 3
-_POLL_SECONDS = 0.01
 
 
 class Etcd:
@@ -201,13 +199,12 @@ class EtcdServer(Etcd):
         self._start_timeout = start_timeout
         self._directory: ScratchDirectory | None = None
         self._ports: list[ReservedPort] = []
-        self._process: OwnedProcess | None = None
-        self._paused = False
+        self._process: EtcdProcess | None = None
 
     @property
     def pid(self) -> int | None:
         """The number of etcd's process; None while it is down."""
-        return None if self._process is None or self._process.returncode is not None else self._process.pid
+        return None if self._process is None else self._process.pid
 
     def start(self) -> EtcdServer:
         """Start it, or start it again after `kill` with the same address and data; return it once it serves.
@@ -221,16 +218,18 @@ class EtcdServer(Etcd):
         self._check_owner()
         if self.pid is not None:
             return self
-        if self._collector is not None:
-            self._run()
+        if self._collector is not None and self._process is not None:
+            self._process.spawn()
+            self._process.wait_until_it_serves()
             self._collector.wake()
             return self
         atexit.register(self.close)
         try:
             for attempt in range(1, _START_ATTEMPTS + 1):
-                self._prepare()
+                process = self._prepare()
                 try:
-                    self._run()
+                    process.spawn()
+                    process.wait_until_it_serves()
                     break
                 except ServerError as error:
                     # Only a program that asks for our very number can take it; then other numbers will do.
@@ -264,7 +263,7 @@ class EtcdServer(Etcd):
             ServerError: as from `start`.
         """
         self._check_owner()
-        if self.pid is not None and not self._paused:
+        if self._process is not None and self._process.pid is not None and not self._process.paused:
             try:
                 self.revision(timeout=1.0)
             except ServerUnreachable:
@@ -274,13 +273,13 @@ class EtcdServer(Etcd):
 
     def pause(self) -> None:
         """Freeze it (SIGSTOP): connections stay open, nothing is answered. In force on return."""
-        self._running().pause()
-        self._paused = True
+        self._check_owner()
+        self._started().pause(repr(self))
 
     def resume(self) -> None:
         """Let it go on after `pause`. Twice is fine."""
-        self._running().resume()
-        self._paused = False
+        self._check_owner()
+        self._started().resume(repr(self))
 
     def compact(self) -> int:
         return self._compact()
@@ -289,17 +288,7 @@ class EtcdServer(Etcd):
 
     def output(self, lines: int = 30) -> str:
         """The last ``lines`` lines that etcd printed, to show when something failed; "" after `close`."""
-        if self._directory is None:
-            return ""
-        try:
-            text = (self._directory.path / "output.txt").read_text(errors="replace")
-        except FileNotFoundError:
-            return ""
-        return "\n".join(text.splitlines()[-lines:])
-
-    def _last_words(self) -> str:
-        printed = self.output()
-        return f"the last that it printed:\n{printed}" if printed else "it printed nothing"
+        return "" if self._process is None else self._process.output(lines)
 
     def close(self) -> None:
         """End it and remove all that it had. Quick, and twice is fine; a forked child's call does nothing."""
@@ -318,11 +307,20 @@ class EtcdServer(Etcd):
     def __repr__(self) -> str:
         return f"etcd-{self.port}" if self.port else "etcd"
 
-    def _prepare(self) -> None:
+    def _prepare(self) -> EtcdProcess:
         self._directory = ScratchDirectory("etcd")
         self._ports = [ReservedPort(self.host)]
         self._ports.append(ReservedPort(self.host))
-        self.port = self._ports[0].number
+        self.port, peer = (port.number for port in self._ports)
+        client = f"http://{self.address}"
+        flags = single_member_flags(client, client, f"http://{self.host}:{peer}", "data")
+        self._process = EtcdProcess(
+            [str(self._binary), *flags, *self._flags],
+            folder=self._directory.path,
+            gateway=self._gateway,
+            start_timeout=self._start_timeout,
+        )
+        return self._process
 
     def _release(self) -> None:
         if self._process is not None:
@@ -335,41 +333,8 @@ class EtcdServer(Etcd):
             self._directory.close()
             self._directory = None
 
-    def _run(self) -> None:
-        assert self._directory is not None
-        deadline = time.monotonic() + self._start_timeout
-        self._paused = False
-        self._process = OwnedProcess(
-            self._command(self._directory.path),
-            output=self._directory.path / "output.txt",
-            environment=_environment(),
-        )
-        reason = "it was not asked yet"
-        while not self._process.wait(_POLL_SECONDS):
-            remaining = deadline - time.monotonic()
-            if remaining <= 0:
-                raise ServerError(
-                    f"{self._binary} did not serve within {self._start_timeout:g} s ({reason}); "
-                    f"{self._last_words()}"
-                )
-            try:
-                self._gateway.revision(timeout=min(remaining, 1.0))
-                return
-            except ServerUnreachable as error:
-                reason = str(error)
-        raise ServerError(
-            f"{self._binary} ended with exit code {self._process.returncode} before it served; "
-            f"{self._last_words()}"
-        )
-
-    def _command(self, directory: Path) -> list[str]:
-        client, peer = (f"http://{self.host}:{port.number}" for port in self._ports)
-        flags = single_member_flags(client, client, peer, str(directory / "data"))
-        return [str(self._binary), *flags, *self._flags]
-
-    def _running(self) -> OwnedProcess:
-        self._check_owner()
-        if self._process is None or self.pid is None:
+    def _started(self) -> EtcdProcess:
+        if self._process is None:
             raise ServerError(f"{self!r} is not running")
         return self._process
 
@@ -383,21 +348,15 @@ def single_member_flags(listen: str, client: str, peer: str, data: str) -> list[
         peer: the URL for other members; nobody calls it.
         data: its directory.
     """
-    flags = {
-        "name": "netfault",
-        "data-dir": data,
-        "listen-client-urls": listen,
-        "advertise-client-urls": client,
-        "listen-peer-urls": peer,
-        "initial-advertise-peer-urls": peer,
-        "initial-cluster": f"netfault={peer}",
-        "heartbeat-interval": str(_HEARTBEAT_MILLISECONDS),
-        "election-timeout": str(_ELECTION_MILLISECONDS),
-        "logger": "zap",
-        "log-outputs": "stderr",
-        "unsafe-no-fsync": "true",
-    }
-    return [f"--{name}={value}" for name, value in flags.items()]
+    return flags_for(
+        name="netfault",
+        data=data,
+        listen=listen,
+        client=client,
+        peers={"netfault": peer},
+        heartbeat_milliseconds=_HEARTBEAT_MILLISECONDS,
+        election_milliseconds=_ELECTION_MILLISECONDS,
+    )
 
 
 def parse_address(address: str) -> tuple[str, int]:
@@ -419,9 +378,3 @@ def parse_address(address: str) -> tuple[str, int]:
             f"{address!r} is not an address: write host:port, such as 127.0.0.1:2379 or [::1]:2379"
         )
     return host, int(port)
-
-
-def _environment() -> dict[str, str]:
-    """Ours without etcd's own variables: those would be taken for flags, and a conflict ends it at once."""
-    keep = {"ETCD_UNSUPPORTED_ARCH"}
-    return {name: value for name, value in os.environ.items() if name in keep or not name.startswith("ETCD_")}

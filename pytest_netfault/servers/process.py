@@ -31,13 +31,21 @@ class OwnedProcess:
         command: the program's path and its arguments.
         output: the file that its standard output and error are appended to.
         environment: its environment.
+        folder: its working directory; None for ours.
 
     Raises:
         ServerError: there is no Python interpreter to start it with.
         OSError: the process could not be started.
     """
 
-    def __init__(self, command: Sequence[str], *, output: Path, environment: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        command: Sequence[str],
+        *,
+        output: Path,
+        environment: Mapping[str, str],
+        folder: Path | None = None,
+    ) -> None:
         if not sys.executable:
             raise ServerError("a server cannot be started: sys.executable does not name a Python interpreter")
         launch = [sys.executable, "-I", "-S", launcher.__file__, str(os.getpid()), *command]
@@ -50,7 +58,7 @@ class OwnedProcess:
         self._dead = threading.Event()
         thread = threading.Thread(
             target=self._live,
-            args=(launch, output, dict(environment)),
+            args=(launch, output, dict(environment), folder),
             name=f"netfault {Path(command[0]).name}",
             daemon=True,
         )
@@ -107,7 +115,9 @@ class OwnedProcess:
             os.killpg(self._process.pid, number)
             return True
 
-    def _live(self, launch: list[str], output: Path, environment: dict[str, str]) -> None:
+    def _live(
+        self, launch: list[str], output: Path, environment: dict[str, str], folder: Path | None
+    ) -> None:
         try:
             with output.open("ab") as log:
                 self._process = subprocess.Popen(
@@ -116,6 +126,7 @@ class OwnedProcess:
                     stdout=log,
                     stderr=subprocess.STDOUT,
                     env=environment,
+                    cwd=folder,
                     start_new_session=True,
                 )
         except BaseException as error:
