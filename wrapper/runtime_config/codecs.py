@@ -118,7 +118,9 @@ class _Json(_Named):
 
     def decode(self, raw: bytes, /) -> Any:
         value = _load(raw)
-        return value if self.kind is None else _expect(value, self.kind)
+        if self.kind is not None and not isinstance(value, self.kind):
+            raise ValueError(f"{_shown(raw)} is no JSON {self.name}")
+        return value
 
 
 class _Enum(_Named):
