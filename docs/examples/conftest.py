@@ -1,0 +1,42 @@
+"""What the examples share. In a project of your own the stores would be your package, and this file would not be."""
+
+from __future__ import annotations
+
+import http.server
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+# `from stores.naive_etcd3 import open_store` in an example means the file in stores/ beside it.
+sys.path.insert(0, str(Path(__file__).parent))
+
+
+class _Hello(http.server.BaseHTTPRequestHandler):
+    def do_GET(self) -> None:
+        body = b"hello, world\n"
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+class _QuietServer(http.server.ThreadingHTTPServer):
+    def handle_error(self, *_: object) -> None:
+        pass  # that clients vanish in the middle of an answer is what the examples are about
+
+
+@pytest.fixture(scope="session")
+def hello_server() -> Iterator[tuple[str, int]]:
+    """The address of a small HTTP server that says hello."""
+    with _QuietServer(("127.0.0.1", 0), _Hello) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        yield server.server_address[:2]
+        server.shutdown()
+        thread.join()

@@ -1,0 +1,51 @@
+"""Outages that hypothesis draws: one NetFault for each input.
+
+A fixture of function scope is the same object for all inputs of ``@given``, so hypothesis refuses ``netfault`` here.
+``netfault_factory`` has session scope and makes a fresh one for each input; that is cheap.
+"""
+
+from __future__ import annotations
+
+from hypothesis import given, reject, settings
+from hypothesis import strategies as st
+from runtime_config import ConfigStore, Key
+from stores.runtime_config_store import open_store
+
+from pytest_netfault import Blackhole, ProvedNothing, Reset, Sever, verify
+from pytest_netfault.schedules import schedules
+
+LIMIT = Key("billing.limit", int, default=0)
+OUTAGES = st.sampled_from([Sever(), Reset(), Blackhole(on_heal="reset"), Blackhole("down")])
+
+# An outage takes as long as it takes, so there is no deadline; a suite that runs at every push tries a few inputs.
+network = settings(deadline=None, max_examples=8)
+
+
+@network
+@given(outages=st.lists(OUTAGES, min_size=1, max_size=4))
+def test_every_value_arrives_once_and_in_order(netfault_factory, etcd_server, outages):
+    with netfault_factory() as net:
+        link = net.forward(etcd_server.address)
+        with (
+            ConfigStore(link.address, root=etcd_server.prefix) as reader,
+            ConfigStore(etcd_server.address, root=etcd_server.prefix) as writer,
+            reader.subscribe(LIMIT) as updates,
+        ):
+            updates.get(timeout=5)  # the snapshot
+            for number, outage in enumerate(outages):
+                with link.apply(outage):
+                    writer.set(LIMIT, number)
+                    reader.health(timeout=0.1)  # something for the outage to meet
+
+            received = [updates.get(timeout=10).changes[0].new for _ in outages]
+            assert received == list(range(len(outages)))
+
+
+@network
+@given(schedule=schedules(faults=[Sever, Reset], abilities=["compact", "many"]))
+def test_no_schedule_loses_an_update(etcd_server, schedule):
+    """The schedules of the proof kit, drawn and shrunk by hypothesis: its profiles and its database apply."""
+    try:
+        verify.replay(open_store, etcd_server, schedule)
+    except ProvedNothing:
+        reject()  # such as a schedule without a write
