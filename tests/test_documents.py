@@ -1,0 +1,157 @@
+"""The documents say what is true: examples run, tables are complete, links lead somewhere."""
+
+from __future__ import annotations
+
+import inspect
+import re
+import shlex
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pytest_netfault import Link, schedules
+from pytest_netfault.faults import FAULTS
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+EXAMPLES = ROOT / "docs" / "examples"
+PAGES = sorted(path for path in (ROOT / "docs").rglob("*.md") if "_build" not in path.parts)
+METHODS = [
+    name for name, method in vars(Link).items() if getattr(method, "__annotations__", {}).get("return")
+]
+FAULT_METHODS = {
+    name for name in METHODS if inspect.get_annotations(vars(Link)[name])["return"] == "ActiveFault"
+} - {"apply"}
+
+
+def blocks(text: str, language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
+
+
+# -- the README ----------------------------------------------------------------------------------------------
+
+
+def test_the_first_test_of_the_readme_is_a_file() -> None:
+    assert blocks(README, "python")[0] == (EXAMPLES / "first_bug.py").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("store", "outcome"), [("naive_etcd3", {"failed": 1}), ("runtime_config_store", {"passed": 1})]
+)
+def test_the_first_test_finds_the_bug_and_passes_without_it(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, store: str, outcome: dict[str, int]
+) -> None:
+    monkeypatch.setenv("PYTHONPATH", str(EXAMPLES))
+    pytester.makepyfile(test_first=blocks(README, "python")[0].replace("naive_etcd3", store))
+    result = pytester.runpytest_subprocess("-p", "no:asyncio", "-p", "no:randomly", timeout=60)
+    if any("no etcd was found" in line for line in result.outlines):
+        pytest.skip("no etcd was found")
+    result.assert_outcomes(**outcome)
+    if "failed" in outcome:
+        result.stdout.fnmatch_lines(["*queue.Empty", "*fault Sever()*"])
+
+
+def test_the_schedule_of_the_readme_can_be_pasted() -> None:
+    (found,) = re.findall(r"Schedule\(\[.*\]\)", README)
+    schedule = eval(found, {name: getattr(schedules, name) for name in schedules.__all__})
+    assert str(schedule) == found
+
+
+def test_the_commands_of_the_readme_are_where_the_gate_looks_for_them() -> None:
+    for name, program in (("test", "tox"), ("demo", "netfault demo")):
+        (command,) = blocks(
+            README.partition(f"<!-- {name} command -->")[2].partition("<!-- end -->")[0], "sh"
+        )
+        assert command.startswith("python -m pip install ")
+        assert command.rstrip().endswith(f"&& {program}")
+
+
+# -- tables --------------------------------------------------------------------------------------------------
+
+
+def test_every_fault_has_a_method() -> None:
+    assert {name.replace("_", "") for name in FAULT_METHODS} == {kind.__name__.lower() for kind in FAULTS}
+
+
+@pytest.mark.parametrize("document", ["README.md", "docs/faults.md"])
+def test_the_tables_of_faults_are_complete(document: str) -> None:
+    rows = re.findall(r"^\| \[?`(\w+)\(", (ROOT / document).read_text(encoding="utf-8"), re.MULTILINE)
+    assert set(rows) == FAULT_METHODS
+    assert len(rows) == len(set(rows))
+
+
+@pytest.mark.parametrize("name", sorted(FAULT_METHODS))
+def test_the_page_of_faults_names_every_argument(name: str) -> None:
+    (signature,) = re.findall(
+        rf"^`link\.{name}\((.*?)\)`", (ROOT / "docs/faults.md").read_text(encoding="utf-8"), re.MULTILINE
+    )
+    parameters = list(inspect.signature(getattr(Link, name)).parameters.values())[1:]
+    shown = [
+        str(parameter.replace(annotation=parameter.empty)).replace("'", '"').replace(" = ", "=")
+        for parameter in parameters
+    ]
+    first = next((n for n, one in enumerate(parameters) if one.kind is one.KEYWORD_ONLY), None)
+    if first is not None:
+        shown.insert(first, "*")
+    assert signature == ", ".join(shown)
+
+
+def test_the_page_of_options_is_complete(pytester: pytest.Pytester) -> None:
+    text = (ROOT / "docs/reference/options.md").read_text(encoding="utf-8")
+    help_text = pytester.runpytest_subprocess("--help").stdout.str()
+    for pattern in (r"--netfault-[a-z]+", r"\bnetfault_(?:seed|etcd|strict|output)\b"):
+        assert set(re.findall(pattern, text)) == set(re.findall(pattern, help_text))
+    options = set(re.findall(r"--netfault-([a-z]+)", help_text))
+    assert options == set(re.findall(r"^ +netfault_([a-z]+) ", help_text, re.MULTILINE))
+
+
+# -- examples ------------------------------------------------------------------------------------------------
+
+
+def test_every_example_stands_on_a_page() -> None:
+    included = {
+        (page.parent / target).resolve()
+        for page in PAGES
+        for target in re.findall(r"^```\{literalinclude\} (\S+)$", page.read_text("utf-8"), re.MULTILINE)
+    }
+    examples = set(EXAMPLES.rglob("test_*.py")) | set((EXAMPLES / "ci").iterdir())
+    assert examples <= included, "not shown on any page"
+
+
+@pytest.mark.parametrize("recipe", sorted((EXAMPLES / "ci").iterdir()), ids=lambda path: path.name)
+def test_the_commands_of_a_recipe_are_accepted(pytester: pytest.Pytester, recipe: Path) -> None:
+    commands = re.findall(r"- (?:run: )?pytest (.*)$", recipe.read_text(encoding="utf-8"), re.MULTILINE)
+    assert commands
+    pytester.makepyfile("def test_it(): pass")
+    for command in commands:
+        result = pytester.runpytest_subprocess("-p", "no:asyncio", *shlex.split(command))
+        result.assert_outcomes(passed=1)
+
+
+# -- links ---------------------------------------------------------------------------------------------------
+
+
+def _links() -> list[Any]:
+    documents = [*PAGES, *(ROOT / name for name in ("README.md", "CHANGELOG.md", "CONTRIBUTING.md"))]
+    return [
+        pytest.param(document, target, id=f"{document.relative_to(ROOT)}:{target}")
+        for document in documents
+        for target in dict.fromkeys(re.findall(r"\]\(([^)\s]+)\)", document.read_text("utf-8")))
+    ]
+
+
+@pytest.mark.parametrize(("document", "target"), _links())
+def test_a_link_leads_somewhere(document: Path, target: str) -> None:
+    path, _, anchor = target.partition("#")
+    ours = re.fullmatch(r"https://github\.com/pytest-netfault/pytest-netfault/(?:blob|tree)/main/(.*)", path)
+    if ours is not None:
+        assert (ROOT / ours[1]).exists()
+        return
+    if path.startswith("https://"):
+        return  # the internet is not asked
+    page = (document.parent / path) if path else document
+    assert page.exists()
+    if anchor:
+        headings = re.findall(r"^#+ (.+)$", page.read_text(encoding="utf-8"), re.MULTILINE)
+        assert anchor in {re.sub(r"[^\w -]", "", one).lower().replace(" ", "-") for one in headings}
