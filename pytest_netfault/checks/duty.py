@@ -9,7 +9,7 @@ over once, unless snapshots go back to an older state again and again.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Sequence
 from typing import Protocol
 
 from pytest_netfault.checks.truth import Truth
@@ -23,7 +23,7 @@ class Duty(Protocol):
     def told(self, position: int) -> None:
         """The change at this position was handed over."""
 
-    def gaps_below(self, position: int) -> Iterator[int]:
+    def gaps_below(self, position: int) -> Sequence[int]:
         """What is owed below a change that has been delivered, each reported only once."""
 
     def first_owed_below(self, position: int) -> int | None:
@@ -41,7 +41,7 @@ class EveryEvent:
 
     def __init__(self, truth: Truth, start: int) -> None:
         # 0 where something is owed. Finding the next 0 is a memchr, which is what makes a delivery cheap.
-        self._settled = bytearray(b"\1") * len(truth.events)
+        self._settled = bytearray(b"\1") * len(truth.changes)
         owed = truth.inside[start:]
         self._settled[start:] = owed.translate(bytes([1, 0]) + bytes(254))
         self._frontier = start
@@ -50,14 +50,16 @@ class EveryEvent:
     def told(self, position: int) -> None:
         self._settled[position] = 1
 
-    def gaps_below(self, position: int) -> Iterator[int]:
+    def gaps_below(self, position: int) -> Sequence[int]:
         if self.first_owed_below(position) is None or position <= self._reported:
-            return
+            return ()
+        gaps = []
         gap = self._settled.find(0, max(self._frontier, self._reported), position)
         while gap >= 0:
-            yield gap
+            gaps.append(gap)
             gap = self._settled.find(0, gap + 1, position)
         self._reported = position
+        return gaps
 
     def first_owed_below(self, position: int) -> int | None:
         if position <= self._frontier:
@@ -84,7 +86,7 @@ class LatestValue:
 
     def __init__(self, truth: Truth, start: int) -> None:
         self._truth = truth
-        self._events = truth.events
+        self._changes = truth.changes
         self._inside = truth.inside
         self._told: dict[str, int] = {}
         self._covered = start  # everything below is known: from the start, or from a snapshot
@@ -95,7 +97,7 @@ class LatestValue:
         ] = {}  # keys whose wanted change was not told; a set that keeps its order
 
     def told(self, position: int) -> None:
-        key = self._events[position][1]
+        key = self._changes[position][1]
         self._told[key] = position
         if position < self._covered:
             # Older than what a snapshot, or the start, had already given: the key is stale again.
@@ -105,13 +107,13 @@ class LatestValue:
         else:
             self._behind[key] = None
 
-    def gaps_below(self, position: int) -> Iterator[int]:
-        return iter(())  # values may be skipped: a later one never proves that an earlier one was owed
+    def gaps_below(self, position: int) -> Sequence[int]:
+        return ()  # values may be skipped: a later one never proves that an earlier one was owed
 
     def first_owed_below(self, position: int) -> int | None:
         for walked in range(self._walked, position):
             if self._inside[walked]:
-                key = self._events[walked][1]
+                key = self._changes[walked][1]
                 self._wanted[key] = walked
                 if self._told.get(key, -1) < walked:
                     self._behind[key] = None
@@ -128,5 +130,5 @@ class LatestValue:
         self._covered = self._walked = end
 
     def owed(self) -> list[int]:
-        self.first_owed_below(len(self._events))
+        self.first_owed_below(len(self._changes))
         return sorted(self._wanted[key] for key in self._behind)

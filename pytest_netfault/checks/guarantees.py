@@ -206,7 +206,7 @@ class _Judge:
             truth, self._start_end
         )
         self._gaps: list[int] = []  # positions that were reported missing; lost unless they arrive
-        self._epochs = [0] * len(truth.events)  # in which epoch a change was last handed over, 0 = never
+        self._epochs = [0] * len(truth.changes)  # in which epoch a change was last handed over, 0 = never
         self._epoch = 1  # counts snapshots
         self._snapshot: int | None = None  # the revision of the last one
         self._newest: int | None = None  # the newest revision handed over since, or that of the snapshot
@@ -252,36 +252,53 @@ class _Judge:
     # -- one kind of item after the other ---------------------------------------------------------------
 
     def _delivered(self, index: int, item: Delivered) -> None:
-        truth = self._truth
-        events = truth.events
-        epochs = self._epochs
         furthest = -1
-        following = self._cursor_end
         for event in item.events:
-            # Nearly always the change is the next one of the subscription; only otherwise is it worth a search.
-            following = truth.inside.find(1, following)
-            if following >= 0 and events[following] == event and not epochs[following]:
-                position = following
-            else:
-                found = self._find(as_event(event))
-                if found is None:
+            position = self._next_in_order(event)
+            if position is None:
+                position = self._find(as_event(event))
+                if position is None:
                     self._phantom(index, event)
-                    following = max(following, 0)
                     continue
-                position = found
-            self._handed_over(index, position)
+                self._handed_over(index, position)
             furthest = max(furthest, position)
-            following = position + 1
         if self._must_deliver:
             for gap in self._duty.gaps_below(furthest):
                 self._gaps.append(gap)
-                later = events[furthest][3]
+                later = self._truth.revisions[furthest]
                 self._broke(
                     "reliable",
                     index,
-                    events[gap],
+                    self._truth.event(gap),
                     f"had not arrived when revision {later} was delivered in item {index}",
                 )
+
+    def _next_in_order(self, event: TraceEvent) -> int | None:
+        """The short way for a change that is the very next one, alone in its revision: it can break nothing.
+
+        Nearly all changes are of this kind, and a million of them are to be judged in seconds. None if this one is
+        not, and all the questions must be asked.
+        """
+        truth = self._truth
+        position = truth.inside.find(1, self._cursor_end)
+        if position < self._start_end or self._epochs[position]:
+            return None
+        revision = truth.revisions[position]
+        kind, key, value = truth.changes[position]
+        if event[3] != revision or event[2] != value or event[1] != key or event[0] != kind:
+            return None
+        if (self._newest is not None and revision <= self._newest) or (
+            self._bookmark is not None and revision <= self._bookmark
+        ):
+            return None
+        if truth.shared(position):
+            return None
+        self._duty.told(position)
+        self._epochs[position] = self._epoch
+        self._newest = self._cursor_revision = revision
+        self._newest_position = position
+        self._cursor_end = position + 1
+        return position
 
     def _find(self, event: TraceEvent) -> int | None:
         """Where the log has this change. Of several, the first that has not been handed over in this epoch."""
@@ -295,7 +312,9 @@ class _Judge:
         epoch = self._epochs[position]
         if not epoch:
             return False
-        return epoch == self._epoch or self._truth.events[position][3] <= (self._snapshot or 0)
+        return epoch == self._epoch or (
+            self._snapshot is not None and self._truth.revisions[position] <= self._snapshot
+        )
 
     def _phantom(self, index: int, event: TraceEvent) -> None:
         known = self._truth.at_revision(event[3]) if self._counts.get("phantom", 0) < MAX_EVIDENCE else ()
@@ -309,7 +328,7 @@ class _Judge:
 
     def _handed_over(self, index: int, position: int) -> None:
         """A change that is in the log arrived: all questions about it but that of what is missing."""
-        event = self._truth.events[position]
+        event = self._truth.event(position)
         revision = event[3]
         came = f"came in item {index}"
         if position < self._start_end:
@@ -365,7 +384,7 @@ class _Judge:
             words = (
                 f"had not arrived when item {index}, a bookmark, said that all up to {revision} was delivered"
             )
-            self._broke("bookmarkable", index, self._truth.events[owed], words)
+            self._broke("bookmarkable", index, self._truth.event(owed), words)
         self._bookmark = revision if self._bookmark is None else max(self._bookmark, revision)
 
     def _resynced(self, index: int, item: Resynced) -> None:
@@ -410,17 +429,17 @@ class _Judge:
     def _collect_gaps(self) -> int:
         """Count as lost what was reported missing and is still owed; return how many."""
         lost = sorted(set(self._gaps).intersection(self._duty.owed()))
-        self._lost += [self._truth.events[position] for position in lost]
+        self._lost += [self._truth.event(position) for position in lost]
         return len(lost)
 
     def _finish(self) -> int:
         """Judge what is missing at the end; return how much of it must not be called a loss."""
-        owed = [self._truth.events[position] for position in self._duty.owed()]
+        owed = [self._truth.event(position) for position in self._duty.owed()]
         for store in range(self._store + 1, len(self._stores)):
             # The store was replaced and the subscriber never got to see the new one.
             unseen = Truth(self._stores[store], self._trace.filter, {}, whole=True)
             owed = [
-                unseen.events[position] for position in range(len(unseen.events)) if unseen.inside[position]
+                unseen.event(position) for position in range(len(unseen.changes)) if unseen.inside[position]
             ]
         if self._trace.quiet_at_end and self._must_deliver:
             self._lost += owed

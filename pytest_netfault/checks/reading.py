@@ -17,6 +17,7 @@ pytest_netfault.checks.reading.FormatError: log[0].revision must be a whole numb
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -65,21 +66,30 @@ def decode(text: str) -> Any:
     Raises:
         FormatError: it is none; with the line where it stops being one.
     """
+
+    def refuse(name: str) -> None:
+        found = re.search(rf"(?<![\w\"-]){name}(?!\w)", text)
+        raise FormatError(f"not JSON: {name} is not a value", line=_line(text, found.start() if found else 0))
+
     try:
-        return json.loads(text, parse_constant=_refuse_constant)
+        return json.loads(text, parse_constant=refuse)
     except json.JSONDecodeError as error:
         raise FormatError(f"not JSON: {error.msg} (column {error.colno})", line=error.lineno) from None
     except RecursionError:
-        raise FormatError("not readable: nested too deeply") from None
+        raise FormatError("not readable: nested too deeply", line=1) from None
     except FormatError:
         raise
     except ValueError as error:
         # A number of thousands of digits, which Python refuses to convert.
-        raise FormatError(f"not readable: {error}") from None
+        found = re.search(r"\d{4300}", text)
+        reason = str(error).split(";", 1)[0]
+        raise FormatError(
+            f"not readable: {reason}", line=_line(text, found.start() if found else 0)
+        ) from None
 
 
-def _refuse_constant(name: str) -> None:
-    raise FormatError(f"not JSON: {name} is not a value")
+def _line(text: str, at: int) -> int:
+    return text.count("\n", 0, at) + 1
 
 
 def shown(value: object) -> str:

@@ -12,7 +12,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 
-from pytest_netfault.checks.trace import Filter, Revision, TraceEvent
+from pytest_netfault.checks.trace import Filter, LogEvent, Revision, TraceEvent
 
 __all__ = ["Truth", "as_event"]
 
@@ -27,11 +27,16 @@ def as_event(event: TraceEvent) -> TraceEvent:
     return event
 
 
+def _without_value(change: LogEvent) -> LogEvent:
+    return LogEvent("delete", change[1]) if change[0] == "delete" else change
+
+
 class Truth:
     """What one store committed.
 
     Attributes:
-        events: all changes in order; the index is the position.
+        changes: all changes in order; the index is the position.
+        revisions: the revision of each position.
         inside: one byte a position: 1 where the change belongs to the subscription.
         whole: False if keys may have existed before the log begins that nobody wrote down.
     """
@@ -39,44 +44,48 @@ class Truth:
     def __init__(
         self, log: Sequence[Revision], subscription: Filter, initial: Mapping[str, str] | None, *, whole: bool
     ) -> None:
-        events: list[TraceEvent] = []
-        revisions: list[int] = []
-        for entry in log:
-            revision = entry.revision
-            for kind, key, value in entry.events:
-                event = TraceEvent(kind, key, value, revision)
-                events.append(as_event(event) if kind == "delete" else event)
-                revisions.append(revision)
-        self.events = events
+        # Two flat lists of what is there already: making an event for each change would take longer than judging it.
+        self.changes = [
+            change if change[2] else _without_value(change) for entry in log for change in entry.events
+        ]
+        self.revisions = [entry.revision for entry in log for _ in entry.events]
         self.whole = whole or initial is not None
-        self._revisions = revisions
         self._filter = subscription
         self._initial = {key: value for key, value in (initial or {}).items() if subscription.matches(key)}
         matches = subscription.matches
-        self.inside = bytearray([matches(event[1]) for event in events])
+        self.inside = bytearray([matches(change[1]) for change in self.changes])
         self._by_event: dict[TraceEvent, list[int]] | None = None
         self._by_key: dict[str, list[int]] | None = None
         self._alive: list[int] = []
 
+    def event(self, position: int) -> TraceEvent:
+        """The change at a position, with its revision."""
+        return TraceEvent(*self.changes[position], self.revisions[position])
+
+    def shared(self, position: int) -> bool:
+        """Whether other changes belong to the same revision."""
+        revisions = self.revisions
+        revision = revisions[position]
+        after = position + 1
+        return (position > 0 and revisions[position - 1] == revision) or (
+            after < len(revisions) and revisions[after] == revision
+        )
+
     def end_of(self, revision: int) -> int:
         """The position just after everything at or below this revision."""
-        return bisect_right(self._revisions, revision)
+        return bisect_right(self.revisions, revision)
 
     def positions(self, event: TraceEvent) -> Sequence[int]:
         """Where the log has exactly this change. More than once only if one revision repeats it."""
         if self._by_event is None:
             self._by_event = {}
-            for position, known in enumerate(self.events):
-                self._by_event.setdefault(known, []).append(position)
+            for position in range(len(self.changes)):
+                self._by_event.setdefault(self.event(position), []).append(position)
         return self._by_event.get(event, ())
 
     def at_revision(self, revision: int) -> Sequence[TraceEvent]:
         """The changes of one revision."""
-        end = self.end_of(revision)
-        start = end
-        while start and self._revisions[start - 1] == revision:
-            start -= 1
-        return self.events[start:end]
+        return [self.event(position) for position in range(self.end_of(revision - 1), self.end_of(revision))]
 
     def last_change(self, key: str, end: int) -> int:
         """The position of the last change of a key of the subscription below ``end``, or -1."""
@@ -99,7 +108,7 @@ class Truth:
             history = by_key.get(key, ())
             index = bisect_right(history, end - 1)
             if index:
-                last = self.events[history[index - 1]]
+                last = self.event(history[index - 1])
                 if last[0] == "delete":
                     return f"it holds {key!r}, which was deleted in revision {last[3]}"
                 if last[2] != value:
@@ -121,15 +130,15 @@ class Truth:
     def _name_missing(self, end: int, kvs: Mapping[str, str]) -> str:
         for key, history in self._histories().items():
             index = bisect_right(history, end - 1)
-            if key not in kvs and index and self.events[history[index - 1]][0] == "put":
-                return f"{key!r} is missing from it, written in revision {self.events[history[index - 1]][3]}"
+            if key not in kvs and index and self.changes[history[index - 1]][0] == "put":
+                return f"{key!r} is missing from it, written in revision {self.revisions[history[index - 1]]}"
         return f"{next(key for key in self._initial if key not in kvs)!r} is missing from it, there from the start"
 
     def _histories(self) -> dict[str, list[int]]:
         if self._by_key is None:
             self._by_key = {}
             alive = set(self._initial)
-            for position, (kind, key, _, _) in enumerate(self.events):
+            for position, (kind, key, _) in enumerate(self.changes):
                 if self.inside[position]:
                     self._by_key.setdefault(key, []).append(position)
                     if kind == "put":
