@@ -24,6 +24,7 @@ EventKind = Literal[
     "fault",  # a fault came into force
     "hit",  # a fault first met traffic (bytes, an ending or a connection)
     "heal",  # a fault is gone
+    "trouble",  # the machine could not do something, such as accept a connection for want of descriptors
 ]
 
 ConnectionState = Literal["connecting", "open", "half-closed", "closing", "closed"]

@@ -132,7 +132,8 @@ class Fault:
 
     def __repr__(self) -> str:
         shown = []
-        for number, field in enumerate(dataclasses.fields(self)):  # type: ignore[arg-type]
+        fields = dataclasses.fields(self) if dataclasses.is_dataclass(self) else ()
+        for number, field in enumerate(fields):
             value = getattr(self, field.name)
             if field.default is dataclasses.MISSING and number == 0:
                 shown.append(repr(value))

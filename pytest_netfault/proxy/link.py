@@ -176,7 +176,7 @@ class ProxyLink:
         self.listener.start()
 
     def _on_trouble(self, sentence: str) -> None:
-        self.log("upstream_failed", None, detail=sentence)
+        self.log("trouble", None, detail=sentence)
 
     def _on_accept(self, sock: socket.socket, name: str) -> None:
         self.accepted += 1

@@ -1,0 +1,297 @@
+"""No descriptor, thread, port or child outlives its NetFault, whatever happened in between."""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import os
+import select
+import socket
+import subprocess
+import sys
+import threading
+import traceback
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from pytest_netfault.control import NetFault
+from pytest_netfault.faults import Blackhole, Cut, Delay, Fault, Refuse, Sever, Slice, StallAccept, Throttle
+
+
+def left() -> tuple[int, list[str]]:
+    return len(os.listdir("/proc/self/fd")), sorted(thread.name for thread in threading.enumerate())
+
+
+@pytest.fixture
+def nothing_left() -> Iterator[None]:
+    gc.collect()
+    before = left()
+    yield
+    gc.collect()
+    assert left() == before
+
+
+@pytest.mark.usefixtures("nothing_left")
+class TestDescriptorsAndThreads:
+    def test_of_a_net_that_did_nothing(self) -> None:
+        with NetFault():
+            pass
+
+    def test_of_a_thousand_connections(self, helpers: Any) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as server, NetFault() as net:
+            link = net.forward(server.getsockname())
+            during = None
+            for turn in range(1000):
+                with socket.create_connection((link.host, link.port), timeout=20) as client:
+                    upstream, _ = server.accept()
+                    with upstream:
+                        client.sendall(b"x")
+                        assert upstream.recv(1) == b"x"
+                        if turn % 3 == 0:
+                            helpers.hang_up(client)
+                            assert helpers.take_all(upstream)[1] == "rst"
+                        else:
+                            client.shutdown(socket.SHUT_WR)
+                            assert upstream.recv(1) == b""
+                            upstream.close()
+                            assert client.recv(1) == b""
+                assert link.connections == [] or turn % 3
+                if turn == 10:
+                    during = left()
+            assert left() == during
+
+    @pytest.mark.parametrize(
+        "fault",
+        [Sever(), Refuse(), Blackhole(), Blackhole(packets=True), StallAccept(), Delay(3600), Throttle(1), Slice(1, gap=1),
+         Cut(3), Cut(3, how="rst"), Cut(3, how="blackhole")],
+        ids=repr,
+    )  # fmt: skip
+    def test_of_connections_that_a_fault_holds_at_the_end(self, fault: Fault) -> None:
+        with contextlib.ExitStack() as stack:
+            server = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
+            net = stack.enter_context(NetFault())
+            link = net.forward(server.getsockname())
+            clients = [
+                stack.enter_context(socket.create_connection((link.host, link.port))) for _ in range(20)
+            ]
+            link.apply(fault)
+            for client in clients:
+                with contextlib.suppress(OSError):
+                    client.sendall(bytes(1000))
+
+    def test_after_the_block_has_failed(self) -> None:
+        with (
+            pytest.raises(ZeroDivisionError),
+            socket.create_server(("127.0.0.1", 0)) as server,
+            NetFault() as net,
+        ):
+            link = net.forward(server.getsockname())
+            with socket.create_connection((link.host, link.port)), link.delay(1):
+                _ = 1 / 0
+
+    def test_after_forwarding_has_failed(self) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as taken, NetFault() as net:
+            for _ in range(10):
+                with pytest.raises(OSError, match="cannot listen"):
+                    net.forward(9, listen=taken.getsockname())
+
+    def test_of_links_closed_one_by_one(self) -> None:
+        with NetFault() as net:
+            links = [net.forward(9) for _ in range(20)]
+            for link in links:
+                link.close()
+                link.close()
+
+    def test_of_a_net_made_again_and_again(self) -> None:
+        for _ in range(20):
+            with NetFault() as net:
+                net.forward(9)
+
+
+def test_the_port_is_given_back(helpers: Any) -> None:
+    with NetFault() as net:
+        link = net.forward(9)
+        address = (link.host, link.port)
+        link.sever()
+    with socket.create_server(address):
+        pass
+
+
+def run(script: str) -> subprocess.Popen[str]:
+    return subprocess.Popen([sys.executable, "-W", "error", "-c", script], stdout=subprocess.PIPE, text=True)
+
+
+SERVED = """
+import os, signal, socket, sys
+from pytest_netfault.control import NetFault
+server = socket.create_server(("127.0.0.1", 0))
+net = NetFault()
+link = net.forward(server.getsockname())
+client = socket.create_connection((link.host, link.port))
+upstream, _ = server.accept()
+client.sendall(b"x"); upstream.recv(1)
+link.blackhole()
+print(link.port, flush=True)
+"""
+
+
+@pytest.mark.parametrize(
+    "end",
+    ["os.kill(os.getpid(), signal.SIGKILL)", "os._exit(3)", "sys.exit(3)", "raise KeyboardInterrupt", ""],
+)
+def test_however_the_process_ends_its_port_is_free(end: str) -> None:
+    with run(SERVED + end) as process:
+        assert process.stdout is not None
+        port = int(process.stdout.readline())
+        process.wait(20)  # it does end, with a thread running
+    with socket.create_server(("127.0.0.1", port)):
+        pass
+
+
+class TestFork:
+    @pytest.fixture
+    def child(self) -> Iterator[Any]:
+        """Forks; the child runs what it is given, and then waits for the parent's word, or ends."""
+        with contextlib.ExitStack() as stack:
+
+            def fork(work: Any = lambda: None) -> Any:
+                word, ear = os.pipe()[::-1]
+                done, told = os.pipe()
+                pid = os.fork()
+                if pid == 0:
+                    try:
+                        os.close(word)
+                        work()
+                        os.write(told, b"done")
+                        os.read(ear, 1)
+                    except BaseException:  # noqa: BLE001, RUF100
+                        traceback.print_exc()
+                    finally:
+                        os._exit(0)
+                for descriptor in (ear, told):
+                    os.close(descriptor)
+                stack.callback(os.close, done)
+                stack.callback(os.waitpid, pid, 0)
+                stack.callback(os.close, word)
+                assert os.read(done, 9) == b"done", "the child has failed"
+
+            yield fork
+
+    @pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
+    def test_a_reset_is_a_reset_while_a_forked_child_lives(
+        self, pair: Any, rig: Any, helpers: Any, child: Any
+    ) -> None:
+        child(lambda: (pair.client.close(), pair.server.close()))
+        rig.link.reset()
+        assert helpers.take_all(pair.client) == (b"", "rst")
+        assert helpers.take_all(pair.server) == (b"", "rst")
+
+    @pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
+    def test_an_end_is_an_end_while_a_forked_child_lives(
+        self, pair: Any, rig: Any, helpers: Any, child: Any
+    ) -> None:
+        child(lambda: (pair.client.close(), pair.server.close()))
+        pair.client.close()
+        assert helpers.take_all(pair.server) == (b"", "fin")
+        with rig.link.refuse():
+            assert rig.refused()
+        rig.connect()
+
+    @pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
+    @pytest.mark.parametrize("fault", [Delay(0.001), Sever(), Blackhole()], ids=repr)
+    def test_what_a_child_closes_and_its_exit_leave_the_links_alone(
+        self, rig: Any, pair: Any, child: Any, fault: Fault
+    ) -> None:
+        def work() -> None:
+            rig.link.heal()
+            rig.link.close()
+            rig.net.close()
+            with contextlib.suppress(RuntimeError):
+                rig.link.apply(fault)
+
+        for _ in range(5):
+            child(work)
+            pair.client.sendall(b"alive")
+            assert pair.server.recv(9) == b"alive"
+            pair.server.sendall(b"alive")
+            assert pair.client.recv(9) == b"alive"
+        with rig.link.apply(fault):
+            pass
+        again = rig.connect()
+        again.client.sendall(b"new")
+        assert again.server.recv(9) == b"new"
+
+    @pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
+    def test_a_child_may_have_links_of_its_own(self, child: Any) -> None:
+        with NetFault() as outer:
+            outer.forward(9)
+
+            def work() -> None:
+                with socket.create_server(("127.0.0.1", 0)) as server, NetFault() as net:
+                    link = net.forward(server.getsockname())
+                    with socket.create_connection((link.host, link.port), timeout=20) as client:
+                        upstream, _ = server.accept()
+                        client.sendall(b"x")
+                        assert upstream.recv(1) == b"x"
+
+            child(work)
+
+    @pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
+    def test_a_child_keeps_no_descriptor_of_the_links(self, rig: Any, pair: Any, child: Any) -> None:
+        inside = rig.link._link
+        connection = inside._connections[1]
+        proxys = [
+            inside.listener._sock,
+            connection.client.sock,
+            connection.upstream.sock,
+            inside.engine._bell,
+        ]
+        theirs = {os.readlink(f"/proc/self/fd/{sock.fileno()}") for sock in proxys}
+
+        def work() -> None:
+            kept = {
+                os.readlink(f"/proc/self/fd/{fd}") for fd in os.listdir("/proc/self/fd") if _is_socket(fd)
+            }
+            assert kept
+            assert not kept & theirs
+
+        child(work)
+
+
+def _is_socket(fd: str) -> bool:
+    try:
+        return os.readlink(f"/proc/self/fd/{fd}").startswith("socket:")
+    except OSError:
+        return False
+
+
+def test_a_subprocess_inherits_nothing(rig: Any, pair: Any) -> None:
+    script = "import os; print(sum('socket' in os.readlink(f'/proc/self/fd/{f}') for f in os.listdir('/proc/self/fd') if os.path.exists(f'/proc/self/fd/{f}')))"
+    out = subprocess.run(
+        [sys.executable, "-c", script], close_fds=False, capture_output=True, text=True, check=True
+    )
+    assert out.stdout.strip() == "0"
+
+
+def test_a_thousand_connections_at_once(make_rig: Any) -> None:
+    rig = make_rig()
+    with contextlib.ExitStack() as stack:
+        clients = [
+            stack.enter_context(socket.create_connection((rig.link.host, rig.link.port), timeout=20))
+            for _ in range(1000)
+        ]
+        upstreams = []
+        for number, client in enumerate(clients):
+            client.sendall(b"%03d" % number)
+        for _ in clients:
+            upstream = stack.enter_context(rig.server.accept()[0])
+            upstreams.append(upstream)
+            upstream.sendall(upstream.recv(3))
+        assert [client.recv(3) for client in clients] == [b"%03d" % number for number in range(1000)]
+        assert len(rig.link.connections) == 1000
+        assert rig.link.bytes_up == rig.link.bytes_down == 3000
+        with rig.link.sever():
+            assert all(client.recv(1) == b"" for client in clients)
+    assert select.select([rig.server], [], [], 0) == ([], [], [])
