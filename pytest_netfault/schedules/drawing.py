@@ -203,23 +203,23 @@ class _Drawing:
         steps: list[Step] = []
         if self._once_in(2):
             steps += [self._write(), *([Seen()] if self._once_in(2) else [])]
-        steps.append(Break(self._fault(self._faults)))
-        steps += self._writes()
+        fault = self._fault(self._faults)
+        steps += [Break(fault), *self._writes()]
         if "compact" in self._abilities and self._once_in(4):
             steps += [Compact(), *([self._write()] if self._once_in(2) else [])]
         if self._once_in(6):
             steps.append(Break(self._fault(self._faults)))
         if not self._once_in(5):
-            steps.append(Heal())
-            steps += self._moment()
+            steps += [Heal(), *self._moment(fault)]
             if self._once_in(2):
                 steps.append(self._write())
         return steps
 
     def _recovery(self) -> list[Step]:
         """A second fault while the subscriber is coming back from the first."""
-        steps: list[Step] = [Break(self._fault(self._faults)), self._write(), Heal()]
-        steps += self._moment() or [Connected()]
+        fault = self._fault(self._faults)
+        steps: list[Step] = [Break(fault), self._write(), Heal()]
+        steps += self._moment(fault) or self._return_of(fault)
         steps += [Break(self._fault(self._faults)), *self._writes(), Heal()]
         return steps
 
@@ -246,17 +246,24 @@ class _Drawing:
 
     # -- steps ------------------------------------------------------------------------------------------
 
-    def _moment(self) -> list[Step]:
+    def _moment(self, fault: Fault) -> list[Step]:
         kind = self._below(6)
         if kind <= 1:
             return []
         if kind == 2:
-            return [Connected()]
+            return self._return_of(fault)
         if kind == 3:
             return [Seen()]
         if kind == 4:
             return [Seen(1 + self._below(4))]
         return [Passed(1 + self._below(400), self._one(("down", "up")))]
+
+    def _return_of(self, fault: Fault) -> list[Step]:
+        """The reconnect after a fault, if it ends connections: waiting for one that does not come wastes time."""
+        ends = isinstance(fault, (Sever, Reset, Cut)) or (
+            isinstance(fault, Blackhole) and fault.on_heal != "resume"
+        )
+        return [Connected()] if ends else []
 
     def _writes(self) -> list[Step]:
         steps = [self._write()]

@@ -185,7 +185,10 @@ class Break(Step):
 
 @dataclass(frozen=True, repr=False)
 class Heal(Step):
-    """Heal everything that is broken on the link."""
+    """Heal everything that is broken on the link.
+
+    But for ``Cut(..., connection=n, how="blackhole")``: that is a flow which a router forgot, and it stays dead.
+    """
 
 
 @dataclass(frozen=True, repr=False)
@@ -221,12 +224,12 @@ class Seen(Step):
 
 @dataclass(frozen=True, repr=False)
 class Connected(Step):
-    """Wait until a connection was made since the link last changed (the last ``Break``, ``Heal`` or ``Restart``)."""
+    """Wait until a connection was made since the last ``Break`` or ``Restart``."""
 
 
 @dataclass(frozen=True, repr=False)
 class Passed(Step):
-    """Wait until ``count`` bytes passed in this direction since the link last changed."""
+    """Wait until ``count`` bytes passed in this direction since the last ``Break`` or ``Restart``."""
 
     count: int
     direction: Way = "down"

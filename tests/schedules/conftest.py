@@ -29,7 +29,11 @@ QUICK = Pace(settle=0.3, patience=0.05, impatience=0.02, last_writes=(0.02, 0.05
 @dataclass
 class ActiveInMemory:
     fault: Fault
-    met_traffic: bool
+    link: Link
+    met_traffic: bool = True
+
+    def heal(self) -> None:
+        self.link.heal()
 
 
 class Link:
@@ -56,10 +60,12 @@ class Link:
                     self.note("fin", connection=1, by="netfault", bytes_up=10, bytes_down=20)
                     client.connected = False
                     client.reconnect()
-            return ActiveInMemory(fault, met_traffic=True)
+            return ActiveInMemory(fault, self)
 
     def heal(self) -> None:
         with self.world.lock:
+            if self.state == "whole":
+                return
             self.note("heal")
             self.state = "whole"
             for client in self.world.subscribers:

@@ -14,6 +14,7 @@ from pytest_netfault.schedules import (
     Break,
     Compact,
     Connected,
+    Cut,
     Delete,
     Heal,
     Passed,
@@ -238,11 +239,28 @@ def test_waiting_for_more_changes_than_were_made_takes_no_time(world: Any) -> No
     assert remarks(run, 3) == ["only 1 were committed, went on"]
 
 
-def test_connected_waits_for_a_connection_since_the_link_changed(world: Any) -> None:
-    run = world.play(Schedule([Subscribe(), Break(Sever()), Heal(), Connected()]))
-    assert remarks(run, 4) == ["did not happen, went on"]  # it reconnected inside Heal(), before the mark
-    world.link.bytes_down = 5
-    assert run.broken == ()
+def test_connected_is_about_what_came_after_the_break(world: Any) -> None:
+    run = world.play(
+        Schedule([Subscribe(), Break(Sever()), Heal(), Connected(), Break(Blackhole()), Connected()])
+    )
+    assert remarks(run, 4) == []
+    assert remarks(run, 6) == ["did not happen, went on"]
+
+
+def test_a_flow_that_died_in_silence_is_not_healed(world: Any) -> None:
+    healed: list[Any] = []
+    apply = world.link.apply
+
+    def watched(fault: Any) -> Any:
+        active = apply(fault)
+        active.heal = lambda: healed.append(fault)
+        return active
+
+    world.link.apply = watched
+    world.play(
+        Schedule([Subscribe(), Break(Cut(5, connection=1, how="blackhole")), Break(Cut(7, how="blackhole"))])
+    )
+    assert healed == [Cut(7, how="blackhole")]
 
 
 # -- the server -----------------------------------------------------------------------------------------
