@@ -120,9 +120,9 @@ class Etcd:
                 f"{self!r} belongs to process {self._owner}: a forked child can only use its address"
             )
 
-    def _begin_log(self, after_revision: int) -> None:
+    def _begin_log(self, after_revision: int, *, members: Sequence[Gateway] = ()) -> None:
         self._version = self._gateway.version()
-        self._collector = Collector(self._gateway, after_revision)
+        self._collector = Collector(self._gateway, after_revision, members=members)
 
     def _end_log(self) -> None:
         if self._collector is not None:

@@ -69,7 +69,7 @@ def collector(gateway: ScriptedGateway) -> Iterator[Collector]:
     keeper = Collector(gateway, after_revision=1)
     yield keeper
     keeper.close()
-    assert not keeper._thread.is_alive()
+    assert not any(watcher.thread.is_alive() for watcher in keeper._watchers)
 
 
 def put(revision: int, key: str = "k", value: str = "v") -> dict[str, Any]:
@@ -213,6 +213,33 @@ def test_it_watches_again_at_once_when_told_that_the_server_serves(
         gateway.next_watch()
     finally:
         keeper.close()
+
+
+def test_the_members_of_a_cluster_tell_one_log(gateway: ScriptedGateway) -> None:
+    first, second = ScriptedGateway(), ScriptedGateway()
+    keeper = Collector(gateway, after_revision=1, members=[first, second])
+    try:
+        one, other = first.next_watch(), second.next_watch()
+        one.handed.put(reply(put(2)))
+        keeper.wait_for(2, timeout=10)
+        other.handed.put(reply(put(2), put(3)))
+        assert keeper.read(1, 3, timeout=10) == [held(2), held(3)]
+        one.handed.put(END)
+        assert first.next_watch().start == 3
+        other.handed.put(reply(put(4)))
+        keeper.wait_for(4, timeout=10)
+        other.handed.put(reply(put(4, "another")))
+        with pytest.raises(ServerError, match=r"now shows .*b'another'.* but had shown"):
+            keeper.wait_for(5, timeout=10)
+    finally:
+        keeper.close()
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_a_bug_of_ours_is_told_to_the_reader(gateway: ScriptedGateway, collector: Collector) -> None:
+    gateway.next_watch().handed.put({"events": 7})
+    with pytest.raises(ServerError, match="the log cannot be read: TypeError"):
+        collector.wait_for(2, timeout=10)
 
 
 def test_closing_ends_a_reader(gateway: ScriptedGateway, collector: Collector) -> None:
