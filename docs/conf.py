@@ -13,5 +13,6 @@ html_title = "pytest-netfault"
 myst_enable_extensions = ["colon_fence"]
 myst_heading_anchors = 3
 autodoc_typehints = "description"
+autodoc_typehints_description_target = "documented"  # what no docstring mentions is nobody's business
 autodoc_member_order = "bysource"
 nitpicky = False
