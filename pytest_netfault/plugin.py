@@ -25,12 +25,16 @@ import pytest
 
 if TYPE_CHECKING:
     from pytest_netfault.control import NetFault
-    from pytest_netfault.session import NetFaultFactory, NetFaultSession
+    from pytest_netfault.session import NetFaultSession
     from pytest_netfault.shared_etcd import SharedEtcd
 
 _FIXTURES = frozenset({"netfault", "netfault_factory", "etcd_server"})
 # Seeds are printed and typed again, so they are short; 32 bits suffice to make two sessions differ.
 _SEED_BYTES = 4
+_BLOCKED = (
+    "pytest-socket blocks the sockets of the proxy as well: run with --allow-hosts=127.0.0.1 instead of "
+    "--disable-socket, or mark the test with @pytest.mark.enable_socket"
+)
 
 
 @dataclass(frozen=True)
@@ -180,6 +184,27 @@ def pytest_configure_node(node: Any) -> None:
 # -- fixtures ------------------------------------------------------------------------------------------------
 
 
+class NetFaultFactory:
+    """What the fixture ``netfault_factory`` gives: each call makes a NetFault on the session's proxy thread."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        self._config = config
+
+    def __call__(self, seed: int | None = None) -> NetFault:
+        """A new NetFault, without links; use it as a context manager. What is left open ends with the session.
+
+        Args:
+            seed: what its random choices are made from; the session's seed if not given.
+
+        Raises:
+            TypeError: ``seed`` is not a whole number.
+        """
+        return _session(self._config).open(seed, together=True)
+
+    def __repr__(self) -> str:
+        return "netfault_factory"
+
+
 @pytest.fixture
 def netfault(
     netfault_factory: NetFaultFactory,  # noqa: ARG001 - whose fixture ends the thread, after the links of ours
@@ -201,11 +226,10 @@ def netfault_factory(pytestconfig: pytest.Config) -> Iterator[NetFaultFactory]:
 
     Its random choices come from the session's seed, or from ``netfault_factory(seed=...)``.
     """
-    from pytest_netfault.session import NetFaultFactory
-
-    session = _session(pytestconfig)
-    yield NetFaultFactory(session)
-    session.close_links()
+    yield NetFaultFactory(pytestconfig)
+    session = pytestconfig.stash.get(_SESSION, None)
+    if session is not None:
+        session.close_links()
 
 
 @pytest.fixture(scope="session")
@@ -269,11 +293,16 @@ def pytest_runtest_teardown(item: pytest.Item) -> Generator[None, object, object
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     report = yield
     session = item.config.stash.get(_SESSION, None)
     if session is not None:
         session.reported(item, report)
+    blocked = call.excinfo is not None and call.excinfo.typename == "SocketBlockedError"
+    if blocked and not _FIXTURES.isdisjoint(getattr(item, "fixturenames", ())):
+        report.sections.append(("netfault", _BLOCKED))
     return report
 
 

@@ -28,10 +28,10 @@ from pytest_netfault.shared_etcd import SharedEtcd
 from pytest_netfault.watching import Outcome, WatchedLink, WatchedNetFault, crash_error, leaves_no_trace
 
 if TYPE_CHECKING:
-    from pytest_netfault.control import ActiveFault, NetFault
+    from pytest_netfault.control import ActiveFault
     from pytest_netfault.plugin import Settings
 
-__all__ = ["NetFaultFactory", "NetFaultSession"]
+__all__ = ["NetFaultSession"]
 
 # A failing example of a property-based test is the last that was tried; a plain test has a link or two.
 _LINKS_KEPT = 8
@@ -69,27 +69,6 @@ class _Test:
         return sum(tally.met for tally in self.tallies.values())
 
 
-class NetFaultFactory:
-    """What the fixture ``netfault_factory`` gives: each call makes a NetFault on the session's proxy thread."""
-
-    def __init__(self, session: NetFaultSession) -> None:
-        self._session = session
-
-    def __call__(self, seed: int | None = None) -> NetFault:
-        """A new NetFault, without links; use it as a context manager. What is left open ends with the session.
-
-        Args:
-            seed: what its random choices are made from; the session's seed if not given.
-
-        Raises:
-            TypeError: ``seed`` is not a whole number.
-        """
-        return self._session.open(seed, together=True)
-
-    def __repr__(self) -> str:
-        return "netfault_factory"
-
-
 class NetFaultSession:
     """The network of one pytest session."""
 
@@ -106,7 +85,15 @@ class NetFaultSession:
     # -- what the fixtures give ---------------------------------------------------------------------------
 
     def open(self, seed: int | None = None, *, together: bool = False) -> WatchedNetFault:
-        """A new NetFault on the session's thread, see :class:`NetFaultFactory`."""
+        """A new NetFault on the session's thread.
+
+        Args:
+            seed: what its random choices are made from; the session's seed if not given.
+            together: see :class:`.WatchedNetFault`.
+
+        Raises:
+            TypeError: ``seed`` is not a whole number.
+        """
         if self._thread is None or self._thread.crash is not None:
             self._thread = ProxyThread()
         net = WatchedNetFault(

@@ -144,9 +144,12 @@ def test_the_counts_of_a_worker_that_crashed_are_said_to_be_missing(sessions: An
     result.stdout.fnmatch_lines(["netfault: seed *, 2 links, no faults (without gw0, which crashed)"])
 
 
+# The limit holds for the function alone: the first set-up imports the proxy, which takes as long as it takes.
 HANGS = """
     import socket
+    import pytest
 
+    @pytest.mark.timeout(2, func_only=True)
     def test_hangs(netfault, echo):
         link = netfault.forward(echo)
         with socket.create_connection((link.host, link.port)) as client:
@@ -168,7 +171,7 @@ def _port(result: pytest.RunResult) -> int:
 def test_timeout_by_signal(sessions: Any, refuses: Any) -> None:
     _needs("pytest-timeout")
     sessions.file(HANGS)
-    result = sessions.run("-s", "--timeout=1", "--timeout-method=signal", plugins=["timeout"])
+    result = sessions.run("-s", "--timeout-method=signal", plugins=["timeout"])
     result.assert_outcomes(passed=1, failed=1)
     result.stdout.fnmatch_lines(["*Failed: Timeout*", "*- netfault -*", "*in force: Blackhole()*"])
     assert refuses(_port(result))
@@ -177,7 +180,7 @@ def test_timeout_by_signal(sessions: Any, refuses: Any) -> None:
 def test_timeout_by_thread(sessions: Any, refuses: Any) -> None:
     _needs("pytest-timeout")
     sessions.file(HANGS)
-    result = sessions.run("-s", "--timeout=1", "--timeout-method=thread", plugins=["timeout"])
+    result = sessions.run("-s", "--timeout-method=thread", plugins=["timeout"])
     assert result.ret == 1
     assert "passed" not in result.stdout.str(), "that method ends the process"
     assert refuses(_port(result))
@@ -287,6 +290,34 @@ def test_asyncio_and_anyio_together(sessions: Any) -> None:
     sessions.file(ASYNC.replace("MARK", "@pytest.mark.anyio"))
     result = sessions.run("--asyncio-mode=auto", *QUIET_ASYNCIO, plugins=["asyncio", "anyio"])
     assert result.ret == pytest.ExitCode.OK  # which of the two runs the test is theirs to settle
+
+
+def test_socket_that_blocks_all_is_named_with_its_remedy(sessions: Any) -> None:
+    _needs("pytest-socket")
+    sessions.file(
+        """
+        import pytest
+
+        def test_blocked(netfault):
+            netfault.forward(("127.0.0.1", 9))
+
+        def test_of_somebody_else():
+            import socket
+            socket.socket()
+
+        @pytest.mark.enable_socket
+        def test_enabled(netfault):
+            netfault.forward(("127.0.0.1", 9))
+        """
+    )
+    result = sessions.run("--disable-socket", plugins=["pytest_socket"])
+    assert result.parseoutcomes()["passed"] == 1
+    told = [
+        line for line in result.outlines if line.startswith("pytest-socket blocks the sockets of the proxy")
+    ]
+    assert len(told) == 1
+    result = sessions.run("--allow-hosts=127.0.0.1", plugins=["pytest_socket"])
+    result.assert_outcomes(passed=3)
 
 
 def test_unittest_classes(sessions: Any) -> None:
