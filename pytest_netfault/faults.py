@@ -132,7 +132,9 @@ class Fault:
 
     def __repr__(self) -> str:
         shown = []
-        fields = dataclasses.fields(self) if dataclasses.is_dataclass(self) else ()
+        fields: tuple[dataclasses.Field[Any], ...] = ()
+        if hasattr(self, "__dataclass_fields__"):  # a CustomFault may have forgotten the decorator
+            fields = dataclasses.fields(self)  # type: ignore[arg-type]
         for number, field in enumerate(fields):
             value = getattr(self, field.name)
             if field.default is dataclasses.MISSING and number == 0:

@@ -1,0 +1,415 @@
+"""A link against a plain model: random faults, heals, connects, writes, half-closes and resets.
+
+The model knows what each side has said, which connections something has ended, and which directions a fault
+keeps from moving. It never looks inside the proxy. What it checks:
+
+* a receiver never sees a byte that was not sent, nor one out of order, nor an ending before the bytes;
+* what nothing holds arrives; what was held arrives once it is healed;
+* connections end only for a reason, and in the way of that reason; a cut is exact;
+* the counts that the link shows are what the receivers got.
+
+``NETFAULT_STEPS=10000`` plays more of it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    Bundle,
+    RuleBasedStateMachine,
+    consumes,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
+
+from pytest_netfault.control import ActiveFault, NetFault, ProxyThread
+from pytest_netfault.faults import (
+    Blackhole,
+    Cut,
+    Delay,
+    Fault,
+    Refuse,
+    Reset,
+    Sever,
+    Slice,
+    StallAccept,
+    Throttle,
+    directions_of,
+)
+
+STEPS = int(os.environ.get("NETFAULT_STEPS", "1500"))
+STEPS_OF_ONE = 50
+PATIENCE = 20.0
+# All that one direction says fits into the kernel's smallest buffer, so that writing never blocks.
+MOST_SAID = 30_000
+
+directions = st.sampled_from(["up", "down"])
+claims = st.sampled_from(["up", "down", "both"])
+moving_faults = st.one_of(
+    st.builds(Delay, st.sampled_from([0, 0.001, 0.003]), st.sampled_from([0, 0.002]), claims),
+    st.builds(Throttle, st.sampled_from([3e6, 1e9]), claims),
+    st.builds(Slice, st.integers(100, 5000), st.just(0), claims),
+    st.builds(Refuse),
+    st.builds(StallAccept),
+)
+holding_faults = st.one_of(
+    st.builds(Blackhole, claims, st.just(False), st.sampled_from(["resume", "resume", "sever", "reset"])),
+    st.builds(Delay, st.just(3600), st.just(0), claims),
+    st.builds(Throttle, st.just(0.5), claims),
+    st.builds(Slice, st.just(700), st.just(3600), claims),
+)
+cuts = st.builds(
+    Cut,
+    st.integers(0, 20_000),
+    claims,
+    st.none() | st.integers(1, 5),
+    st.sampled_from(["fin", "rst", "blackhole"]),
+)
+ends = st.sampled_from([Sever(), Reset()])
+
+
+def holds(fault: Fault) -> bool:
+    """Whether it keeps bytes for as long as the test runs."""
+    return (
+        isinstance(fault, Blackhole)
+        or (isinstance(fault, Delay) and fault.seconds > 1)
+        or (isinstance(fault, Throttle) and fault.bytes_per_second < 1)
+        or (isinstance(fault, Slice) and fault.gap > 0)
+    )
+
+
+@dataclass
+class Way:
+    """One direction of one connection as its two ends know it."""
+
+    sender: socket.socket
+    receiver: socket.socket
+    said: bytes = b""
+    got: bytes = b""
+    fin: bool = False  # the sender has ended its side
+    gone: bool = False  # the receiver has reset: nobody reads any more
+    endings: set[str] = field(default_factory=set)  # how it may end beside what the sender did
+    ended: str = ""  # how the receiver saw it end
+    short: bool = False  # an end that may have thrown bytes away
+    cut_at: set[int] = field(default_factory=set)  # positions at which it may have been cut
+
+
+@dataclass
+class Known:
+    """One connection in the model."""
+
+    number: int
+    up: Way
+    down: Way
+    over: bool = False  # something has ended it, or may have: nothing more is said on it
+    settled: bool = False  # and its end was seen
+
+    def way(self, direction: str) -> Way:
+        return self.up if direction == "up" else self.down
+
+    @property
+    def ways(self) -> tuple[Way, Way]:
+        return (self.up, self.down)
+
+
+class LinkMachine(RuleBasedStateMachine):
+    active = Bundle("active")
+    thread: ProxyThread
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stack = contextlib.ExitStack()
+        self.server = self.stack.enter_context(socket.create_server(("127.0.0.1", 0)))
+        self.server.settimeout(PATIENCE)
+        self.net = self.stack.enter_context(NetFault(seed=3, _thread=self.thread))
+        self.link = self.net.forward(self.server.getsockname())
+        calm = self.net.forward(self.server.getsockname(), name="fence")
+        self.calm = self.own(socket.create_connection((calm.host, calm.port), timeout=PATIENCE))
+        self.calm_server = self.own(self.server.accept()[0])
+        self.faults: list[ActiveFault] = []
+        self.known: list[Known] = []
+
+    def own(self, sock: socket.socket) -> socket.socket:
+        sock.settimeout(PATIENCE)
+        return self.stack.enter_context(sock)
+
+    def fence(self) -> None:
+        """Returns once the proxy has handled what was sent before."""
+        for _ in range(2):
+            self.calm.sendall(b"?")
+            assert self.calm_server.recv(1) == b"?"
+            self.calm_server.sendall(b"!")
+            assert self.calm.recv(1) == b"!"
+
+    # -- what the model believes ------------------------------------------------------------------------
+
+    def in_force(self, *kinds: type[Fault]) -> bool:
+        return any(isinstance(active.fault, kinds) for active in self.faults)
+
+    @property
+    def mode(self) -> str:
+        if self.in_force(Blackhole, StallAccept):
+            return "hang"
+        return "refuse" if self.in_force(Sever, Refuse) else "serve"
+
+    def stuck(self, direction: str) -> bool:
+        """Whether bytes of this direction may stand still."""
+        if self.in_force(Cut):
+            return True
+        return any(holds(active.fault) and direction in directions_of(active.fault) for active in self.faults)
+
+    def moves_late(self) -> bool:
+        return bool(self.faults)
+
+    def end_all(self, ending: str) -> None:
+        """Something of ours ends every open connection."""
+        for one in self.known:
+            one.over = True
+            for way in one.ways:
+                way.endings.add(ending)
+                way.short = True
+
+    # -- what the test does -----------------------------------------------------------------------------
+
+    @precondition(lambda self: self.mode != "hang" and len(self.known) < 5)
+    @rule()
+    def connect(self) -> None:
+        if self.mode == "refuse":
+            with pytest.raises(ConnectionRefusedError):
+                socket.create_connection((self.link.host, self.link.port), timeout=PATIENCE)
+            return
+        number = len(self.known) + 1
+        cut = [active.fault for active in self.faults if isinstance(active.fault, Cut)]
+        if any(
+            fault.after_bytes == 0 and fault.how != "blackhole" and fault.connection in (None, number)
+            for fault in cut
+        ):
+            return  # it would be cut before the upstream hears of it; tested elsewhere
+        client = self.own(socket.create_connection((self.link.host, self.link.port), timeout=PATIENCE))
+        upstream = self.own(self.server.accept()[0])
+        made = Known(number, Way(client, upstream), Way(upstream, client))
+        self.known.append(made)
+        for fault in cut:
+            self.expect_cut(fault, made)
+
+    def expect_cut(self, fault: Cut, one: Known) -> None:
+        if fault.connection not in (None, one.number):
+            return
+        for direction in directions_of(fault):
+            way = one.way(direction)
+            way.cut_at.add(fault.after_bytes)
+        for way in one.ways:
+            if fault.how != "blackhole":
+                way.endings.add(fault.how)
+                way.short = True
+
+    @precondition(lambda self: any(not one.over for one in self.known))
+    @rule(which=st.integers(0, 4), direction=directions, size=st.integers(1, 6000), seed=st.integers(0, 255))
+    def say(self, which: int, direction: str, size: int, seed: int) -> None:
+        one = self.known[which % len(self.known)]
+        way = one.way(direction)
+        if one.over or way.fin or way.gone or len(way.said) + size > MOST_SAID:
+            return
+        data = bytes((seed + len(way.said) + n) % 251 for n in range(size))
+        try:
+            way.sender.sendall(data)
+        except OSError:
+            assert way.endings, "nothing had ended this connection"
+            one.over = True
+            return
+        way.said += data
+
+    @precondition(lambda self: any(not one.over for one in self.known))
+    @rule(which=st.integers(0, 4), direction=directions)
+    def half_close(self, which: int, direction: str) -> None:
+        one = self.known[which % len(self.known)]
+        way = one.way(direction)
+        if one.over or way.fin or way.gone:
+            return
+        with contextlib.suppress(OSError):
+            way.sender.shutdown(socket.SHUT_WR)
+        way.fin = True
+
+    @precondition(lambda self: any(not one.over for one in self.known))
+    @rule(which=st.integers(0, 4), direction=directions)
+    def hang_up(self, which: int, direction: str) -> None:
+        one = self.known[which % len(self.known)]
+        if one.over:
+            return
+        way, back = one.way(direction), one.way("down" if direction == "up" else "up")
+        way.sender.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        way.sender.close()
+        one.over = True
+        way.endings.add("rst")
+        back.gone = True
+
+    @rule(which=st.integers(0, 4), direction=directions)
+    def listen(self, which: int, direction: str) -> None:
+        """The receiver reads what has come, and all that must come if nothing holds it."""
+        if not self.known:
+            return
+        one = self.known[which % len(self.known)]
+        way = one.way(direction)
+        if way.gone or one.settled:
+            return
+        if not one.over and not self.stuck(direction) and not way.endings:
+            self.receive(way, len(way.said) - len(way.got))
+            assert way.got == way.said
+            return
+        self.fence()
+        self.hear(way, wait=False)
+        assert way.said.startswith(way.got)
+
+    def hear(self, way: Way, *, wait: bool) -> None:
+        """Read until the end, or until nothing more has come yet."""
+        way.receiver.settimeout(PATIENCE if wait else 0)
+        try:
+            while not way.ended:
+                part = way.receiver.recv(65536)
+                way.got += part
+                way.ended = "" if part else "fin"
+        except (ConnectionResetError, BrokenPipeError):
+            way.ended = "rst"
+        except BlockingIOError:
+            pass
+        way.receiver.settimeout(PATIENCE)
+
+    def receive(self, way: Way, size: int) -> None:
+        while size > 0:
+            part = way.receiver.recv(size)
+            assert part, f"ended {size} bytes short"
+            way.got += part
+            size -= len(part)
+
+    @rule(target=active, fault=st.one_of(moving_faults, moving_faults, holding_faults, cuts, ends))
+    def apply(self, fault: Fault) -> ActiveFault:
+        if self.moves_late() is False:
+            self.fence()
+        made = self.link.apply(fault)
+        if not isinstance(fault, Reset):
+            self.faults.append(made)
+        if isinstance(fault, (Sever, Reset)):
+            self.end_all("fin" if isinstance(fault, Sever) else "rst")
+        if isinstance(fault, Cut):
+            for one in self.known:
+                self.expect_cut(fault, one)
+        return made
+
+    @rule(fault=consumes(active))
+    def heal(self, fault: ActiveFault) -> None:
+        fault.heal()
+        fault.heal()
+        self.healed(fault)
+
+    def healed(self, fault: ActiveFault) -> None:
+        assert fault.healed
+        if fault not in self.faults:
+            return
+        self.faults.remove(fault)
+        kind = fault.fault
+        if isinstance(kind, Blackhole) and kind.on_heal != "resume":
+            self.end_all("fin" if kind.on_heal == "sever" else "rst")
+
+    @rule()
+    def heal_all(self) -> None:
+        self.link.heal()
+        for fault in reversed(self.faults.copy()):
+            self.healed(fault)
+
+    @rule()
+    def everything_arrives_once_all_is_healed(self) -> None:
+        self.heal_all()
+        for one in self.known:
+            if not one.settled:
+                self.settle(one)
+                one.settled = one.over
+        if all(one.settled for one in self.known):
+            self.restart()
+
+    def restart(self) -> None:
+        """A new link, so that connections are numbered from 1 again."""
+        self.known.clear()
+        self.link.close()
+        self.link = self.net.forward(self.server.getsockname())
+
+    def settle(self, one: Known) -> None:
+        for way in one.ways:
+            if way.gone:
+                continue
+            if not one.over and not way.endings:
+                self.receive(way, len(way.said) - len(way.got))
+                assert way.got == way.said
+                if way.fin:
+                    assert way.receiver.recv(1) == b""
+                continue
+            if not one.over and self.alive(one):  # it might have been cut, and was not
+                self.receive(way, len(way.said) - len(way.got))
+                assert way.got == way.said
+                continue
+            one.over = True
+            self.check_the_end(one, way)
+        if not one.over:
+            live = {live.number: live for live in self.link.connections}
+            if one.number in live:
+                shown = live[one.number]
+                assert (shown.bytes_up, shown.bytes_down) == (len(one.up.got), len(one.down.got))
+
+    def alive(self, one: Known) -> bool:
+        self.fence()
+        return any(
+            live.number == one.number and live.state in ("open", "half-closed")
+            for live in self.link.connections
+        )
+
+    def check_the_end(self, one: Known, way: Way) -> None:
+        self.hear(way, wait=True)
+        assert way.said.startswith(way.got)
+        assert way.ended in way.endings | ({"fin"} if way.fin else set())
+        if not way.short:
+            assert way.got == way.said, "a reset by a peer comes behind all its bytes"
+
+    @invariant()
+    def nothing_is_counted_that_was_not_said(self) -> None:
+        for shown in self.link.connections:
+            for one in self.known:
+                if one.number == shown.number:
+                    assert len(one.up.got) <= shown.bytes_up <= len(one.up.said)
+                    assert len(one.down.got) <= shown.bytes_down <= len(one.down.said)
+
+    def teardown(self) -> None:
+        try:
+            self.everything_arrives_once_all_is_healed()
+        finally:
+            self.stack.close()
+
+
+@pytest.fixture
+def machine() -> Iterator[type[LinkMachine]]:
+    thread = ProxyThread()
+    yield type("LinkMachine", (LinkMachine,), {"thread": thread})
+    thread.close()
+
+
+def test_a_link_does_what_the_model_says(machine: Any) -> None:
+    run_state_machine_as_test(
+        machine,
+        settings=settings(
+            max_examples=max(1, STEPS // STEPS_OF_ONE),
+            stateful_step_count=STEPS_OF_ONE,
+            deadline=None,
+            suppress_health_check=list(HealthCheck),
+            report_multiple_bugs=False,
+        ),
+    )
