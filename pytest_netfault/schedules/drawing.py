@@ -90,6 +90,8 @@ MOST_SCENES = 2
 _WEIGHTS: dict[type[Fault], int] = {Sever: 5, Reset: 5, Cut: 5, Blackhole: 3, Refuse: 2}
 # Faults that leave a subscriber alive enough to subscribe through them.
 _MILD = (Delay, Slice, Throttle, Cut)
+# Faults that keep a subscriber away until they are healed.
+_ABSENT = (Sever, Blackhole)
 
 
 @dataclass(frozen=True)
@@ -168,6 +170,9 @@ class _Drawing:
             for fault in palette.faults
             for _ in range(_WEIGHTS.get(fault if isinstance(fault, type) else type(fault), 1))
         ]
+        self._absent = [
+            fault for fault in self._faults if (fault if isinstance(fault, type) else type(fault)) in _ABSENT
+        ]
         self._mild = [
             fault for fault in palette.faults if (fault if isinstance(fault, type) else type(fault)) in _MILD
         ]
@@ -179,10 +184,15 @@ class _Drawing:
         return self._below(times) == times - 1
 
     def opening(self) -> list[Step]:
-        return [*self._before(), Subscribe(), *self._one((self._outage, self._outage, self._recovery))()]
+        scenes = [self._outage, self._outage, self._recovery]
+        if "compact" in self._abilities:
+            scenes.append(self._forgotten)
+        return [*self._before(), Subscribe(), *self._one(scenes)()]
 
     def scene(self) -> list[Step]:
-        scenes = [self._outage, self._calm, self._recovery, self._turns]
+        scenes = [self._outage, self._calm, self._recovery, self._turns, self._unanswered]
+        if "compact" in self._abilities:
+            scenes.append(self._forgotten)
         if self._abilities & {"restart", "pause"}:
             scenes.append(self._server_trouble)
         return self._one(scenes)()
@@ -205,7 +215,7 @@ class _Drawing:
             steps += [self._write(), *([Seen()] if self._once_in(2) else [])]
         fault = self._fault(self._faults)
         steps += [Break(fault), *self._writes()]
-        if "compact" in self._abilities and self._once_in(4):
+        if "compact" in self._abilities and self._once_in(8):
             steps += [Compact(), *([self._write()] if self._once_in(2) else [])]
         if self._once_in(6):
             steps.append(Break(self._fault(self._faults)))
@@ -222,6 +232,25 @@ class _Drawing:
         steps += self._moment(fault) or self._return_of(fault)
         steps += [Break(self._fault(self._faults)), *self._writes(), Heal()]
         return steps
+
+    def _unanswered(self) -> list[Step]:
+        """A write of the subject's own that arrives, and whose answer does not."""
+        kinds = [kind for kind in (Cut, Blackhole) if kind in self._faults]
+        if not kinds:
+            return self._outage()
+        fault: Fault = Blackhole("down", on_heal=self._one(("reset", "sever", "resume")))
+        if self._one(kinds) is Cut:
+            fault = Cut(self._below(40), direction="down", how=self._one(("fin", "rst")))
+        return [Break(fault), Write(self._one(_KEYS), via="link"), Heal()]
+
+    def _forgotten(self) -> list[Step]:
+        """What is written while the subscriber is away is compacted before it is back."""
+        key = self._one(_KEYS)
+        steps: list[Step] = [Write(key), Seen()] if self._once_in(2) else []
+        steps += [Break(self._fault(self._absent or self._faults)), *self._writes()]
+        if len(steps) > 3 or self._once_in(3):
+            steps.append(Delete(key))
+        return [*steps, Compact(), *([self._write()] if self._once_in(2) else []), Heal()]
 
     def _calm(self) -> list[Step]:
         """Writes while nothing is broken, and the subscriber sees them."""

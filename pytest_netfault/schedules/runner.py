@@ -215,7 +215,8 @@ class _Player:
             self._store.subscribe, f"{self._namespace}.", self._recording.deliver
         )
         # A subscription that nothing hinders is worth waiting for: without it the schedule proves nothing.
-        self._subscription.wait(self._patience() if self._broken or self._paused else self._pace.settle)
+        hindered = bool(self._faults) or self._paused
+        self._subscription.wait(self._patience() if hindered else self._pace.settle)
         self._note_subscription(place)
 
     def _note_subscription(self, place: int | None) -> None:

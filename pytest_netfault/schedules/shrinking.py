@@ -79,18 +79,17 @@ def candidates(schedule: Schedule) -> Iterator[Schedule]:
 
 
 def _tells(candidate: Schedule, original: Schedule) -> bool:
-    if _watched_writes(original) and not _watched_writes(candidate):
-        return False
-    return any(isinstance(step, _TROUBLE) for step in candidate) or not any(
-        isinstance(step, _TROUBLE) for step in original
-    )
+    has, had = _told_of(candidate), _told_of(original)
+    return all(now or not before for now, before in zip(has, had, strict=True))
 
 
-def _watched_writes(schedule: Schedule) -> int:
-    """How many steps write below the name space while there is a subscription."""
+def _told_of(schedule: Schedule) -> tuple[bool, bool]:
+    """Whether something goes wrong, and whether something is written that is owed, while there is a subscription."""
     place = next(index for index, step in enumerate(schedule) if isinstance(step, Subscribe))
-    return sum(
-        bool(writes_of(step)) and not getattr(step, "beside", False) for step in schedule.steps[place:]
+    watched = schedule.steps[place:]
+    return (
+        any(isinstance(step, _TROUBLE) for step in watched),
+        any(writes_of(step) and not getattr(step, "beside", False) for step in watched),
     )
 
 

@@ -39,6 +39,8 @@ class Tally:
 
     examples: int = 0
     inconclusive: int = 0
+    faults: int = 0
+    met: int = 0
     hits: int = 0
     acknowledged: int = 0
     unsubscribed: int = 0
@@ -49,6 +51,8 @@ class Tally:
         return Tally(
             self.examples + 1,
             self.inconclusive + (not run.conclusive),
+            self.faults + len(run.faults),
+            self.met + sum(fault.met_traffic for fault in run.faults),
             self.hits + run.hits,
             self.acknowledged + run.acknowledged,
             self.unsubscribed + (not run.subscribed),
@@ -74,7 +78,7 @@ class Tally:
             return "no example was played"
         if not self.acknowledged:
             return f"no write was acknowledged in {self.examples} examples: is this the store that the server is?"
-        if not self.hits:
+        if not self.hits or (self.faults and not self.met):
             return (
                 f"no fault met traffic in {self.examples} examples: does the client use the address that "
                 f"open_store is given?"
