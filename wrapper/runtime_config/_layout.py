@@ -1,12 +1,13 @@
 """Names to bytes in the store and back. The only module that knows what an etcd key looks like.
 
     /config/prod/billing/limit       the key billing.limit below the root /config/prod
-    /config/prod/.identity           a random name of this store, made once: tells a replaced store
+    /config/prod/~identity           a random name of this store, made once: tells a replaced store
     /config/prod/.writes/7f          the id of the last write that fell into slot 7f (of 256)
     /config/prod/.fences/7f          touched by `settle`: voids writes of that slot which are still under way
 
-No segment of a name starts with a dot, so the last three never meet a user's key, and a range of a section
-always ends behind a `/`, so that `app` never covers `app2`.
+No segment of a name starts with `.` or `~`, so the last three never meet a user's key. Bytes sort `.` before
+and `~` after letters and digits, so one range holds the keys and the identity and leaves out the others, which
+no subscriber needs. A range of a section always ends behind a `/`, so that `app` never covers `app2`.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ class Layout:
     """Where one root keeps what.
 
     >>> at = Layout("/config/prod/")
-    >>> at.raw("billing.limit"), at.name(b"/config/prod/billing/limit"), at.name(b"/config/prod/.identity")
+    >>> at.raw("billing.limit"), at.name(b"/config/prod/billing/limit"), at.name(b"/config/prod/~identity")
     (b'/config/prod/billing/limit', 'billing.limit', None)
     """
 
@@ -51,12 +52,12 @@ class Layout:
 
     @property
     def whole(self) -> Range:
-        """Everything below the root, the wrapper's own keys included."""
-        return _below(f"{self.root}/".encode())
+        """All keys below the root, and the identity."""
+        return Range(f"{self.root}/0".encode(), f"{self.root}0".encode())
 
     @property
     def identity(self) -> bytes:
-        return f"{self.root}/.identity".encode()
+        return f"{self.root}/~identity".encode()
 
     def slot(self, write_id: str) -> bytes:
         return f"{self.root}/.writes/{write_id[:2]}".encode()
@@ -74,9 +75,7 @@ class Layout:
             return None
         try:
             tail = raw[len(start) :].decode("ascii")
-            if "." in tail:
-                return None
-            return check_name(tail.replace("/", "."))
+            return None if "." in tail else check_name(tail.replace("/", "."))
         except ValueError:
             return None
 

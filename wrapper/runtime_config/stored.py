@@ -19,7 +19,7 @@ def stored_name(raw_key: bytes, root: str = "/config") -> str | None:
 
     >>> stored_name(b"/config/prod/billing/limit", root="/config/prod")
     'billing.limit'
-    >>> stored_name(b"/config/prod/.identity", root="/config/prod") is None
+    >>> stored_name(b"/config/prod/~identity", root="/config/prod") is None
     True
     """
     return Layout(root).name(raw_key)

@@ -81,6 +81,9 @@ def test_app_is_not_app2() -> None:
     assert layout.raw("app") not in layout.range_of(Section("app"))
     assert layout.raw("app.x") in layout.range_of(Section("app"))
     assert b"/r2/app" not in layout.whole
+    assert layout.identity in layout.whole
+    assert layout.slot("ff") not in layout.whole
+    assert layout.fence("ff") not in layout.whole
 
 
 @given(st.binary(max_size=30))
@@ -90,7 +93,7 @@ def test_foreign_keys_are_none_of_ours(raw: bytes) -> None:
 
 
 @pytest.mark.parametrize(
-    "raw", [b"/r/.identity", b"/r/.writes/00", b"/r/.fences/ff", b"/r", b"/other/a", b"/r/a//b"]
+    "raw", [b"/r/~identity", b"/r/.writes/00", b"/r/.fences/ff", b"/r", b"/other/a", b"/r/a//b"]
 )
 def test_the_wrappers_own_keys_have_no_name(raw: bytes) -> None:
     assert stored_name(raw, "/r") is None
