@@ -317,7 +317,7 @@ class _Judge:
         )
 
     def _phantom(self, index: int, event: TraceEvent) -> None:
-        known = self._truth.at_revision(event[3]) if self._counts.get("phantom", 0) < MAX_EVIDENCE else ()
+        known = self._truth.at_revision(event[3], 4) if self._counts.get("phantom", 0) < MAX_EVIDENCE else ()
         if known:
             listed = ", ".join(_change(one) for one in known[:3]) + (", ..." if len(known) > 3 else "")
             reason = f"in the log that revision is {listed}"

@@ -9,12 +9,17 @@ snapshot in the time that it takes to read it.
 
 from __future__ import annotations
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Mapping, Sequence
 
 from pytest_netfault.checks.trace import Filter, LogEvent, Revision, TraceEvent
 
 __all__ = ["Truth", "as_event"]
+
+
+# A revision of that many changes is searched from end to end. Larger ones go through a dictionary of the whole log,
+# which takes longer to make than a trace takes to judge, and keeps one huge transaction from becoming quadratic.
+_FEW = 16
 
 
 def as_event(event: TraceEvent) -> TraceEvent:
@@ -77,15 +82,21 @@ class Truth:
 
     def positions(self, event: TraceEvent) -> Sequence[int]:
         """Where the log has exactly this change. More than once only if one revision repeats it."""
+        start = bisect_left(self.revisions, event[3])
+        end = bisect_right(self.revisions, event[3], start)
+        if end - start <= _FEW:
+            change = event[:3]
+            return [position for position in range(start, end) if self.changes[position] == change]
         if self._by_event is None:
             self._by_event = {}
             for position in range(len(self.changes)):
                 self._by_event.setdefault(self.event(position), []).append(position)
         return self._by_event.get(event, ())
 
-    def at_revision(self, revision: int) -> Sequence[TraceEvent]:
-        """The changes of one revision."""
-        return [self.event(position) for position in range(self.end_of(revision - 1), self.end_of(revision))]
+    def at_revision(self, revision: int, most: int) -> Sequence[TraceEvent]:
+        """The first changes of one revision."""
+        start, end = self.end_of(revision - 1), self.end_of(revision)
+        return [self.event(position) for position in range(start, min(end, start + most))]
 
     def last_change(self, key: str, end: int) -> int:
         """The position of the last change of a key of the subscription below ``end``, or -1."""

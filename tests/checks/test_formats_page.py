@@ -27,8 +27,7 @@ def test_its_examples_can_be_judged(tmp_path: Path) -> None:
 
 
 def test_it_has_every_guarantee_and_every_model() -> None:
-    assert [name for name in re.findall(r"^\| `(\w+)` \|", PAGE, re.M) if name in GUARANTEES] == list(
-        GUARANTEES
-    )
+    table = PAGE.split("The set of broken guarantees")[1].split("###")[0]
+    assert re.findall(r"^\| `(\w+)` \|", table, re.M) == list(GUARANTEES)
     for name in MODELS:
         assert f"`{name}`" in PAGE

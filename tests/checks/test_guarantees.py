@@ -345,3 +345,17 @@ def test_a_revision_that_repeats_a_change_has_it_twice(case: Any) -> None:
 def test_a_wrong_snapshot_is_explained(kvs: dict[str, str], words: str, case: Any) -> None:
     (evidence,) = judge_trace(case(LOG, [Resynced(4, kvs)])).evidence
     assert words in evidence.sentence
+
+
+def test_a_huge_transaction_is_judged_like_a_small_one(case: Any) -> None:
+    keys = [f"k{n}" for n in range(100)]
+    log = "2:" + ",".join(f"{key}=1" for key in keys) + " 3:z=1"
+    whole = " ".join(f"2{key}" for key in keys)
+    assert judge_trace(case(log, [whole, "3z"])).broken == ()
+    assert judge_trace(case(log, [whole, whole, "3z"])).broken == ("unique",)
+    assert judge_trace(case(log, [whole.replace("2k50 ", ""), "3z"])).broken == ("reliable", "complete")
+    assert judge_trace(case(log, [whole.replace("2k50", "2k50=9"), "3z"])).broken == (
+        "reliable",
+        "complete",
+        "phantom",
+    )
