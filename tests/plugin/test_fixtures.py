@@ -47,7 +47,7 @@ def test_a_test_finds_nothing_of_the_test_before(sessions: Any) -> None:
             link = netfault.forward(echo)
             ports.append(link.port)
             assert talk(link) == b"hello"
-            link.sever()            # never healed by the test
+            netfault.forward(echo).sever()      # never healed by the test
         """
     )
     sessions.run().assert_outcomes(passed=3)
@@ -199,6 +199,38 @@ def test_a_crash_in_the_teardown_is_an_error_of_that_test(sessions: Any) -> None
             netfault.forward(echo)
             yield
             crash(netfault)
+
+        def test_crash(late):
+            pass
+
+        def test_after(netfault, echo, talk):
+            talk(netfault.forward(echo))
+        """
+    )
+    result = sessions.run()
+    result.assert_outcomes(passed=2, errors=1)
+    result.stdout.fnmatch_lines(
+        ["*ERROR at teardown of test_crash*", "*RuntimeError: the proxy has crashed: ZeroDivisionError*"]
+    )
+
+
+def test_a_crash_that_no_link_of_the_test_notices_is_an_error_too(sessions: Any) -> None:
+    sessions.conftest(CRASH)
+    sessions.file(
+        """
+        import pytest
+        from conftest import crash
+
+        @pytest.fixture(scope="session")
+        def net(netfault_factory, echo):
+            net = netfault_factory()
+            net.forward(echo)
+            return net
+
+        @pytest.fixture
+        def late(net):
+            yield
+            crash(net)
 
         def test_crash(late):
             pass
