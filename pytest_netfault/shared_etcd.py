@@ -55,6 +55,16 @@ class SharedEtcd:
         address: str = self._server.address
         return address
 
+    def revision(self, **options: Any) -> int:
+        """The store's revision; options and errors as of the server behind it."""
+        revision: int = self._server.revision(**options)
+        return revision
+
+    def log(self, after_revision: int, **options: Any) -> list[Any]:
+        """Every committed revision after that one, with its events; options and errors as of the server behind it."""
+        log: list[Any] = self._server.log(after_revision, **options)
+        return log
+
     @property
     def prefix(self) -> str:
         """A prefix for keys, as ``"/netfault/5be0cd19/000017/"``: another one in each test, and empty when it begins.

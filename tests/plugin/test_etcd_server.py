@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import sys
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 
+from pytest_netfault.schedules.contract import Server, can
 from pytest_netfault.servers.errors import ServerError
 from pytest_netfault.servers.etcd import EtcdServer
 from pytest_netfault.servers.find import find_etcd
@@ -81,6 +82,13 @@ def test_it_is_what_the_contract_says(etcd_server: SharedEtcd) -> None:
     assert repr(etcd_server) == "etcd_server"
     assert hasattr(etcd_server, "compact") == hasattr(etcd_server.server, "compact")
     assert not hasattr(etcd_server, "no_such_method")
+
+
+def test_it_is_a_server_for_the_proof_kit(etcd_server: SharedEtcd) -> None:
+    server: Server = etcd_server
+    abilities: tuple[Literal["compact", "restart", "pause"], ...] = ("compact", "restart", "pause")
+    assert [can(server, name) for name in abilities] == [can(etcd_server.server, name) for name in abilities]
+    assert server.revision() == etcd_server.revision(timeout=5)
 
 
 @pytest.mark.parametrize("workers", [0, 2])
