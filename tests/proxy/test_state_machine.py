@@ -72,7 +72,7 @@ holding_faults = st.one_of(
 )
 cuts = st.builds(
     Cut,
-    st.integers(0, 20_000),
+    st.one_of(st.integers(0, 20), st.integers(0, 8000)),
     claims,
     st.none() | st.integers(1, 5),
     st.sampled_from(["fin", "rst", "blackhole"]),
@@ -228,6 +228,8 @@ class LinkMachine(RuleBasedStateMachine):
         except OSError:
             assert way.endings, "nothing had ended this connection"
             one.over = True
+            # The kernel reports a reset once: who heard of it by writing then reads an ordinary end.
+            one.way("down" if direction == "up" else "up").endings.add("fin")
             return
         way.said += data
 
@@ -293,7 +295,24 @@ class LinkMachine(RuleBasedStateMachine):
             way.got += part
             size -= len(part)
 
-    @rule(target=active, fault=st.one_of(moving_faults, moving_faults, holding_faults, cuts, ends))
+    @rule(target=active, fault=moving_faults)
+    def move_otherwise(self, fault: Fault) -> ActiveFault:
+        return self.apply(fault)
+
+    @rule(target=active, fault=holding_faults)
+    def hold(self, fault: Fault) -> ActiveFault:
+        return self.apply(fault)
+
+    @precondition(lambda self: any(not one.over for one in self.known))
+    @rule(target=active, fault=cuts)
+    def cut(self, fault: Fault) -> ActiveFault:
+        return self.apply(fault)
+
+    @precondition(lambda self: any(way.said for one in self.known for way in one.ways if not one.over))
+    @rule(target=active, fault=ends)
+    def end(self, fault: Fault) -> ActiveFault:
+        return self.apply(fault)
+
     def apply(self, fault: Fault) -> ActiveFault:
         if self.moves_late() is False:
             self.fence()
@@ -322,12 +341,14 @@ class LinkMachine(RuleBasedStateMachine):
         if isinstance(kind, Blackhole) and kind.on_heal != "resume":
             self.end_all("fin" if kind.on_heal == "sever" else "rst")
 
+    @precondition(lambda self: len(self.faults) > 1)
     @rule()
     def heal_all(self) -> None:
         self.link.heal()
         for fault in reversed(self.faults.copy()):
             self.healed(fault)
 
+    @precondition(lambda self: any(one.over and not one.settled for one in self.known) or len(self.faults) > 3)
     @rule()
     def everything_arrives_once_all_is_healed(self) -> None:
         self.heal_all()
