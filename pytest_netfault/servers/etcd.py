@@ -243,7 +243,10 @@ class EtcdServer(Etcd):
         return self
 
     def kill(self) -> None:
-        """End it with SIGKILL; its address and data stay reserved for `start`. Twice is fine.
+        """End it with SIGKILL, whatever it is doing; its address and data stay reserved for `start`.
+
+        Twice is fine. An etcd before 3.5.5 may lose what it acknowledged in the very last moment, which
+        `restart` avoids.
 
         Raises:
             ServerError: called in a forked child.
