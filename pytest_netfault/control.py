@@ -248,7 +248,7 @@ class Link:
 
     @property
     def address(self) -> str:
-        """Where to connect: ``"127.0.0.1:<port>"``, ``"[::1]:<port>"`` or ``"unix:<path>"``."""
+        """Where to connect, as ``"127.0.0.1:<port>"``, ``"[::1]:<port>"`` or ``"unix:<path>"``."""
         return str(self._parsed)
 
     @property
@@ -275,7 +275,7 @@ class Link:
 
     @property
     def events(self) -> tuple[LinkEvent, ...]:
-        """What has happened on this link, oldest first: the last 10,000 events."""
+        """What has happened on this link, the oldest first; the last 10,000 events are kept."""
         return self._seen(lambda: tuple(self._link.events))
 
     @property

@@ -69,12 +69,6 @@ def test_an_example_that_is_not_installed_is_one_sentence() -> None:
         demo.example_store("nobody")
 
 
-# The watching thread of `etcd3` outlives its client and dies of the closed channel (its issue 997): it is the naive
-# loop's, and no fault of the demo.
-etcd3_thread_dies = pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
-
-
-@etcd3_thread_dies
 def test_the_demo_catches_the_loop_and_proves_the_wrapper() -> None:
     out = io.StringIO()
     assert demo.run_demo(seed=5, examples=5, out=out) == 0, out.getvalue()
@@ -84,7 +78,6 @@ def test_the_demo_catches_the_loop_and_proves_the_wrapper() -> None:
     assert "Kept: nothing lost in 5 examples, 0 inconclusive" in story
 
 
-@etcd3_thread_dies
 def test_a_wrapper_that_loses_makes_the_demo_fail(monkeypatch: pytest.MonkeyPatch) -> None:
     naive = demo.example_store("naive_etcd3")
     monkeypatch.setattr(demo, "example_store", lambda name: naive)

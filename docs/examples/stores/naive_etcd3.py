@@ -7,6 +7,8 @@ demonstration. What it misses is what happens between the end of one watch and t
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import logging
 import threading
 from collections.abc import Callable, Mapping
@@ -30,7 +32,7 @@ class NaiveStore:
     def __init__(self, address: str) -> None:
         host, _, port = address.rpartition(":")
         self._etcd = etcd3.client(host=host, port=int(port), timeout=REQUEST_SECONDS)
-        self._etcd.watcher._watch_stub = _QuietWatch(self._etcd.watcher._watch_stub)
+        self._etcd.watcher._run = functools.partial(_until_closed, self._etcd.watcher._run)
         self._closed = threading.Event()
         self._cancel: Callable[[], None] | None = None
         self._watcher: threading.Thread | None = None
@@ -75,17 +77,10 @@ class NaiveStore:
         self._etcd.close()
 
 
-class _QuietWatch:
+def _until_closed(watch: Callable[[], None]) -> None:
     """The watching thread of `etcd3` outlives its client, and would die of the closed channel with a traceback."""
-
-    def __init__(self, stub: Any) -> None:
-        self._stub = stub
-
-    def Watch(self, *requests: Any, **options: Any) -> Any:  # noqa: N802 - the name is that of the gRPC stub
-        try:
-            return self._stub.Watch(*requests, **options)
-        except ValueError:
-            raise SystemExit from None  # which ends a thread in silence
+    with contextlib.suppress(ValueError):
+        watch()
 
 
 def _event(event: Any) -> Event:
