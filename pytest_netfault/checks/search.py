@@ -107,10 +107,7 @@ class Search:
                 observers.pop(index, None)
                 free.append(bits[index])
             elif self._operations[index].returned is None:
-                if (
-                    effect.kind != "read"
-                ):  # a cas that would change nothing says nothing if its outcome is unknown
-                    self._unknown.append((effect, index))
+                self._unknown.append((effect, index))
             else:
                 if not free:
                     free.append(1 << width)

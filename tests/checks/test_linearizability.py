@@ -205,6 +205,37 @@ def test_unknown_writes_do_not_double_the_work() -> None:
     assert verdict.linearizable is False
 
 
+def asked(process: Any, op: str, value: object = None) -> dict[str, Any]:
+    return {"process": process, "type": "invoke", "op": op, "value": value}
+
+
+def told(process: Any, kind: str = "ok", value: object = None) -> dict[str, Any]:
+    return {"process": process, "type": kind, "value": value}
+
+
+NEVER = [asked("end", "read"), told("end", value="never")]
+
+
+def test_an_unknown_write_that_was_not_needed_costs_nothing() -> None:
+    events: list[dict[str, Any]] = []
+    for n in range(20):
+        events += [asked(f"u{n}", "write", n), told(f"u{n}", "info")]
+        # The read may have seen the unknown write or the certain one; afterwards it makes no difference.
+        events += [asked(1, "write", n), asked(2, "read"), told(2, value=n), told(1)]
+    verdict = check_linearizable(History.from_events(events + NEVER), max_steps=20_000)
+    assert verdict.linearizable is False
+
+
+def test_unknown_writes_of_one_value_are_one_choice() -> None:
+    events: list[dict[str, Any]] = []
+    for n in range(16):
+        events += [asked(f"u{n}", "write", "same"), told(f"u{n}", "info")]
+    for _ in range(8):
+        events += [asked(1, "write", "other"), told(1), asked(1, "read"), told(1, value="same")]
+    verdict = check_linearizable(History.from_events(events + NEVER), max_steps=20_000)
+    assert verdict.linearizable is False
+
+
 # -- brute force --------------------------------------------------------------------------------------------
 
 
