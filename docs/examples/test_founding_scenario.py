@@ -35,7 +35,6 @@ def test_the_wrapper_hears_an_update_written_during_an_outage(netfault, etcd_ser
         assert [(change.key, change.new) for change in changes.changes] == [(LIMIT, 200)]
 
 
-# The watching thread of etcd3 outlives its client; the naive store ends it in a way that pytest reports.
 def test_the_naive_loop_never_hears_it(netfault, etcd_server):
     limit = etcd_server.prefix + "limit"
     heard: queue.Queue = queue.Queue()

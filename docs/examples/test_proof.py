@@ -15,7 +15,6 @@ def test_the_wrapper_loses_nothing(etcd_server):
     assert report.cuts_that_hit_traffic > 0
 
 
-# The watching thread of etcd3 outlives its client; the naive store ends it in a way that pytest reports.
 def test_the_naive_loop_is_caught_and_the_schedule_is_small(etcd_server, tmp_path):
     # The loop is back within half a second of everything that it comes back from: 2 seconds of silence are enough.
     with pytest.raises(UpdateLost) as caught:
