@@ -7,7 +7,7 @@ from contextlib import ExitStack
 from typing import Any
 
 import pytest
-from runtime_config import ConfigStore
+from runtime_config import ConfigStore, Key, OutcomeUnknown
 
 
 @pytest.fixture
@@ -31,6 +31,22 @@ def open_store(etcd_server: Any, root: str) -> Iterator[Callable[..., ConfigStor
 @pytest.fixture
 def store(open_store: Callable[..., ConfigStore]) -> ConfigStore:
     return open_store()
+
+
+@pytest.fixture
+def surely() -> Callable[..., int]:
+    """Set a key although its connection may have just been cut; return the revision, as a careful service would."""
+
+    def write(store: ConfigStore, key: Key[Any], value: object) -> int:
+        while True:
+            try:
+                return store.set(key, value).revision
+            except OutcomeUnknown as unknown:  # noqa: PERF203 - rare, and that is the point
+                applied = store.settle(unknown)
+                if applied is not None:
+                    return applied
+
+    return write
 
 
 @pytest.fixture

@@ -38,7 +38,7 @@ def test_user_and_password_work_without_tls(users: Any) -> None:
             pass
 
 
-def test_a_token_that_ran_out_is_renewed(users: Any, netfault: Any) -> None:
+def test_a_token_that_ran_out_is_renewed(users: Any, netfault: Any, surely: Callable[..., int]) -> None:
     link = netfault.forward(users.address)
     options: dict[str, Any] = {
         "root": users.root,
@@ -56,8 +56,8 @@ def test_a_token_that_ran_out_is_renewed(users: Any, netfault: Any) -> None:
         threading.Event().wait(3.5)
         with link.sever():
             pass
-        again = store.set(LIMIT, 2)
-        assert updates.get(PATIENT).revision == again.revision, "a new watch needs a new token"
+        again = surely(store, LIMIT, 2)
+        assert updates.get(PATIENT).revision == again, "a new watch needs a new token"
 
 
 def test_a_wrong_password_is_told_at_once(users: Any) -> None:
@@ -134,7 +134,9 @@ def test_tls_without_what_the_server_wants(protected: str, certificates: Any) ->
             ConfigStore(protected, tls=tls, timeout=1.0)
 
 
-def test_the_next_endpoint_takes_over(netfault: Any, etcd_server: Any, root: str) -> None:
+def test_the_next_endpoint_takes_over(
+    netfault: Any, etcd_server: Any, root: str, surely: Callable[..., int]
+) -> None:
     links = [netfault.forward(etcd_server.address) for _ in range(2)]
     with ConfigStore([link.address for link in links], root=root, timeout=6.0, dead_after=1.0) as store:
         with store.subscribe(LIMIT) as updates:
@@ -142,8 +144,7 @@ def test_the_next_endpoint_takes_over(netfault: Any, etcd_server: Any, root: str
             for round_ in range(4):
                 down = links[round_ % 2]
                 with down.sever():
-                    written = store.set(LIMIT, round_)
-                    assert updates.get(PATIENT).revision == written.revision
+                    assert surely(store, LIMIT, round_) == updates.get(PATIENT).revision
             with links[0].blackhole():
                 written = store.update(LIMIT, lambda value: value + 1)
                 assert updates.get(PATIENT).revision == written.revision

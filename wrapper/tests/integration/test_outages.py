@@ -254,12 +254,11 @@ def test_a_cut_in_the_middle_of_a_big_revision(follower: Follower, writer: Confi
 
 
 def test_a_server_that_is_killed_and_started_again(
-    follower: Follower, writer: ConfigStore, etcd_server: Any
+    follower: Follower, writer: ConfigStore, etcd_server: Any, surely: Callable[..., int]
 ) -> None:
-    write = counting(writer)
-    written = [write()]
+    written = [surely(writer, LIMIT, 1)]
     etcd_server.restart()
-    written += [write(), write()]
+    written += [surely(writer, LIMIT, 2), surely(writer, LIMIT, 3)]
     settled(follower, writer, written)
 
 
