@@ -16,10 +16,10 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from pytest_netfault.checks.trace import Promise
-from pytest_netfault.faults import Fault
+from pytest_netfault.faults import CutHow, Direction, Fault
 from pytest_netfault.schedules.contract import Pace, Server
 from pytest_netfault.schedules.drawing import ALL, Palette, seeded
 from pytest_netfault.schedules.schedule import Schedule
@@ -27,6 +27,7 @@ from pytest_netfault.schedules.subject import OpenStore
 from pytest_netfault.verifying.arguments import (
     check_count,
     check_directory,
+    check_how,
     check_promise,
     check_seconds,
     check_server,
@@ -36,9 +37,11 @@ from pytest_netfault.verifying.arguments import (
 from pytest_netfault.verifying.campaign import Campaign
 from pytest_netfault.verifying.kit import Kit
 from pytest_netfault.verifying.results import Progress, ProgressCallback, ProvedNothing, Report, UpdateLost
+from pytest_netfault.verifying.sweeping import SCENARIO, read_shard
 
 __all__ = [
     "ALL",
+    "SCENARIO",
     "Progress",
     "ProgressCallback",
     "ProvedNothing",
@@ -47,6 +50,7 @@ __all__ = [
     "UpdateLost",
     "no_update_lost",
     "replay",
+    "sweep",
 ]
 
 
@@ -145,6 +149,80 @@ def replay(
     with Kit(open_store, server, promise=promise, pace=Pace(settle=settle), seed=number) as kit:
         campaign = Campaign(kit, seed=number, promise=promise, settle=settle, report_dir=directory)
         return _warned(campaign.replay(schedule), settle)
+
+
+def sweep(
+    open_store: OpenStore,
+    server: Server,
+    scenario: Schedule | None = None,
+    *,
+    direction: Direction = "both",
+    stride: int = 1,
+    how: Sequence[CutHow] = ("fin", "rst", "blackhole"),
+    promise: Promise = "every-event",
+    settle: float = 5.0,
+    shard: str | None = None,
+    seed: int | None = None,
+    report_dir: str | os.PathLike[str] | None = None,
+    progress: ProgressCallback | None = None,
+) -> Report:
+    """Play a small scenario once for every byte position of the client's connections, cut exactly there.
+
+    One run without a cut learns how many bytes each connection carries each way; a place is a position, a direction, a
+    connection and a way to end. Many places are played side by side on the one server.
+
+    Args:
+        open_store: as for :func:`no_update_lost`.
+        server: as for :func:`no_update_lost`.
+        scenario: what is played, without faults of its own; by default a write before the subscription, some that
+            are seen, one through the link, a delete, and one at the end.
+        direction: whose positions are tried.
+        stride: only every so many-th position is tried.
+        how: the ways in which a connection ends there.
+        promise: as for :func:`no_update_lost`.
+        settle: as for :func:`no_update_lost`.
+        shard: ``"2/8"`` plays the second of eight parts of the places, for several machines or workers; all eight
+            together play each place once.
+        seed: as for :func:`no_update_lost`.
+        report_dir: as for :func:`no_update_lost`.
+        progress: called after each place, with the remaining time.
+
+    Returns:
+        What was tried: ``examples`` is the places, ``inconclusive`` those where the cut never fired, ``holes`` which
+        they are.
+
+    Raises:
+        UpdateLost: an update was lost at one of the places; the schedule names it.
+        ProvedNothing: no cut fired.
+        TypeError, ValueError: an argument is wrong; nothing was opened.
+    """
+    __tracebackhide__ = True
+    check_store(open_store)
+    check_server(server)
+    check_promise(promise)
+    check_seconds("settle", settle)
+    check_count("stride", stride)
+    directory = check_directory(report_dir)
+    part = read_shard(shard)
+    if direction not in ("up", "down", "both"):
+        raise ValueError(f"direction must be 'up', 'down' or 'both', not {direction!r}")
+    hows = check_how(how)
+    played = SCENARIO if scenario is None else scenario
+    if not isinstance(played, Schedule):
+        raise TypeError(f"scenario must be a Schedule, not {played!r:.200}")
+    if played.faults:
+        raise ValueError(f"scenario must have no Break() of its own: the sweep cuts. It is {played}")
+    number = pick_seed(seed)
+
+    def open_kit() -> Kit:
+        return Kit(open_store, server, promise=promise, pace=Pace(settle=settle), seed=number)
+
+    with open_kit() as kit:
+        campaign = Campaign(
+            kit, seed=number, promise=promise, settle=settle, report_dir=directory, progress=progress
+        )
+        report = campaign.sweep(played, open_kit, direction=direction, stride=stride, how=hows, shard=part)
+        return _warned(report, settle)
 
 
 def _warned(report: Report, settle: float) -> Report:

@@ -8,7 +8,7 @@ Rules of this file: protocols and frozen data; no I/O.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
@@ -42,6 +42,8 @@ class Breakable(Protocol):
     def bytes_up(self) -> int: ...
     @property
     def bytes_down(self) -> int: ...
+    @property
+    def connections(self) -> Sequence[Any]: ...
     @property
     def events(self) -> tuple[LinkEvent, ...]: ...
     def apply(self, fault: Fault) -> InForce: ...
@@ -99,6 +101,7 @@ class Run:
         server_troubles: how often the server was restarted or paused.
         remarks: what became of the steps, in words.
         events: what happened on the link.
+        traffic: for each connection of the subject by its number: bytes up and down until the end of the run.
         began: ``time.monotonic()`` at the start.
         ended: the same when the subscriber was no longer waited for.
         subscribed: whether a subscription was established at all.
@@ -116,6 +119,7 @@ class Run:
     server_troubles: int
     remarks: tuple[Remark, ...]
     events: tuple[LinkEvent, ...]
+    traffic: Mapping[int, tuple[int, int]]
     began: float
     ended: float
     subscribed: bool

@@ -206,7 +206,7 @@ class _Drawing:
             return []
         if kind <= 6 or not self._mild:
             return [self._write(), *([self._write()] if self._once_in(3) else [])]
-        return [Break(self._fault(self._mild))]
+        return [self._break(self._mild)]
 
     def _outage(self) -> list[Step]:
         """A fault, writes while it holds, and the end of it."""
@@ -214,11 +214,11 @@ class _Drawing:
         if self._once_in(2):
             steps += [self._write(), *([Seen()] if self._once_in(2) else [])]
         fault = self._fault(self._faults)
-        steps += [Break(fault), *self._writes()]
+        steps += [_broken_by(fault), *self._writes()]
         if "compact" in self._abilities and self._once_in(8):
             steps += [Compact(), *([self._write()] if self._once_in(2) else [])]
         if self._once_in(6):
-            steps.append(Break(self._fault(self._faults)))
+            steps.append(self._break(self._faults))
         if not self._once_in(5):
             steps += [Heal(), *self._moment(fault)]
             if self._once_in(2):
@@ -228,9 +228,9 @@ class _Drawing:
     def _recovery(self) -> list[Step]:
         """A second fault while the subscriber is coming back from the first."""
         fault = self._fault(self._faults)
-        steps: list[Step] = [Break(fault), self._write(), Heal()]
+        steps: list[Step] = [_broken_by(fault), self._write(), Heal()]
         steps += self._moment(fault) or self._return_of(fault)
-        steps += [Break(self._fault(self._faults)), *self._writes(), Heal()]
+        steps += [self._break(self._faults), *self._writes(), Heal()]
         return steps
 
     def _unanswered(self) -> list[Step]:
@@ -247,7 +247,7 @@ class _Drawing:
         """What is written while the subscriber is away is compacted before it is back."""
         key = self._one(_KEYS)
         steps: list[Step] = [Write(key), Seen()] if self._once_in(2) else []
-        steps += [Break(self._fault(self._absent or self._faults)), *self._writes()]
+        steps += [self._break(self._absent or self._faults), *self._writes()]
         if len(steps) > 3 or self._once_in(3):
             steps.append(Delete(key))
         return [*steps, Compact(), *([self._write()] if self._once_in(2) else []), Heal()]
@@ -260,7 +260,7 @@ class _Drawing:
         """One key that is put, deleted and put again, or put twice with the same value, around a fault."""
         key, via = self._one(_KEYS), self._via()
         steps: list[Step] = [Write(key, via=via)]
-        steps.append(Break(self._fault(self._faults)) if self._once_in(2) else Seen())
+        steps.append(self._break(self._faults) if self._once_in(2) else Seen())
         if self._once_in(2):
             steps += [Write(key, via=via, repeat=True)]
         else:
@@ -321,6 +321,9 @@ class _Drawing:
     def _via(self) -> Via:
         return "link" if self._once_in(4) else "direct"
 
+    def _break(self, options: Sequence[type[Fault] | Fault]) -> Break:
+        return _broken_by(self._fault(options))
+
     # -- faults -----------------------------------------------------------------------------------------
 
     def _fault(self, options: Sequence[type[Fault] | Fault]) -> Fault:
@@ -349,3 +352,9 @@ class _Drawing:
                 how=self._one(("fin", "rst", "fin", "rst", "blackhole")),
             )
         return kind()
+
+
+def _broken_by(fault: Fault) -> Break:
+    """The step for a fault. A connection that dies without a word stays dead; only who names one gets it drawn."""
+    dies = isinstance(fault, Cut) and fault.connection is not None and fault.how == "blackhole"
+    return Break(fault, lasting=dies)

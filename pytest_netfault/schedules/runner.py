@@ -28,7 +28,7 @@ from typing import Any
 
 from pytest_netfault.checks.guarantees import TraceVerdict, judge_trace
 from pytest_netfault.checks.trace import Compaction, Promise, Revision, Trace
-from pytest_netfault.faults import Blackhole, Cut, Delay, Fault, Refuse, Sever, StallAccept, UnsupportedFault
+from pytest_netfault.faults import Blackhole, Cut, Delay, Refuse, Sever, StallAccept, UnsupportedFault
 from pytest_netfault.schedules.calls import Call, Caller
 from pytest_netfault.schedules.clients import Writer, close_client, open_client
 from pytest_netfault.schedules.contract import Breakable, InForce, Pace, Run, Server
@@ -124,7 +124,7 @@ class _Player:
         self._faults: list[tuple[int, InForce]] = []
         self._compactions: list[Compaction] = []
         self._values: dict[str, str] = {}
-        self._broken = False  # by a fault under which nothing, or nothing new, can come
+        self._healable: list[InForce] = []
         self._server_troubles = 0
         self._paused = False
         self._store: Store | None = None
@@ -136,6 +136,7 @@ class _Player:
         self._changed = (0, 0, 0)  # connections, bytes up and bytes down when the link last changed
         self._closed = True
         self._writes: tuple[WriteRecord, ...] = ()
+        self._traffic: dict[int, tuple[int, int]] = {}
         self._log: tuple[Revision, ...] = ()
         self._trace: Trace | None = None
         self._verdict: TraceVerdict | None = None
@@ -175,6 +176,7 @@ class _Player:
             server_troubles=self._server_troubles,
             remarks=tuple(self._remarks),
             events=tuple(self._link.events),
+            traffic=self._traffic,
             began=self._began,
             ended=self._ended,
             subscribed=self._started is not None,
@@ -190,7 +192,7 @@ class _Player:
         elif isinstance(step, (Write, Delete, WriteMany)):
             self._write(place, step)
         elif isinstance(step, Break):
-            self._break(place, step.fault)
+            self._break(place, step)
         elif isinstance(step, Heal):
             self._heal()
         elif isinstance(step, (Compact, Restart, Pause, Resume)):
@@ -204,7 +206,10 @@ class _Player:
         self._remarks.append(Remark(time.monotonic(), place, text))
 
     def _patience(self) -> float:
-        return self._pace.impatience if self._broken or self._paused else self._pace.patience
+        return self._pace.impatience if self._hindered() else self._pace.patience
+
+    def _hindered(self) -> bool:
+        return self._paused or any(map(_stops, self._healable))
 
     def _subscribe(self, place: int | None) -> None:
         assert self._store is not None
@@ -247,8 +252,15 @@ class _Player:
             made = [((change,), caller.submit(*_plain_write(store, change))) for change in changes]
         for one, call in made:
             self._calls.append((place, step.via, one, call))
-            hindered = self._paused or (self._broken and step.via == "link")
-            call.wait(self._pace.impatience if hindered else self._pace.settle)
+            self._wait_for_write(call, step.via)
+
+    def _wait_for_write(self, call: Call, via: Via) -> None:
+        """Until it returns; not for long while it is hindered, which may come about only while it is under way."""
+        began = time.monotonic()
+        while not call.wait(self._pace.impatience):
+            hindered = self._hindered() if via == "link" else self._paused
+            if hindered or time.monotonic() - began >= self._pace.settle:
+                return
 
     def _changes(self, step: Write | Delete | WriteMany, value: str) -> Changes:
         if isinstance(step, Delete):
@@ -263,21 +275,21 @@ class _Player:
         self._values[key] = value
         return ((key, value),)
 
-    def _break(self, place: int, fault: Fault) -> None:
+    def _break(self, place: int, step: Break) -> None:
         try:
-            in_force = self._link.apply(fault)
+            in_force = self._link.apply(step.fault)
         except UnsupportedFault as error:
             self._remark(place, f"skipped: {error}")
             return
         self._faults.append((place, in_force))
-        self._broken = self._broken or _stops(fault)
+        if not step.lasting:
+            self._healable.append(in_force)
         self._mark_change()
 
     def _heal(self) -> None:
-        for _, fault in self._faults:
-            if not _is_dead_flow(fault.fault):
-                fault.heal()
-        self._broken = False
+        for fault in reversed(self._healable):
+            fault.heal()
+        self._healable.clear()
 
     def _operate(self, place: int, step: Step) -> None:
         name = type(step).__name__.lower()
@@ -446,8 +458,17 @@ class _Player:
         self._ended = time.monotonic()
         # What was acknowledged by now must be in the log that is read next.
         self._writes = tuple(self._write_record(*call) for call in self._calls)
+        self._traffic = self._traffic_so_far()
         self._trace = self._judged(until, quiet=quiet)
         self._verdict = judge_trace(self._trace)
+
+    def _traffic_so_far(self) -> dict[int, tuple[int, int]]:
+        ended = {
+            event.connection: (event.bytes_up, event.bytes_down)
+            for event in self._link.events
+            if event.kind == "closed" and event.connection is not None
+        }
+        return ended | {one.number: (one.bytes_up, one.bytes_down) for one in self._link.connections}
 
     def _write_record(self, place: int | None, via: Via, changes: Changes, call: Call) -> WriteRecord:
         outcome: Outcome = "info"
@@ -459,19 +480,11 @@ class _Player:
         return WriteRecord(place, via, changes, outcome, call.begun, call.ended, error)
 
 
-def _is_dead_flow(fault: Fault) -> bool:
-    """Whether it kills one connection in silence, as a router does that forgot it: no heal brings that back.
-
-    The subject must notice by itself, within ``settle``. Only who asks for such a fault by name gets it.
-    """
-    return isinstance(fault, Cut) and fault.how == "blackhole" and fault.connection is not None
-
-
-def _stops(fault: Fault) -> bool:
+def _stops(active: InForce) -> bool:
     """Whether nothing, or nothing new, can come through while it holds."""
-    if isinstance(fault, Cut):
-        return fault.how == "blackhole" and fault.connection is None
-    return isinstance(fault, (Sever, Refuse, Blackhole, StallAccept))
+    if isinstance(active.fault, Cut):
+        return active.fault.how == "blackhole" and active.met_traffic
+    return isinstance(active.fault, (Sever, Refuse, Blackhole, StallAccept))
 
 
 def _plain_write(store: Store, change: tuple[str, str | None]) -> tuple[Any, ...]:

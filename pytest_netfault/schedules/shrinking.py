@@ -149,8 +149,10 @@ def _plainer(step: Step) -> Iterator[Step]:
         yield Passed(1, step.direction)
         yield Passed(step.count // 2, step.direction)
     elif isinstance(step, Break):
+        if step.lasting:
+            yield Break(step.fault)
         for fault in _plainer_faults(step.fault):
-            yield Break(fault)
+            yield Break(fault, step.lasting)
 
 
 def _plainer_faults(fault: Fault) -> Iterator[Fault]:

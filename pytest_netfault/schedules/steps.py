@@ -174,21 +174,26 @@ class WriteMany(Step):
 
 @dataclass(frozen=True, repr=False)
 class Break(Step):
-    """Bring one fault into force on the link; faults stack until ``Heal()``."""
+    """Bring one fault into force on the link; faults stack until ``Heal()``.
+
+    Args:
+        fault: any fault of :mod:`pytest_netfault.faults`.
+        lasting: neither ``Heal()`` nor the end of the run heals it. ``Cut(200, connection=2, how="blackhole")`` that
+            lasts is a flow which a router forgot: the subject must notice by itself, within ``settle``.
+    """
 
     fault: Fault
+    lasting: bool = False
 
     def __post_init__(self) -> None:
         if not isinstance(self.fault, Fault):
             raise TypeError(f"fault must be a fault such as Sever(), not {self.fault!r}")
+        _flag("lasting", self.lasting)
 
 
 @dataclass(frozen=True, repr=False)
 class Heal(Step):
-    """Heal everything that is broken on the link.
-
-    But for ``Cut(..., connection=n, how="blackhole")``: that is a flow which a router forgot, and it stays dead.
-    """
+    """Heal everything on the link that is broken and does not last."""
 
 
 @dataclass(frozen=True, repr=False)

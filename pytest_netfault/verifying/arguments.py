@@ -9,15 +9,18 @@ from __future__ import annotations
 import math
 import os
 import secrets
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, get_args
 
 from pytest_netfault.checks.trace import Promise
+from pytest_netfault.faults import CutHow
 
 __all__ = [
     "SEED_VARIABLE",
     "check_count",
     "check_directory",
+    "check_how",
     "check_promise",
     "check_seconds",
     "check_server",
@@ -66,6 +69,19 @@ def check_seconds(name: str, value: object) -> None:
         raise TypeError(f"{name} must be a number of seconds, not {value!r}")
     if not math.isfinite(value) or value <= 0:
         raise ValueError(f"{name} must be more than 0 seconds and finite, not {value!r}")
+
+
+def check_how(how: object) -> tuple[CutHow, ...]:
+    known: tuple[CutHow, ...] = get_args(CutHow)
+    if isinstance(how, str) or not isinstance(how, Iterable):
+        raise TypeError(f"how must be a list such as ('fin', 'rst'), not {how!r}")
+    chosen = tuple(how)
+    for one in chosen:
+        if one not in known:
+            raise ValueError(f"how must hold {', '.join(map(repr, known))}, not {one!r}")
+    if not chosen:
+        raise ValueError(f"how must hold at least one of {', '.join(map(repr, known))}")
+    return tuple(dict.fromkeys(chosen))
 
 
 def check_directory(report_dir: object) -> Path | None:

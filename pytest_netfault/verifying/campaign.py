@@ -13,11 +13,12 @@ minutes.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
+from pytest_netfault.faults import Cut, CutHow, Direction
 from pytest_netfault.schedules.contract import Run
 from pytest_netfault.schedules.schedule import Schedule
 from pytest_netfault.schedules.shrinking import complexity, shrink
@@ -25,6 +26,7 @@ from pytest_netfault.verifying.files import document, write_report
 from pytest_netfault.verifying.kit import Kit
 from pytest_netfault.verifying.results import Progress, ProgressCallback, ProvedNothing, Report, UpdateLost
 from pytest_netfault.verifying.story import tell
+from pytest_netfault.verifying.sweeping import Place, Shard, places, play_places, side_by_side
 
 __all__ = ["Campaign", "Tally"]
 
@@ -47,10 +49,10 @@ class Tally:
     gave_up: int = 0
     not_closed: int = 0
 
-    def plus(self, run: Run) -> Tally:
+    def plus(self, run: Run, *, inconclusive: bool | None = None) -> Tally:
         return Tally(
             self.examples + 1,
-            self.inconclusive + (not run.conclusive),
+            self.inconclusive + (not run.conclusive if inconclusive is None else inconclusive),
             self.faults + len(run.faults),
             self.met + sum(fault.met_traffic for fault in run.faults),
             self.hits + run.hits,
@@ -153,9 +155,54 @@ class Campaign:
             raise self._error(run, "Played as given.", (1, 1))
         return self._done()
 
-    def _done(self) -> Report:
+    def sweep(
+        self,
+        scenario: Schedule,
+        open_kit: Callable[[], Kit],
+        *,
+        direction: Direction,
+        stride: int,
+        how: Sequence[CutHow],
+        shard: Shard,
+    ) -> Report:
+        """Play a scenario once for each place at which a connection of the subject can be cut.
+
+        Raises:
+            UpdateLost: an update was lost at one of them, or without any cut.
+            ProvedNothing: there is no place, or no cut fired.
+        """
         __tracebackhide__ = True
-        report = self._report()
+        learned = self._kit.play(scenario)
+        if learned.broken:
+            raise self._error(learned, "The scenario breaks a guarantee without any cut.", (1, 1))
+        wanted = places(learned.traffic, direction=direction, stride=stride, how=how, shard=shard)
+        holes: list[Cut] = []
+        broken: list[Run] = []
+
+        def on_run(place: Place, run: Run) -> bool:
+            fired = any(fault.met_traffic for fault in run.faults)
+            if not fired:
+                holes.append(place.cut)
+            self._tally = self._tally.plus(run, inconclusive=not fired or not run.conclusive)
+            done = self._tally.examples
+            rest = self._seconds / done * (len(wanted) - done)
+            self._tell("sweeping", done, len(wanted), run, remaining=rest)
+            if run.broken:
+                broken.append(run)
+            return not broken
+
+        play_places(wanted, scenario, open_kit, workers=side_by_side(scenario), on_run=on_run)
+        if broken:
+            where = f"Found at place {self._tally.examples} of {len(wanted)} of a sweep"
+            raise self._lost(broken[0], where)
+        swept = ", ".join(
+            f"connection {n}: {up} B up, {down} B down" for n, (up, down) in learned.traffic.items()
+        )
+        return self._done(holes=tuple(holes), sweep=swept)
+
+    def _done(self, *, holes: tuple[Cut, ...] = (), sweep: str | None = None) -> Report:
+        __tracebackhide__ = True
+        report = replace(self._report(), holes=holes, sweep=sweep)
         reason = self._tally.proved_nothing()
         if reason is not None:
             raise ProvedNothing(f"nothing was proved: {reason} ({report})", report=report)
@@ -167,13 +214,21 @@ class Campaign:
         return run
 
     def _tell(
-        self, stage: Literal["playing", "shrinking", "repeating"], done: int, of: int | None, run: Run
+        self,
+        stage: Literal["playing", "sweeping", "shrinking", "repeating"],
+        done: int,
+        of: int | None,
+        run: Run,
+        *,
+        remaining: float | None = None,
     ) -> None:
         if run.broken and (self._smallest is None or complexity(run.schedule) < complexity(self._smallest)):
             self._smallest = run.schedule
         if self._progress is not None:
             self._progress(
-                Progress(stage, done, of, self._seconds, run.schedule, bool(run.broken), self._smallest)
+                Progress(
+                    stage, done, of, self._seconds, run.schedule, bool(run.broken), self._smallest, remaining
+                )
             )
 
     # -- after a loss -------------------------------------------------------------------------------------

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from pytest_netfault.faults import Cut
 from pytest_netfault.schedules.schedule import Schedule
 
 __all__ = ["Progress", "ProgressCallback", "ProvedNothing", "Report", "UpdateLost"]
@@ -29,6 +30,8 @@ class Report:
         seed: draws the same schedules again.
         gave_up: examples in which the subscriber was told that it can no longer be served.
         not_closed: examples in which the client's ``close()`` did not return within ``settle`` seconds.
+        holes: in a sweep, the cuts that never fired: the connection carried fewer bytes that time.
+        sweep: in a sweep, what was swept, in words.
     """
 
     examples: int
@@ -39,10 +42,15 @@ class Report:
     seed: int | None = None
     gave_up: int = 0
     not_closed: int = 0
+    holes: tuple[Cut, ...] = ()
+    sweep: str | None = None
 
     def __str__(self) -> str:
+        reached = self.examples - len(self.holes)
         words = [
-            f"nothing lost in {self.examples} examples",
+            f"nothing lost in {self.examples} examples"
+            if self.sweep is None
+            else f"cut at {reached:,} of {self.examples:,} places: nothing lost",
             f"{self.inconclusive} inconclusive",
             f"{self.cuts_that_hit_traffic} cuts that hit traffic",
             f"{self.writes_acknowledged} writes acknowledged",
@@ -107,22 +115,25 @@ class Progress:
     """Where a proof is; handed to ``progress`` after each schedule that was played.
 
     Attributes:
-        stage: ``"playing"`` the examples, ``"shrinking"`` a failing one, or ``"repeating"`` the smallest.
+        stage: ``"playing"`` the examples, ``"sweeping"`` over places, ``"shrinking"`` a failing schedule, or
+            ``"repeating"`` the smallest.
         done: schedules played in this stage.
         of: how many there will be, or None if nobody knows.
         seconds: since the start.
         schedule: what was played last.
         failed: whether it broke a guarantee.
         smallest: the smallest failing schedule so far, or None.
+        remaining: how many seconds the rest of a sweep will take if it goes on like this; None elsewhere.
     """
 
-    stage: Literal["playing", "shrinking", "repeating"]
+    stage: Literal["playing", "sweeping", "shrinking", "repeating"]
     done: int
     of: int | None
     seconds: float
     schedule: Schedule
     failed: bool
     smallest: Schedule | None = None
+    remaining: float | None = None
 
 
 ProgressCallback = Callable[[Progress], None]

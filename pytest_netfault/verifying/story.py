@@ -7,7 +7,6 @@ but for a schedule that does not fit: what can be pasted is never shortened.
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Sequence
 from pathlib import Path
 
 from pytest_netfault.checks.guarantees import Breakage
@@ -115,7 +114,10 @@ def _rows(run: Run) -> list[str]:
 
 
 def _row(place: str, what: str, came: str) -> str:
-    return _cut(f"{place:>5}  {what:<{_STEP_COLUMNS}} {came}".rstrip(), COLUMNS)
+    row = f"{place:>5}  {what:<{_STEP_COLUMNS}} {came}".rstrip()
+    if len(row) > COLUMNS:
+        row = row.replace("cut connection #", "cut #")
+    return _cut(row, COLUMNS)
 
 
 def _cut(text: str, columns: int) -> str:
@@ -164,30 +166,31 @@ def _arrival(run: Run, key: str, value: str | None, revision: int) -> str:
 
 
 def _came_of_fault(run: Run, place: int) -> list[str]:
-    records = [number for number, fault in enumerate(run.faults) if fault.place == place]
-    if not records:
+    number = next((number for number, fault in enumerate(run.faults) if fault.place == place), None)
+    if number is None:
         return []
     ended = [
-        f"#{event.connection} after {event.bytes_up} B up, {event.bytes_down} B down"
-        for event in _while_in_force(run.events, records[0])
+        f"#{event.connection} at {event.bytes_up} B up, {event.bytes_down} B down"
+        for event in _while_in_force(run, number)
         if event.kind in ("fin", "rst") and event.by == "netfault" and event.connection is not None
     ]
     if ended:
         more = f" and {len(ended) - 1} more" if len(ended) > 1 else ""
         return [f"cut connection {ended[0]}{more}"]
-    return ["met traffic" if run.faults[records[0]].met_traffic else "met no traffic"]
+    return ["met traffic" if run.faults[number].met_traffic else "met no traffic"]
 
 
-def _while_in_force(events: Sequence[LinkEvent], number: int) -> list[LinkEvent]:
-    """The events between the fault with this number (of all that came into force) and the next fault or heal."""
+def _while_in_force(run: Run, number: int) -> list[LinkEvent]:
+    """The events between this one of the run's faults and the next fault or heal."""
     chosen: list[LinkEvent] = []
-    seen = -1
-    for event in events:
-        if event.kind == "fault":
-            seen += 1
-        elif event.kind == "heal" and seen == number:
-            break
-        elif seen == number:
+    passed = 0  # faults of the run that came into force; the runner has some of its own, around a restart
+    for event in run.events:
+        if event.kind in ("fault", "heal"):
+            if passed > number:
+                break
+            known = event.kind == "fault" and passed < len(run.faults)
+            passed += known and event.detail == repr(run.faults[passed].fault)
+        elif passed == number + 1:
             chosen.append(event)
     return chosen
 

@@ -38,6 +38,7 @@ class ActiveInMemory:
 
 class Link:
     address = "link"
+    connections = ()
 
     def __init__(self, world: World) -> None:
         self.world = world

@@ -247,7 +247,7 @@ def test_connected_is_about_what_came_after_the_break(world: Any) -> None:
     assert remarks(run, 6) == ["did not happen, went on"]
 
 
-def test_a_flow_that_died_in_silence_is_not_healed(world: Any) -> None:
+def test_a_lasting_fault_is_not_healed(world: Any) -> None:
     healed: list[Any] = []
     apply = world.link.apply
 
@@ -258,7 +258,7 @@ def test_a_flow_that_died_in_silence_is_not_healed(world: Any) -> None:
 
     world.link.apply = watched
     world.play(
-        Schedule([Subscribe(), Break(Cut(5, connection=1, how="blackhole")), Break(Cut(7, how="blackhole"))])
+        Schedule([Subscribe(), Break(Cut(5), lasting=True), Break(Cut(7, how="blackhole"))])
     )
     assert healed == [Cut(7, how="blackhole")]
 

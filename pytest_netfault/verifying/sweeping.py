@@ -1,0 +1,178 @@
+"""Cut at every byte: a small scenario, once for each place at which a connection of the subject can end.
+
+One run without a fault learns how many bytes each connection carries each way. Then the scenario is played again for
+each place, with a cut exactly there. Connections have numbers, in the order in which the subject opens them, so that
+"byte 212 down of connection 2" means the same in each run.
+
+Rules of this file: which places there are, and which belong to a shard, is decided by pure functions. Many places are
+played side by side, each in a name space and over a link of its own; none are when the scenario does something to
+the server itself, which all would feel.
+"""
+
+from __future__ import annotations
+
+import queue
+import re
+import threading
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from pytest_netfault.faults import Cut, CutHow, Direction
+from pytest_netfault.schedules.contract import Run
+from pytest_netfault.schedules.schedule import Schedule
+from pytest_netfault.schedules.steps import (
+    Break,
+    Compact,
+    Delete,
+    Pause,
+    Restart,
+    Seen,
+    Subscribe,
+    Write,
+)
+from pytest_netfault.verifying.kit import Kit
+
+__all__ = [
+    "SCENARIO",
+    "Place",
+    "Shard",
+    "places",
+    "play_places",
+    "read_shard",
+    "scenario_with",
+    "side_by_side",
+]
+
+# Small, and yet: something there before, a put and a delete that are seen, a write of the subject's own, one after.
+SCENARIO = Schedule(
+    [Write("a"), Subscribe(), Write("b"), Seen(), Write("b", via="link"), Delete("a"), Seen(), Write("c")]
+)
+_SIDE_BY_SIDE = 8
+
+
+@dataclass(frozen=True)
+class Shard:
+    """The places of one machine: of ``of`` machines this is number ``number``, from 1."""
+
+    number: int
+    of: int
+
+
+def read_shard(text: str | None) -> Shard:
+    """Read ``"2/8"``.
+
+    >>> read_shard("2/8")
+    Shard(number=2, of=8)
+
+    Raises:
+        ValueError: it is not of that form, or there is no such machine.
+    """
+    if text is None:
+        return Shard(1, 1)
+    given: object = text
+    match = re.fullmatch(r"(\d{1,6})/(\d{1,6})", given) if isinstance(given, str) else None
+    if match is None or not 1 <= int(match[1]) <= int(match[2]):
+        raise ValueError(f"shard must be a number of a number, such as '2/8', not {text!r}")
+    return Shard(int(match[1]), int(match[2]))
+
+
+@dataclass(frozen=True, order=True)
+class Place:
+    """One place at which a connection is cut."""
+
+    connection: int
+    direction: Literal["down", "up"]
+    position: int
+    how: CutHow
+
+    @property
+    def cut(self) -> Cut:
+        """The fault that cuts there."""
+        return Cut(self.position, self.direction, self.connection, self.how)
+
+
+def places(
+    traffic: Mapping[int, tuple[int, int]],
+    *,
+    direction: Direction,
+    stride: int,
+    how: Sequence[CutHow],
+    shard: Shard,
+) -> list[Place]:
+    """Every place of this shard, given how many bytes each connection carries up and down.
+
+    >>> len(places({1: (10, 5), 2: (3, 0)}, direction="up", stride=2, how=("fin", "rst"), shard=Shard(1, 1)))
+    14
+    """
+    ways: tuple[Literal["up", "down"], ...] = ("up", "down")
+    found = [
+        Place(connection, way, position, kind)
+        for connection, counts in sorted(traffic.items())
+        for way, count in zip(ways, counts, strict=True)
+        if direction in (way, "both")
+        for position in range(0, count, stride)
+        for kind in how
+    ]
+    return found[shard.number - 1 :: shard.of]
+
+
+def scenario_with(scenario: Schedule, place: Place) -> Schedule:
+    """The scenario with a cut that waits at this place from the start."""
+    return Schedule([Break(place.cut), *scenario.steps])
+
+
+def side_by_side(scenario: Schedule) -> int:
+    """How many places of a scenario may be played at once."""
+    return 1 if any(isinstance(step, (Compact, Restart, Pause)) for step in scenario) else _SIDE_BY_SIDE
+
+
+def play_places(
+    wanted: Iterable[Place],
+    scenario: Schedule,
+    open_kit: Callable[[], Kit],
+    *,
+    workers: int,
+    on_run: Callable[[Place, Run], bool],
+) -> None:
+    """Play the scenario at each place, and hand each run to ``on_run`` in the calling thread.
+
+    It stops when ``on_run`` returns False, and when anything is raised there or in a play; then no new play is begun,
+    those under way are waited for, and what was raised is raised here.
+    """
+    todo: queue.SimpleQueue[Place] = queue.SimpleQueue()
+    for place in wanted:
+        todo.put(place)
+    done: queue.SimpleQueue[tuple[Place, Run] | BaseException | None] = queue.SimpleQueue()
+    stop = threading.Event()
+
+    def work() -> None:
+        try:
+            with open_kit() as kit:
+                while not stop.is_set():
+                    try:
+                        place = todo.get_nowait()
+                    except queue.Empty:
+                        break
+                    done.put((place, kit.play(scenario_with(scenario, place))))
+        except BaseException as error:
+            done.put(error)
+        done.put(None)
+
+    threads = [threading.Thread(target=work, name=f"netfault sweep {number}") for number in range(workers)]
+    for thread in threads:
+        thread.start()
+    try:
+        left = len(threads)
+        while left:
+            item = done.get()
+            if item is None:
+                left -= 1
+            elif isinstance(item, BaseException):
+                raise item
+            elif not stop.is_set() and not on_run(*item):
+                stop.set()
+    finally:
+        stop.set()
+        for thread in threads:
+            thread.join()

@@ -1,0 +1,143 @@
+"""`verify.sweep`: which places there are, and that a cut at each of them is really made."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pytest_netfault import verify
+from pytest_netfault.faults import Cut, Sever
+from pytest_netfault.schedules import Break, Compact, Schedule, Seen, Subscribe, Write
+from pytest_netfault.verifying.sweeping import Place, Shard, places, read_shard, scenario_with, side_by_side
+
+TRAFFIC = st.dictionaries(st.integers(1, 4), st.tuples(st.integers(0, 60), st.integers(0, 60)), max_size=4)
+DIRECTIONS = st.sampled_from(["up", "down", "both"])
+HOW = st.lists(st.sampled_from(["fin", "rst", "blackhole"]), min_size=1, max_size=3, unique=True)
+
+
+@given(TRAFFIC, DIRECTIONS, st.integers(1, 70), HOW, st.integers(1, 7))
+def test_all_shards_together_hold_each_place_once(
+    traffic: dict[int, tuple[int, int]],
+    direction: Literal["up", "down", "both"],
+    stride: int,
+    how: Any,
+    of: int,
+) -> None:
+    def part(shard: Shard) -> list[Place]:
+        return places(traffic, direction=direction, stride=stride, how=how, shard=shard)
+
+    whole = part(Shard(1, 1))
+    parts = [place for number in range(1, of + 1) for place in part(Shard(number, of))]
+    assert sorted(parts) == sorted(whole)
+    assert len(set(whole)) == len(whole)
+    expected = sum(
+        len(range(0, count, stride)) * len(how)
+        for up, down in traffic.values()
+        for way, count in (("up", up), ("down", down))
+        if direction in (way, "both")
+    )
+    assert len(whole) == expected
+
+
+def test_a_place_is_a_cut_that_waits_from_the_start() -> None:
+    scenario = Schedule([Subscribe(), Write("a")])
+    place = Place(2, "down", 212, "rst")
+    assert scenario_with(scenario, place) == Schedule(
+        [Break(Cut(212, direction="down", connection=2, how="rst")), Subscribe(), Write("a")]
+    )
+
+
+def test_what_touches_the_server_is_not_played_side_by_side() -> None:
+    assert side_by_side(Schedule([Subscribe(), Write("a")])) > 1
+    assert side_by_side(Schedule([Subscribe(), Compact()])) == 1
+
+
+@pytest.mark.parametrize("text", ["0/8", "9/8", "2", "2/", "a/b", "2/8/1", "-1/8", 7, ""])
+def test_bad_shards_are_refused(text: Any) -> None:
+    with pytest.raises(ValueError, match="shard must be a number of a number, such as '2/8', not"):
+        read_shard(text)
+
+
+def test_a_right_client_survives_a_cut_at_every_byte(toy: Any, server: Any) -> None:
+    remaining: list[float | None] = []
+    report = verify.sweep(
+        toy.RightStore, server, stride=9, progress=lambda progress: remaining.append(progress.remaining)
+    )
+    assert report.examples > 100
+    assert report.inconclusive == len(report.holes) <= report.examples // 10
+    assert report.cuts_that_hit_traffic == report.examples - report.inconclusive
+    assert f"cut at {report.examples - len(report.holes)} of {report.examples} places: nothing lost" in str(
+        report
+    )
+    assert report.sweep is not None
+    assert "connection 1: " in report.sweep
+    assert remaining[-1] == 0
+
+
+def test_a_loss_at_one_place_is_told_with_its_place(toy: Any, server: Any) -> None:
+    class FinIsTheEnd(toy.RightStore):  # type: ignore[misc, name-defined]
+        def goes_on(self, error: Exception | None) -> bool:
+            return error is not None
+
+    with pytest.raises(verify.UpdateLost, match="of a sweep") as caught:
+        verify.sweep(FinIsTheEnd, server, direction="down", how=["fin"], stride=7, settle=0.5)
+    assert any(isinstance(step, Break) for step in caught.value.schedule)
+
+
+def test_a_scenario_that_fails_without_a_cut_says_so(toy: Any, server: Any) -> None:
+    class Deletes(toy.RightStore):  # type: ignore[misc, name-defined]
+        def on_events(self, revision: int, changes: Any) -> None:
+            super().on_events(revision, [(key, value or "") for key, value in changes])
+
+    with pytest.raises(verify.UpdateLost, match="without any cut"):
+        verify.sweep(Deletes, server, settle=0.5)
+
+
+def test_a_sweep_whose_cuts_never_fire_proves_nothing(toy: Any, server: Any) -> None:
+    with pytest.raises(verify.ProvedNothing, match="no example was played"):
+        verify.sweep(lambda _: toy.RightStore(server.address), server)
+
+
+def test_what_the_subject_raises_in_a_play_is_raised(toy: Any, server: Any) -> None:
+    class Sometimes(toy.RightStore):  # type: ignore[misc, name-defined]
+        opened = 0
+
+        def __init__(self, address: str) -> None:
+            Sometimes.opened += 1
+            if Sometimes.opened > 20:
+                raise LookupError("enough")
+            super().__init__(address)
+
+    with pytest.raises(LookupError, match="enough"):
+        verify.sweep(Sometimes, server, stride=20)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "message"),
+    [
+        ({"direction": "left"}, ValueError, "direction must be 'up', 'down' or 'both', not 'left'"),
+        ({"stride": 0}, ValueError, "stride must be at least 1, not 0"),
+        ({"how": "fin"}, TypeError, "how must be a list such as .*, not 'fin'"),
+        ({"how": ["eof"]}, ValueError, "how must hold 'fin', 'rst', 'blackhole', not 'eof'"),
+        ({"how": []}, ValueError, "how must hold at least one of"),
+        ({"shard": "9/8"}, ValueError, "such as '2/8', not '9/8'"),
+        ({"scenario": [Subscribe()]}, TypeError, "scenario must be a Schedule"),
+        ({"scenario": Schedule([Subscribe(), Break(Sever())])}, ValueError, "no Break.* of its own"),
+    ],
+)
+def test_bad_arguments_are_refused_at_the_call(
+    toy: Any, server: Any, arguments: dict[str, Any], error: type[Exception], message: str
+) -> None:
+    with pytest.raises(error, match=message):
+        verify.sweep(toy.RightStore, server, **arguments)
+
+
+def test_a_scenario_of_ones_own(toy: Any, server: Any) -> None:
+    scenario = Schedule([Subscribe(), Write("a"), Seen(), Compact(), Write("b")])
+    report = verify.sweep(
+        toy.RightStore, server, scenario, direction="down", how=["rst"], stride=25, shard="1/2"
+    )
+    assert 0 < report.examples < 40
