@@ -56,7 +56,7 @@ class _Test:
     crash: str = ""
     links: int = 0
     faults: int = 0
-    recent: deque[WatchedLink] = field(default_factory=lambda: deque(maxlen=_LINKS_KEPT))
+    recent: deque[WatchedLink | LinkStory] = field(default_factory=lambda: deque(maxlen=_LINKS_KEPT))
     tallies: dict[object, _Tally] = field(default_factory=dict)
 
     @property
@@ -164,6 +164,13 @@ class NetFaultSession:
         if self._test is not None:
             self._test.faults += 1
         self._hook().pytest_netfault_fault(link=link, fault=fault)
+
+    def closing(self, net: WatchedNetFault) -> None:
+        """Keep what the links of a NetFault have seen, and not the links: they hold large buffers."""
+        test = self._test
+        if test is not None:
+            kept = [self._story(entry, test) if entry in net.watched else entry for entry in test.recent]
+            test.recent = deque(kept, maxlen=_LINKS_KEPT)
 
     def closed(self, net: WatchedNetFault) -> None:
         """Let go of a NetFault; only numbers stay."""
@@ -282,15 +289,22 @@ class NetFaultSession:
     def _stories(self, test: _Test) -> list[LinkStory]:
         """The links that a test has used: those it opened, and those of others that something happened on."""
         older = [link for net in self._nets for link in net.watched if link not in test.recent]
-        stories = []
-        for link in [*older, *test.recent]:
-            seen = link.seen()
-            events = tuple(event for event in seen.events if event.time >= test.began)
-            if events or link in test.recent:
-                holding = tuple(map(repr, link.net.in_force(link)))
-                counts = (seen.bytes_up, seen.bytes_down)
-                stories.append(LinkStory(link.name, link.address, link.upstream, *counts, holding, events))
-        return stories
+        used = [story for link in older if (story := self._story(link, test)).events]
+        return used + [self._story(entry, test) for entry in test.recent]
+
+    def _story(self, link: WatchedLink | LinkStory, test: _Test) -> LinkStory:
+        if isinstance(link, LinkStory):
+            return link
+        seen = link.seen()
+        return LinkStory(
+            name=link.name,
+            address=link.address,
+            upstream=link.upstream,
+            bytes_up=seen.bytes_up,
+            bytes_down=seen.bytes_down,
+            in_force=tuple(map(repr, link.net.in_force(link))),
+            events=tuple(event for event in seen.events if event.time >= test.began),
+        )
 
     def _from_here(self, nodeid: str) -> str:
         """The test's name for somebody in the directory where pytest was started."""

@@ -67,6 +67,9 @@ class Watcher(Protocol):
     def applied(self, link: WatchedLink, fault: ActiveFault) -> None:
         """A fault is in force."""
 
+    def closing(self, net: WatchedNetFault) -> None:
+        """A NetFault is about to close, its faults still in force; told once."""
+
     def closed(self, net: WatchedNetFault) -> None:
         """A NetFault and all its links are closed; told once."""
 
@@ -130,7 +133,11 @@ class WatchedNetFault(NetFault):
     def close(self) -> None:
         """See :meth:`.NetFault.close`. A crash that was reported already is not raised again."""
         __tracebackhide__ = True
+        if self._told:
+            return
+        self._told = True
         try:
+            self._watcher.closing(self)
             super().close()
         except RuntimeError:
             crash = self._thread.crash
@@ -139,9 +146,7 @@ class WatchedNetFault(NetFault):
             if self._watcher.crashed(crash):
                 raise crash_error(crash) from crash
         finally:
-            if not self._told:
-                self._told = True
-                self._watcher.closed(self)
+            self._watcher.closed(self)
 
     def __repr__(self) -> str:
         return "netfault"  # hypothesis prints it among the arguments of each falsifying example

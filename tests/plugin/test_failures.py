@@ -130,6 +130,20 @@ def test_a_link_of_a_wider_scope_is_shown_in_the_tests_that_used_it(sessions: An
     result.stdout.no_fnmatch_line("*wide #1 accepted*")
 
 
+def test_what_was_in_force_is_shown_also_of_a_netfault_that_the_failure_closed(sessions: Any) -> None:
+    sessions.file(
+        """
+        def test_it(netfault_factory, echo, talk):
+            with netfault_factory() as net:
+                link = net.forward(echo)
+                talk(link)
+                link.sever()
+                assert 0
+        """
+    )
+    sessions.run().stdout.fnmatch_lines(["link1 * 5 B up, 5 B down, in force: Sever()", "  +*fault Sever()"])
+
+
 def test_the_last_inputs_of_a_property_are_shown(sessions: Any) -> None:
     sessions.file(
         """

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
 from typing import Any
 
 import pytest
@@ -135,6 +137,18 @@ def test_a_factory_serves_each_input_of_a_property_based_test(sessions: Any) -> 
     result = sessions.run(plugins=["hypothesispytest"])
     result.assert_outcomes(passed=1)
     result.stdout.fnmatch_lines(["netfault: seed *, * links, * faults, * of them met traffic"])
+
+
+def test_links_of_inputs_that_are_over_are_not_kept(netfault_factory: Any) -> None:
+    def try_input() -> weakref.ref[Link]:
+        with netfault_factory() as net:
+            link = net.forward(("127.0.0.1", 9))
+            link.refuse()
+            return weakref.ref(link)
+
+    seen = [try_input() for _ in range(20)]
+    gc.collect()
+    assert not any(link() for link in seen)
 
 
 def test_a_crash_of_the_proxy_fails_the_test_that_ran(sessions: Any) -> None:
