@@ -257,9 +257,7 @@ def test_a_lasting_fault_is_not_healed(world: Any) -> None:
         return active
 
     world.link.apply = watched
-    world.play(
-        Schedule([Subscribe(), Break(Cut(5), lasting=True), Break(Cut(7, how="blackhole"))])
-    )
+    world.play(Schedule([Subscribe(), Break(Cut(5), lasting=True), Break(Cut(7, how="blackhole"))]))
     assert healed == [Cut(7, how="blackhole")]
 
 

@@ -1,6 +1,6 @@
 """Plays every mutant with several seeds and prints the table of the documentation.
 
-python tests/verify/mutants/table.py [--seeds 5] [--right 5000] [NAME ...]
+python tests/verify/mutants/table.py [--seeds 5] [--right 5000] [--schedules] [NAME ...]
 """
 
 from __future__ import annotations
@@ -65,6 +65,9 @@ def main() -> int:
     parser.add_argument("names", nargs="*", metavar="NAME")
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--right", type=int, default=0, help="examples for the client without a mistake")
+    parser.add_argument(
+        "--schedules", action="store_true", help="show the smallest schedules on standard error"
+    )
     options = parser.parse_args()
     toy, mutants = load("toy"), load("subscribers").MUTANTS
     say("| mutant | mistake | found | in example (worst) | seconds (worst) | steps (worst) | broken |")
@@ -77,6 +80,9 @@ def main() -> int:
             with toy.ToyServer() as server:
                 results.append(find(kind, server, seed))
         losses = [lost for _, _, lost in results if lost is not None]
+        if options.schedules:
+            for lost in losses:
+                sys.stderr.write(f"{name}: {lost.repeated} {lost.broken} {lost.schedule}\n")
         right = sum(bool(set(lost.broken) & set(kind.expects)) for lost in losses)
         missed += options.seeds - right
         say(
