@@ -31,8 +31,8 @@ from pytest_netfault.verifying.sweeping import Place, Shard, places, play_places
 __all__ = ["Campaign", "Tally"]
 
 SHRINK_SECONDS = 25.0
-# How often the smallest schedule is played once more, to say how surely it fails.
-_REPEATS = 2
+# How often the smallest schedule is played in all, to say how surely it fails.
+_PLAYS = 3
 
 
 @dataclass(frozen=True)
@@ -235,26 +235,38 @@ class Campaign:
 
     def _lost(self, run: Run, found: str) -> UpdateLost:
         report = self._report()
-        attempts = 0
+        plays: dict[Schedule, int] = {run.schedule: 1}
+        failures: dict[Schedule, list[Run]] = {run.schedule: [run]}
         stop = min(self._deadline, time.monotonic() + SHRINK_SECONDS)
 
-        def attempt(schedule: Schedule) -> Run | None:
-            nonlocal attempts
-            attempts += 1
-            tried = self._kit.play(schedule)
-            self._tell("shrinking", attempts, None, tried)
-            return tried if tried.broken else None
+        def play(
+            stage: Literal["shrinking", "repeating"], schedule: Schedule, done: int, of: int | None
+        ) -> bool:
+            again = self._kit.play(schedule)
+            plays[schedule] = plays.get(schedule, 0) + 1
+            if again.broken:
+                failures.setdefault(schedule, []).append(again)
+            self._tell(stage, done, of, again)
+            return bool(again.broken)
 
-        smallest, best = shrink(run.schedule, run, attempt, go_on=lambda: time.monotonic() < stop)
-        failed = plays = 1
-        while plays <= _REPEATS and time.monotonic() < self._deadline:
-            again = self._kit.play(smallest)
-            plays += 1
-            failed += bool(again.broken)
-            self._tell("repeating", plays - 1, _REPEATS, again)
-        steps = len(run.schedule)
-        found += f", shrunk from {steps} to {len(smallest)} steps in {attempts} plays."
-        return self._error(best, found, (failed, plays), report)
+        def attempt(schedule: Schedule) -> Schedule | None:
+            # Twice, because what fails by luck leads the search to where only luck fails.
+            surely = all(play("shrinking", schedule, sum(plays.values()), None) for _ in range(2))
+            return schedule if surely else None
+
+        smallest, _ = shrink(run.schedule, run.schedule, attempt, go_on=lambda: time.monotonic() < stop)
+        tries = sum(plays.values()) - 1
+        more = _PLAYS - plays[smallest]
+        for number in range(1, more + 1):
+            if time.monotonic() >= self._deadline:
+                break
+            play("repeating", smallest, number, more)
+        if len(failures[smallest]) < plays[smallest]:
+            # It does not fail each time either: then the smallest that ever failed is as good as any.
+            smallest = min(failures, key=complexity)
+        found += f", shrunk from {len(run.schedule)} to {len(smallest)} steps in {tries} plays."
+        best = failures[smallest][0]
+        return self._error(best, found, (len(failures[smallest]), plays[smallest]), report)
 
     def _error(
         self, run: Run, found: str, repeated: tuple[int, int], report: Report | None = None
