@@ -43,7 +43,11 @@ def test_a_wrong_number_is_named(wrong: list[str], capsys: pytest.CaptureFixture
 
 @pytest.mark.parametrize(
     ("where", "told"),
-    [("127.0.0.1:1", "127.0.0.1:1"), ("/no/such/etcd", "/no/such/etcd"), ("host:port:too:many", "host:port:too:many")],
+    [
+        ("127.0.0.1:1", "127.0.0.1:1"),
+        ("/no/such/etcd", "/no/such/etcd"),
+        ("host:port:too:many", "host:port:too:many"),
+    ],
 )
 def test_an_etcd_that_is_not_there_is_one_sentence(where: str, told: str) -> None:
     ended = run("demo", "--etcd", where)
@@ -56,7 +60,7 @@ def test_no_etcd_at_all_names_every_way_to_get_one(monkeypatch: pytest.MonkeyPat
     from pytest_netfault.servers import find
     from pytest_netfault.servers.errors import ServerNotFound
 
-    def nothing(option: str | None = None) -> None:
+    def nothing(_option: str | None = None) -> None:
         raise ServerNotFound("no etcd was found: one way,\nor another")
 
     monkeypatch.setattr(find, "find_etcd", nothing)
@@ -80,7 +84,7 @@ def test_the_demo_catches_the_loop_and_proves_the_wrapper() -> None:
 
 def test_a_wrapper_that_loses_makes_the_demo_fail(monkeypatch: pytest.MonkeyPatch) -> None:
     naive = demo.example_store("naive_etcd3")
-    monkeypatch.setattr(demo, "example_store", lambda name: naive)
+    monkeypatch.setattr(demo, "example_store", lambda _name: naive)
     out = io.StringIO()
     assert demo.run_demo(seed=5, examples=5, out=out) == 1
     assert "the wrapper did not keep its promise" in out.getvalue()

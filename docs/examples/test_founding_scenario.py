@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import queue
 
-import pytest
 from runtime_config import ConfigStore, Key
 from stores.naive_etcd3 import NaiveStore
 

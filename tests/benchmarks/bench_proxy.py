@@ -44,7 +44,7 @@ def wait_until_served(port: int) -> None:
     while True:
         try:
             socket.create_connection(("127.0.0.1", port), timeout=1).close()
-        except OSError:
+        except OSError:  # noqa: PERF203 - it is waiting, not working
             if time.monotonic() > deadline:
                 raise
             time.sleep(0.02)
@@ -82,7 +82,7 @@ def iperf() -> Iterator[int]:
 def nginx() -> Iterator[int]:
     port = free_port()
     with tempfile.TemporaryDirectory() as home:
-        os.chmod(home, 0o755)
+        Path(home).chmod(0o755)
         conf = Path(home, "nginx.conf")
         conf.write_text(
             f"daemon off; pid {home}/pid; error_log {home}/error.log; worker_processes 1; user root;\n"
@@ -95,7 +95,11 @@ def nginx() -> Iterator[int]:
 
 
 def toxiproxy_server() -> str | None:
-    for name in ("toxiproxy-server", str(Path.home() / "go/bin/toxiproxy-server"), str(Path.home() / "go/bin/server")):
+    for name in (
+        "toxiproxy-server",
+        str(Path.home() / "go/bin/toxiproxy-server"),
+        str(Path.home() / "go/bin/server"),
+    ):
         if found := shutil.which(name):
             return found
     return None
@@ -138,7 +142,20 @@ def bulk(host: str, port: int) -> float:
 
 def redis_benchmark(host: str, port: int, clients: int, requests: int) -> dict[str, float]:
     out = subprocess.run(
-        ["redis-benchmark", "-h", host, "-p", str(port), "-t", "get", "-c", str(clients), "-n", str(requests), "--csv"],
+        [
+            "redis-benchmark",
+            "-h",
+            host,
+            "-p",
+            str(port),
+            "-t",
+            "get",
+            "-c",
+            str(clients),
+            "-n",
+            str(requests),
+            "--csv",
+        ],
         capture_output=True,
         check=True,
         text=True,
@@ -160,7 +177,10 @@ def requests(host: str, port: int) -> float:
 def connections(host: str, port: int) -> float:
     """Connections a second: ab without keep-alive, 20 at a time."""
     out = subprocess.run(
-        ["ab", "-q", "-n", "5000", "-c", "20", f"http://{host}:{port}/"], capture_output=True, check=True, text=True
+        ["ab", "-q", "-n", "5000", "-c", "20", f"http://{host}:{port}/"],
+        capture_output=True,
+        check=True,
+        text=True,
     )
     line = next(line for line in out.stdout.splitlines() if line.startswith("Requests per second"))
     return float(line.split()[3])
@@ -293,10 +313,17 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--only", type=lambda text: set(text.split(",")), default=None)
     options = parser.parse_args()
-    missing = [tool for tool in ("redis-server", "redis-benchmark", "iperf3", "nginx", "ab") if not shutil.which(tool)]
+    missing = [
+        tool
+        for tool in ("redis-server", "redis-benchmark", "iperf3", "nginx", "ab")
+        if not shutil.which(tool)
+    ]
     if missing:
-        sys.exit(f"not on PATH: {', '.join(missing)}; on Debian: apt-get install redis iperf3 nginx apache2-utils")
-    print(f"{time.strftime('%Y-%m-%d')}, {platform.platform()}, Python {platform.python_version()}, {os.cpu_count()} cores")
+        sys.exit(
+            f"not on PATH: {', '.join(missing)}; on Debian: apt-get install redis iperf3 nginx apache2-utils"
+        )
+    machine = f"{platform.platform()}, Python {platform.python_version()}, {os.cpu_count()} cores"
+    print(f"{time.strftime('%Y-%m-%d')}, {machine}")
     compare(options.rounds, options.only)
     parts: dict[str, Callable[[], None]] = {
         "delay": lambda: bulk_under_delay(options.rounds),
