@@ -348,6 +348,27 @@ class Link:
         if not future.done():
             raise TimeoutError(f"waited {timeout:g} s for {what} on link {self.name}, but {self._story()}")
 
+    def assert_traffic(self, *, up: int = 1, down: int = 1) -> None:
+        """Assert that the client under test really went through this link.
+
+        A test that breaks a link which nobody uses passes for the wrong reason; this says so.
+
+        Args:
+            up: bytes that must have been delivered from clients to the upstream, at least.
+            down: the same from the upstream to clients.
+
+        Raises:
+            AssertionError: fewer passed; the message says how many, and what came of the connections.
+        """
+        __tracebackhide__ = True
+        _check_wait(up, 0)
+        _check_wait(down, 0)
+        if self.bytes_up < up or self.bytes_down < down:
+            raise AssertionError(
+                f"link {self.name} should have carried {up} bytes up and {down} bytes down, but {self._story()}; "
+                f"does the client connect to {self.address}?"
+            )
+
     def _story(self) -> str:
         live = ", ".join(
             f"#{one.number} {one.state} (up {one.bytes_up} B, down {one.bytes_down} B)"
