@@ -248,10 +248,6 @@ def test_variables_of_an_operator_do_not_reach_it(any_binary: Path, monkeypatch:
         assert "production" not in server.output(1000)
 
 
-def _left_over() -> set[Path]:
-    return set(Path(tempfile.gettempdir()).glob("netfault-etcd-*"))
-
-
 @pytest.mark.parametrize(
     ("binary", "flags", "message"),
     [
@@ -269,14 +265,21 @@ def _left_over() -> set[Path]:
     ],
 )
 def test_a_start_that_fails_says_why_and_leaves_nothing(
-    any_binary: Path, binary: str | None, flags: list[str], message: str
+    any_binary: Path,
+    binary: str | None,
+    flags: list[str],
+    message: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    before = _left_over()
-    threads = threading.active_count()
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))  # the machine's own is shared with other sessions
+    threads = set(threading.enumerate())
     with pytest.raises(ServerError, match=message):
         EtcdServer(binary or any_binary, flags=flags).start()
-    assert _left_over() <= before
-    assert threading.active_count() == threads
+    assert list(tmp_path.iterdir()) == []
+    for thread in set(threading.enumerate()) - threads:
+        thread.join(10)
+        assert not thread.is_alive()
 
 
 def test_a_start_that_takes_too_long_says_so(tmp_path: Path) -> None:
