@@ -17,7 +17,6 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pytest_netfault.control import Link, NetFault, NetFaultClosed
-
 from pytest_netfault.proxy import CustomFault, Place, Stage
 from pytest_netfault.proxy.link import EVENTS_KEPT
 
@@ -51,8 +50,8 @@ class TestSeeing:
     def test_live_connections_and_their_counts(self, served: Served) -> None:
         (one,) = served.link.connections
         assert (one.number, one.state, one.bytes_up, one.bytes_down) == (1, "open", 5, 3)
-        assert one.client == "127.0.0.1:%d" % served.client.getsockname()[1]
-        assert one.upstream == served.link.upstream == "127.0.0.1:%d" % served.upstream.getsockname()[1]
+        assert one.client == f"127.0.0.1:{served.client.getsockname()[1]}"
+        assert one.upstream == served.link.upstream == f"127.0.0.1:{served.upstream.getsockname()[1]}"
         assert (served.link.bytes_up, served.link.bytes_down) == (5, 3)
 
     def test_a_half_closed_connection_says_so_and_an_ended_one_is_gone(self, served: Served) -> None:
@@ -207,30 +206,34 @@ class TestWaiting:
 
     @pytest.mark.parametrize(
         "value",
-        [math.nan, math.inf, -1, -math.inf, 1e300, True, "1", None, 10**5000],
-        ids=lambda v: str(type(v)) if isinstance(v, int) else repr(v),
+        [math.nan, math.inf, -1, -math.inf, 1e300, True, "1", None, pytest.param(10**5000, id="huge")],
     )
     def test_for_a_time_that_is_none_is_refused(self, served: Served, value: Any) -> None:
         for wait in (served.link.wait_for_connection, served.link.wait_for_bytes):
-            with pytest.raises((TypeError, ValueError), match="^timeout must be "):
+            with pytest.raises((TypeError, ValueError), match=r"^timeout must be "):
                 wait(1, timeout=value)
 
     @pytest.mark.parametrize("value", [-1, 1.0, math.nan, True, "1", None])
     def test_for_a_count_that_is_none_is_refused(self, served: Served, value: Any) -> None:
         for wait in (served.link.wait_for_connection, served.link.wait_for_bytes):
-            with pytest.raises((TypeError, ValueError), match="^count must be "):
+            with pytest.raises((TypeError, ValueError), match=r"^count must be "):
                 wait(value)
 
     @pytest.mark.parametrize("value", ["UP", "", None, 1])
     def test_in_no_direction_is_refused(self, served: Served, value: Any) -> None:
-        with pytest.raises(ValueError, match="^direction must be 'up', 'down' or 'both', not "):
+        with pytest.raises(ValueError, match=r"^direction must be 'up', 'down' or 'both', not "):
             served.link.wait_for_bytes(1, value)
 
 
 anything = st.one_of(
     st.none(), st.booleans(), st.integers(), st.integers(-(10**400), 10**400), st.floats(), st.text(max_size=5),
-    st.binary(max_size=5), st.just([]), st.just(object()), st.complex_numbers(), st.sampled_from(["up", "down", "both"]),
+    st.binary(max_size=5), st.just([]), st.just(object()), st.complex_numbers(),
+    st.sampled_from(["up", "down", "both"]),
 )  # fmt: skip
+
+
+def applied(link: Link) -> int:
+    return sum(event.kind == "fault" for event in link.events)
 
 
 class TestBadArguments:
@@ -259,12 +262,12 @@ class TestBadArguments:
             if named
             else {}
         )
-        before = len(link.events)
+        before = applied(link)
         try:
             active = method(*arguments, **more)  # type: ignore[operator]
         except (TypeError, ValueError) as error:
             said = str(error)
-            assert len(link.events) == before
+            assert applied(link) == before
         else:
             said = " must be"
             active.heal()
@@ -273,17 +276,17 @@ class TestBadArguments:
 
     @pytest.mark.parametrize("seed", [True, 1.0, "1", b"1", math.nan])
     def test_of_a_net(self, seed: Any) -> None:
-        with pytest.raises(TypeError, match="^seed must be a whole number or None, not "):
+        with pytest.raises(TypeError, match=r"^seed must be a whole number or None, not "):
             NetFault(seed=seed)
 
     def test_of_forward(self, served: Served) -> None:
-        with pytest.raises(TypeError, match="^upstream must be"):
+        with pytest.raises(TypeError, match=r"^upstream must be"):
             served.net.forward(None)  # type: ignore[arg-type]
-        with pytest.raises(ValueError, match="^upstream: the port"):
+        with pytest.raises(ValueError, match=r"^upstream: the port"):
             served.net.forward(0)
-        with pytest.raises(ValueError, match="^listen must be"):
+        with pytest.raises(ValueError, match=r"^listen must be"):
             served.net.forward(80, listen="here")
-        with pytest.raises(TypeError, match="^name must be a string"):
+        with pytest.raises(TypeError, match=r"^name must be a string"):
             served.net.forward(80, name=1)  # type: ignore[arg-type]
         assert len(served.net.links) == 1
 

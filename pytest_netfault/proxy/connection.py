@@ -256,16 +256,12 @@ class Connection:
         """End the connection in order: FIN both ways."""
         if not self.alive:
             return
-        connecting = self.state == "connecting"
         self.state = "closing"
         self.log("fin", detail="both ways")
         self._still()
         for end in self._ends():
-            if connecting and end.side == "upstream":
-                end.close()
-                continue
             end.finish_writing()
-            if end.outgoing.ended is not None:
+            if end.outgoing.ended is not None or not end.connected:
                 end.close()
             else:
                 _Drain(end, self._drained).start()

@@ -106,6 +106,15 @@ class End:
             self.watched = True
 
     @property
+    def connected(self) -> bool:
+        """Whether the kernel has a peer for it, whatever we know of it yet."""
+        try:
+            self.sock.getpeername()
+        except OSError:
+            return False
+        return True
+
+    @property
     def has_unread(self) -> bool:
         """Whether bytes or an ending wait here that nobody has read."""
         return self.fd >= 0 and (self.parked or bool(self._poll() & select.POLLIN))

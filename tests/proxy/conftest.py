@@ -233,7 +233,7 @@ class Helpers:
 
     @staticmethod
     def open_descriptors() -> int:
-        return len(os.listdir("/proc/self/fd"))
+        return sum(1 for _ in Path("/proc/self/fd").iterdir())
 
     @staticmethod
     def blocks(seed: str, size: int) -> Iterator[bytes]:
@@ -255,7 +255,7 @@ def helpers() -> type[Helpers]:
 
 
 @pytest.fixture
-def short_path(tmp_path: Path) -> Iterator[Path]:
+def short_path() -> Iterator[Path]:
     """A directory whose path leaves room for the name of a Unix socket."""
     short = Path(f"/tmp/nf{os.getpid()}")
     short.mkdir(exist_ok=True)

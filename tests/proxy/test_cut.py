@@ -93,9 +93,11 @@ def test_behind_a_delay(rig: Any, helpers: Any, direction: str) -> None:
     """Bytes that are on their way have not been delivered; the cut comes when they are."""
     for faults in (("delay", "cut"), ("cut", "delay")):
         sender, receiver = rig.connect().ends(direction)
-        active = []
-        for fault in faults:
-            active.append(rig.link.delay(0.1) if fault == "delay" else rig.link.cut(4, direction=direction))
+        make = {
+            "delay": lambda: rig.link.delay(0.1),
+            "cut": lambda way=direction: rig.link.cut(4, direction=way),
+        }
+        active = [make[fault]() for fault in faults]
         sender.sendall(b"ab")
         sender.sendall(b"cdef")
         assert rig.nothing(receiver)

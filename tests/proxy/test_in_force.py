@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from pytest_netfault.faults import Blackhole, Cut, Delay, Fault, Refuse, Sever, StallAccept
+from pytest_netfault.faults import Blackhole, Cut, Delay, Fault, Sever, StallAccept
 
 
 def test_sever_ends_open_connections_in_order_and_refuses_new_ones(rig: Any, pair: Any, helpers: Any) -> None:

@@ -98,7 +98,7 @@ def test_while_an_upstream_has_a_full_queue_of_connections(net: Any) -> None:
         every_call(link)
 
 
-def test_with_two_hundred_connections_that_nobody_reads(rig: Any, net: Any) -> None:
+def test_with_two_hundred_connections_that_nobody_reads(rig: Any) -> None:
     pairs = [rig.connect() for _ in range(200)]
     for pair in pairs:
         pair.client.setblocking(False)

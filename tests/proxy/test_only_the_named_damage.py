@@ -8,6 +8,7 @@ import itertools
 import os
 import resource
 import socket
+import struct
 from pathlib import Path
 from typing import Any
 
@@ -180,6 +181,23 @@ def test_a_stalled_reader_of_slices_gets_them_all_later(rig: Any, helpers: Any, 
         assert helpers.take(receiver, sent) == bytes(sent)
         sender.sendall(b"and on")
         assert helpers.take(receiver, 6) == b"and on"
+
+
+@directions
+def test_slices_leave_one_by_one_also_behind_a_reader_that_stalls(
+    rig: Any, helpers: Any, direction: str
+) -> None:
+    """The kernel would join what waits for room into full segments, so each slice waits until the last has left."""
+    size = 200_000
+    sender, receiver = rig.connect(receive_buffer=8192).ends(direction)
+    with rig.link.slice(1000):
+        sender.sendall(bytes(size))
+        rig.fence()
+        assert helpers.take(receiver, size) == bytes(size)
+        connection = rig.link._link._connections[1]
+        sink = (connection.upstream if direction == "up" else connection.client).sock
+        info = sink.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 160)
+        assert struct.unpack_from("I", info, 156)[0] >= size // 1000  # tcpi_data_segs_out of linux/tcp.h
 
 
 @directions

@@ -51,7 +51,7 @@ def test_with_a_plain_black_hole_the_peer_is_acknowledged(rig: Any, pair: Any, d
 
 @directions
 def test_a_sender_in_a_packet_black_hole_times_out_as_on_a_dead_network(
-    rig: Any, pair: Any, helpers: Any, direction: str
+    rig: Any, pair: Any, direction: str
 ) -> None:
     sender, receiver = pair.ends(direction)
     sender.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, 300)
@@ -128,7 +128,7 @@ def test_where_the_kernel_has_no_filters_the_fault_is_refused_and_nothing_is_cha
     rig: Any, pair: Any, monkeypatch: pytest.MonkeyPatch, fault: Any
 ) -> None:
     monkeypatch.setattr(kernel, "has_filters", lambda: False)
-    with pytest.raises(UnsupportedFault, match="SO_ATTACH_FILTER.*Linux"):
+    with pytest.raises(UnsupportedFault, match=r"SO_ATTACH_FILTER.*Linux"):
         rig.link.apply(fault)
     pair.client.sendall(b"untouched")
     assert pair.server.recv(9) == b"untouched"

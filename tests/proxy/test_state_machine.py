@@ -348,7 +348,9 @@ class LinkMachine(RuleBasedStateMachine):
         for fault in reversed(self.faults.copy()):
             self.healed(fault)
 
-    @precondition(lambda self: any(one.over and not one.settled for one in self.known) or len(self.faults) > 3)
+    @precondition(
+        lambda self: any(one.over and not one.settled for one in self.known) or len(self.faults) > 3
+    )
     @rule()
     def everything_arrives_once_all_is_healed(self) -> None:
         self.heal_all()

@@ -42,7 +42,7 @@ class TestCrash:
     def crashed(self, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[NetFault, Any, socket.socket]]:
         """A net whose proxy has raised while it moved bytes, its link, and the client that made it."""
 
-        def boom(self: Pipe) -> None:
+        def boom(_pipe: Pipe) -> None:
             raise Boom("inside the proxy")
 
         monkeypatch.setattr(Pipe, "readable", boom)
@@ -102,7 +102,7 @@ class TestCrash:
             while not link._link._waiters:
                 pass
 
-            def boom(self: Pipe) -> None:
+            def boom(_pipe: Pipe) -> None:
                 raise Boom("meanwhile")
 
             monkeypatch.setattr(Pipe, "readable", boom)
@@ -126,7 +126,7 @@ class TestCrash:
 
         real_close = links[1]._link.listener.close
         monkeypatch.setattr(links[1]._link.listener, "close", boom)
-        monkeypatch.setattr(threading, "excepthook", lambda arguments: None)
+        monkeypatch.setattr(threading, "excepthook", lambda _: None)
         net._thread.close()
         for link in links:
             with socket.create_server((link.host, link.port)):
@@ -137,12 +137,12 @@ class TestCrash:
     def test_a_thread_that_cannot_start_says_why(self, monkeypatch: pytest.MonkeyPatch) -> None:
         import trio
 
-        def cannot(*arguments: Any) -> None:
+        def cannot(*_: Any) -> None:
             raise OSError(errno.EMFILE, "Too many open files")
 
         monkeypatch.setattr(trio, "run", cannot)
         net = NetFault()
-        with pytest.raises(RuntimeError, match="crashed: OSError.*Too many open files"):
+        with pytest.raises(RuntimeError, match=r"crashed: OSError.*Too many open files"):
             net.forward(9)
         with pytest.raises(RuntimeError, match="crashed"):
             net.close()
@@ -257,9 +257,13 @@ class TestOutOfDescriptors:
         rig.connect()
         client = rig._own(socket.socket())
         give_back = descriptors(1)
-        with pytest.raises(ConnectionResetError):
+
+        def call() -> None:
             client.connect((rig.link.host, rig.link.port))
             client.recv(1)
+
+        with pytest.raises(ConnectionResetError):
+            call()
         give_back()
         assert "Too many open files" in next(
             event.detail for event in rig.link.events if event.kind == "upstream_failed"
@@ -286,17 +290,18 @@ def turns(engine: Engine, seconds: float = 0.2) -> int:
 
 
 FAULTS: list[Fault | None] = [
-    None, Refuse(), StallAccept(), Blackhole(), Blackhole("up"), Blackhole("down"), Blackhole(packets=True), Delay(3600),
-    Throttle(0.001), Slice(1), Slice(1, gap=3600), Corrupt(0.5), Lose(0.5), Cut(0, how="blackhole"), Cut(10**9),
+    None, Refuse(), StallAccept(), Blackhole(), Blackhole("up"), Blackhole("down"), Blackhole(packets=True),
+    Delay(3600), Throttle(0.001), Slice(1), Slice(1, gap=3600), Corrupt(0.5), Lose(0.5), Cut(0, how="blackhole"),
+    Cut(10**9),
 ]  # fmt: skip
 
 
-def half_closed(rig: Any, helpers: Any) -> None:
+def half_closed(rig: Any, _helpers: Any) -> None:
     rig.pairs[0].client.shutdown(socket.SHUT_WR)
     rig.pairs[1].server.shutdown(socket.SHUT_WR)
 
 
-def both_closed(rig: Any, helpers: Any) -> None:
+def both_closed(rig: Any, _helpers: Any) -> None:
     for sock in (rig.pairs[0].client, rig.pairs[0].server):
         sock.shutdown(socket.SHUT_WR)
 
@@ -312,7 +317,7 @@ def half_closed_and_reset(rig: Any, helpers: Any) -> None:
     was_reset(rig, helpers)
 
 
-def stalled(rig: Any, helpers: Any) -> None:
+def stalled(rig: Any, _helpers: Any) -> None:
     rig.fill(rig.pairs[0].client)
     rig.fill(rig.pairs[1].server)
 
