@@ -26,14 +26,14 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from pytest_netfault.checks.guarantees import TraceVerdict, judge_trace
+from pytest_netfault.checks.guarantees import TraceVerdict
 from pytest_netfault.checks.trace import Compaction, Promise, Revision, Trace
 from pytest_netfault.faults import Blackhole, Cut, Delay, Refuse, Sever, StallAccept, UnsupportedFault
 from pytest_netfault.schedules.calls import Call, Caller
 from pytest_netfault.schedules.clients import Writer, close_client, open_client
 from pytest_netfault.schedules.contract import Breakable, InForce, Pace, Run, Server
 from pytest_netfault.schedules.ending import Conclude, Ending, LastWrite
-from pytest_netfault.schedules.outcomes import judge_writes, rejections
+from pytest_netfault.schedules.outcomes import rejections
 from pytest_netfault.schedules.recording import FaultRecord, Outcome, Recording, Remark, WriteRecord
 from pytest_netfault.schedules.schedule import Schedule
 from pytest_netfault.schedules.steps import (
@@ -54,7 +54,8 @@ from pytest_netfault.schedules.steps import (
     WriteMany,
 )
 from pytest_netfault.schedules.subject import OpenStore, Store
-from pytest_netfault.schedules.tracing import build_trace, decode_utf8, read_log
+from pytest_netfault.schedules.tracing import build_trace, decode_utf8
+from pytest_netfault.schedules.truth import Journal, ServerLog, Truth, has_log
 
 __all__ = ["play"]
 
@@ -117,7 +118,7 @@ class _Player:
         self._pace = pace
         self._name = name
         self._began = self._ended = time.monotonic()
-        self._base = self._server.revision()
+        self._truth: Truth = ServerLog(server) if has_log(server) else Journal(self._write_records)
         self._recording = Recording()
         self._remarks: list[Remark] = []
         self._calls: list[tuple[int | None, Via, Changes, Call]] = []
@@ -132,7 +133,7 @@ class _Player:
         self._subscriber: Caller | None = None
         self._subscription: Call | None = None
         self._started: tuple[int, int] | None = None
-        self._before = self._base
+        self._before = 0
         self._changed = (0, 0, 0)  # connections, bytes up and bytes down when the link last changed
         self._closed = True
         self._writes: tuple[WriteRecord, ...] = ()
@@ -170,7 +171,7 @@ class _Player:
             trace=self._trace,
             verdict=self._verdict,
             writes=self._writes,
-            write_breakages=judge_writes(self._writes, self._log),
+            write_breakages=self._truth.judge_writes(self._writes, self._log),
             log=self._log,
             faults=tuple(FaultRecord(place, one.fault, one.met_traffic) for place, one in self._faults),
             server_troubles=self._server_troubles,
@@ -215,7 +216,7 @@ class _Player:
         assert self._store is not None
         assert self._subscriber is not None
         if not self._paused:
-            self._before = self._server.revision()
+            self._before = self._truth.revision()
         self._subscription = self._subscriber.submit(
             self._store.subscribe, f"{self._namespace}.", self._recording.deliver
         )
@@ -233,7 +234,7 @@ class _Player:
         elif call.error is not None:
             self._remark(place, f"failed: {_words(call.error)}")
         else:
-            self._started = (self._before, self._server.revision())
+            self._started = (self._before, self._truth.revision())
             self._remark(place, f"from revision {self._started[1]}")
 
     def _write(self, place: int | None, step: Write | Delete | WriteMany, value: str = "") -> None:
@@ -302,7 +303,7 @@ class _Player:
             handed = len(self._recording)
             revision = self._server.compact()
             if isinstance(revision, bool) or not isinstance(revision, int):
-                revision = self._server.revision()
+                revision = self._truth.revision()
             self._compactions.append(Compaction(revision, handed))
             self._remark(place, f"up to revision {revision}")
         elif isinstance(step, Restart):
@@ -330,7 +331,7 @@ class _Player:
         )  # unlike a black hole it lets clients connect
         try:
             revision = -1
-            while not self._paused and revision != (revision := self._server.revision()):
+            while not self._paused and revision != (revision := self._truth.revision()):
                 pass
             self._server.restart()
         finally:
@@ -374,7 +375,7 @@ class _Player:
         if self._paused or self._started is None:
             self._remark(place, "did not happen, went on")
             return
-        until = self._server.revision()
+        until = self._truth.revision()
         trace = self._judged(until)
         committed = sum(
             len(entry.events) for entry in trace.log if entry.revision > trace.start_revision_exclusive
@@ -400,13 +401,13 @@ class _Player:
         self._heal()
         self._subscribe_after_all()
         if self._started is None:
-            self._conclude(self._base, quiet=False)
+            self._conclude(self._truth.revision(), quiet=False)
             return
         ending = Ending(self._pace, now=time.monotonic())
         while True:
             items = len(self._recording)
             # Read before the stream is looked at: what is committed after it is nobody's debt.
-            until = self._server.revision()
+            until = self._truth.revision()
             verdict = self._judge(until)
             action = ending.decide(
                 now=time.monotonic(),
@@ -436,31 +437,31 @@ class _Player:
 
     def _judged(self, until: int, *, quiet: bool = False) -> Trace:
         # The stream first and then the log: whatever was handed over must be in it.
-        handed = self._recording.snapshot()
+        handed = self._truth.shown([one.delivery for one in self._recording.snapshot()])
         decode = getattr(self._store, "decode", None) or decode_utf8
-        self._log = read_log(self._server.log(self._base), self._namespace, decode)
+        self._log = self._truth.log(self._namespace, decode, handed)
         return build_trace(
             name=self._name,
             promise=self._promise,
             namespace=self._namespace,
             log=self._log,
-            handed=[one.delivery for one in handed],
-            started=self._started or (self._base, self._base),
+            handed=handed,
+            started=self._started or (until, until),
             until=until,
             compactions=self._compactions,
             quiet=quiet,
         )
 
     def _judge(self, until: int) -> TraceVerdict:
-        return judge_trace(self._judged(until))
+        return self._truth.judge(self._judged(until))
 
     def _conclude(self, until: int, *, quiet: bool) -> None:
         self._ended = time.monotonic()
         # What was acknowledged by now must be in the log that is read next.
-        self._writes = tuple(self._write_record(*call) for call in self._calls)
+        self._writes = self._write_records()
         self._traffic = self._traffic_so_far()
         self._trace = self._judged(until, quiet=quiet)
-        self._verdict = judge_trace(self._trace)
+        self._verdict = self._truth.judge(self._trace)
 
     def _traffic_so_far(self) -> dict[int, tuple[int, int]]:
         ended = {
@@ -469,6 +470,9 @@ class _Player:
             if event.kind == "closed" and event.connection is not None
         }
         return ended | {one.number: (one.bytes_up, one.bytes_down) for one in self._link.connections}
+
+    def _write_records(self) -> tuple[WriteRecord, ...]:
+        return tuple(self._write_record(*call) for call in self._calls)
 
     def _write_record(self, place: int | None, via: Via, changes: Changes, call: Call) -> WriteRecord:
         outcome: Outcome = "info"

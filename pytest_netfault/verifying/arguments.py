@@ -41,7 +41,7 @@ def check_store(open_store: object) -> None:
 
 def check_server(server: object) -> None:
     missing = [name for name in ("address", "revision", "log") if not hasattr(server, name)]
-    if missing:
+    if missing not in ([], ["revision", "log"]):
         raise TypeError(
             f"server must have address, revision() and log(after_revision), such as the fixture etcd_server; "
             f"{server!r} has no {' and no '.join(missing)}"

@@ -156,6 +156,7 @@ class World:
     subscribers: list[Client] = field(default_factory=list)
     opened: list[Client] = field(default_factory=list)
     restarts: int = 0
+    server: Any = None
 
     def __post_init__(self) -> None:
         self.lock = threading.RLock()
@@ -239,7 +240,7 @@ class World:
             return play(
                 schedule,
                 open_store=open_store,
-                server=self,
+                server=self.server or self,
                 link=self.link,
                 writer=writer,
                 namespace="r17",

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -216,6 +217,17 @@ def test_a_client_that_does_not_close_is_warned_about(toy: Any, server: Any) -> 
     let_go.set()
 
 
+def test_a_store_without_a_log_is_judged_by_what_was_acknowledged(
+    toy: Any, server: Any, from_now: Any
+) -> None:
+    nothing_known = SimpleNamespace(address=server.address)
+    report = verify.no_update_lost(toy.RightStore, nothing_known, seed=1, max_examples=5, faults=[Sever])
+    assert report.writes_acknowledged > 5
+    with pytest.raises(verify.UpdateLost) as caught:
+        verify.replay(from_now, nothing_known, LOSS, settle=0.5)
+    assert caught.value.broken == ("complete",)
+
+
 # -- runs that prove nothing ------------------------------------------------------------------------------
 
 
@@ -271,6 +283,7 @@ def test_a_subscriber_that_is_always_told_to_give_up_proves_nothing(toy: Any, se
     [
         ({"open_store": 7}, TypeError, "open_store must be a function .*, not 7"),
         ({"server": object()}, TypeError, "has no address and no revision and no log"),
+        ({"server": SimpleNamespace(address="x", log=list)}, TypeError, "has no revision"),
         ({"promise": "all"}, ValueError, "promise must be 'every-event' or 'latest-value', not 'all'"),
         ({"faults": []}, ValueError, "faults must name at least one fault"),
         ({"faults": ["sever"]}, TypeError, "faults must hold faults such as .*, not 'sever'"),

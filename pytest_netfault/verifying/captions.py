@@ -1,0 +1,182 @@
+"""The words of a picture: its headline, the three cards above it, and which part of it is looked at first.
+
+A stranger reads three things from left to right: what was written, where the network broke, what never arrived.
+
+Rules of this file: pure functions; marks go by the names that ``picture.py`` gives them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from pytest_netfault.checks.trace import Delivered, Failed, Resynced
+from pytest_netfault.report.timeline import Card, Flow, Mark
+from pytest_netfault.schedules.contract import Run
+
+__all__ = ["cards", "culprit", "focus", "headline", "milliseconds"]
+
+# A picture of so many marks is readable as a whole.
+_WHOLE = 80
+# Of a larger one, this many marks around the loss are in view first.
+_AROUND = 40
+
+
+def milliseconds(seconds: float) -> str:
+    """A time in few characters.
+
+    >>> milliseconds(0.02466), milliseconds(0.25), milliseconds(2.0412)
+    ('24.7 ms', '250 ms', '2.04 s')
+    """
+    if seconds >= 1:
+        return f"{seconds:.2f} s"
+    return f"{seconds * 1e3:.0f} ms" if seconds >= 0.1 else f"{seconds * 1e3:.1f} ms"
+
+
+def headline(run: Run, missing: Mapping[int, str]) -> str:
+    """The outcome in one sentence."""
+    if missing:
+        first = min(missing)
+        more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
+        return f"An update was lost: revision {first}{more} {missing[first]}"
+    if run.verdict.broken:
+        return f"The subscriber was told something wrong: {', '.join(run.verdict.broken)} is broken"
+    if run.broken:
+        return f"A writer was told something wrong: {', '.join(run.broken)} is broken"
+    return "Nothing was lost" if run.conclusive else "The run proves nothing"
+
+
+def culprit(
+    faults: Sequence[Mark], window: tuple[float, float, bool] | None, *, wrong: float | None
+) -> str:
+    """The fault to blame for a loss, or "" if there is none.
+
+    It is the last one that held while the update may have been committed; if none did, the last one before, whose
+    traces the client may still have been clearing away; else the first one after.
+
+    >>> held, later = Mark("a", "f", 1, 2, "", shade=(1, 2)), Mark("b", "f", 4, 5, "", shade=(4, 5))
+    >>> [culprit([held, later], (at, at, True), wrong=None) for at in (0.5, 1.5, 3.0, 4.5)]
+    ['a', 'a', 'a', 'b']
+    """
+    if window is None:
+        if wrong is None:
+            window = (0.0, 0.0, True)
+        else:
+            window = (wrong, wrong, True)
+    # The end of a window that nothing proves is the end of the run, and every later fault would be in it.
+    earliest, latest = window[0], window[1] if window[2] else window[0]
+    acted = [mark for mark in faults if mark.shade is not None]
+    during = [one for one in acted if one.shade and one.shade[0] <= latest and one.shade[1] >= earliest]
+    before = [one for one in acted if one.shade and one.shade[1] < earliest]
+    for group in (during, before):
+        if group:
+            return group[-1].id
+    return acted[0].id if acted else ""
+
+
+def cards(
+    run: Run, marks: Mapping[str, Mark], *, missing: Mapping[int, str], guilty: str, flows: Iterable[Flow]
+) -> list[Card]:
+    """What was written, where the network broke, what never arrived (or what is wrong)."""
+    if not run.broken:
+        return []
+    told: list[Card] = []
+    main = min(missing, default=_revision_of_evidence(run))
+    way = next((flow.marks for flow in flows if f"revision{main}" in flow.marks), ())
+    write = next((marks[name] for name in way if name.startswith("write")), None)
+    if write is None and run.write_breakages:
+        change = (run.write_breakages[0].key, run.write_breakages[0].value)
+        number = next((n for n, one in enumerate(run.writes) if change in one.changes), None)
+        write = None if number is None else marks[f"write{number}"]
+    if write is not None:
+        told.append(_written(write, main))
+    if guilty:
+        told.append(_broke(marks[guilty]))
+    told.append(_missing_card(run, marks, main, missing) if missing else _wrong(run, marks))
+    return told
+
+
+def _revision_of_evidence(run: Run) -> int | None:
+    return next((one.revision for one in run.verdict.evidence if one.revision is not None), None)
+
+
+def _written(write: Mark, revision: int | None) -> Card:
+    by = "by another service, past the broken network" if write.lane == "direct" else "by the client itself"
+    outcome = dict(write.details)["outcome"].partition(":")[0]
+    stored = "" if revision is None else f" The store committed it as revision {revision}."
+    text = f"at {milliseconds(write.start)}, {by}; outcome {outcome}.{stored}"
+    if write.tone == "good":
+        text = f"at {milliseconds(write.start)}, {by}, and acknowledged.{stored}"
+    return Card("written", write.label, text, write.id)
+
+
+def _broke(fault: Mark) -> Card:
+    details = dict(fault.details)
+    start, end = fault.shade or (fault.start, fault.end or fault.start)
+    when = f"at {milliseconds(start)}" if start == end else f"from {milliseconds(start)} to {milliseconds(end)}"
+    sentences = [f"{when}: {details['what it does']}." if "what it does" in details else f"{when}."]
+    did = details.get("what it did", "")
+    if did and not did.startswith("met no"):
+        sentences.append(f"It {did}.")
+    return Card("broke", fault.label, " ".join(sentences), fault.id)
+
+
+def _missing_card(
+    run: Run, marks: Mapping[str, Mark], main: int | None, missing: Mapping[int, str]
+) -> Card:
+    assert main is not None
+    before = after = None
+    for item in run.trace.stream:
+        revisions = (
+            [event.revision for event in item.events]
+            if isinstance(item, Delivered)
+            else [item.revision]
+            if isinstance(item, Resynced)
+            else []
+        )
+        for revision in revisions:
+            if revision < main and after is None:
+                before = revision
+            elif revision > main and after is None:
+                after = revision
+    got = "nothing before it" if before is None else f"revision {before}"
+    then = (
+        f"and then nothing until the end at {milliseconds(run.ended - run.began)}"
+        if after is None
+        else f"and next revision {after}"
+    )
+    more = "" if len(missing) == 1 else f" Missing in all: {_listed(sorted(missing))}."
+    error = next((item.error for item in run.trace.stream if isinstance(item, Failed)), "")
+    loudly = f" It was told: {error}." if error else " No error was reported to it."
+    text = f"The subscriber got {got}, {then}.{more}{loudly}"
+    return Card("missing", f"revision {main} {missing[main]}", text, f"never{main}")
+
+
+def _listed(revisions: Sequence[int]) -> str:
+    shown = ", ".join(map(str, revisions[:8]))
+    return shown if len(revisions) <= 8 else f"{shown} and {len(revisions) - 8} more"
+
+
+def _wrong(run: Run, marks: Mapping[str, Mark]) -> Card:
+    prefix = run.trace.filter.key
+    if run.verdict.evidence:
+        first = run.verdict.evidence[0]
+        at = f"handed{first.item}"
+        title = f"{first.guarantee} is broken"
+        return Card("missing", title, f"{first.sentence.replace(prefix, '')}.", at if at in marks else "")
+    breakage = run.write_breakages[0]
+    text = f"{breakage.sentence.replace(prefix, '')}."
+    return Card("missing", f"{breakage.guarantee} is broken", text)
+
+
+def focus(marks: Sequence[Mark], important: Sequence[str]) -> tuple[float, float] | None:
+    """The part of a large picture in which the important marks are, with some of what is around them."""
+    if len(marks) <= _WHOLE or not important:
+        return None
+    places = [place for place, mark in enumerate(marks) if mark.id in set(important)]
+    first, last = min(places), max(places)
+    if last - first > _AROUND:  # far apart: the loss itself is in view, the others are a click away
+        first = last = max(places)
+    spare = (_AROUND - (last - first)) // 2
+    start = marks[max(first - spare, 0)].start
+    end = marks[min(last + spare, len(marks) - 1)].start
+    return None if end <= start else (start, end)
