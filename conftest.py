@@ -1,0 +1,14 @@
+"""For every test of the repository: no wall-clock deadline on what Hypothesis tries.
+
+Two shared cores make a fast example slow now and then, and a deadline calls that a bug.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+
+if importlib.util.find_spec("hypothesis") is not None:  # the core is tested without it too
+    from hypothesis import settings
+
+    settings.register_profile("netfault", settings.get_profile("default"), deadline=None)
+    settings.load_profile("netfault")
