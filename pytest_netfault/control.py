@@ -21,7 +21,9 @@ from __future__ import annotations
 import contextlib
 import os
 import secrets
+import sys
 import threading
+import traceback
 import weakref
 from collections.abc import Callable
 from concurrent.futures import CancelledError, Future
@@ -153,7 +155,11 @@ class ProxyThread:
         self._links.discard(link)
 
     def close(self) -> None:
-        """End the thread and everything on it."""
+        """End the thread and everything on it.
+
+        Raises:
+            RuntimeError: it did not end; the message shows where it stands.
+        """
         with self._lock:
             if self._closed:
                 return
@@ -163,7 +169,26 @@ class ProxyThread:
         self._engine.stop()
         if threading.current_thread() is not self._thread:
             self._thread.join(_JOIN_SECONDS)
+            self._check_ended(self._thread)
         _threads.discard(self)
+
+    def _check_ended(self, thread: threading.Thread) -> None:
+        if thread.is_alive():
+            frame = sys._current_frames().get(thread.ident or 0)
+            where = "".join(traceback.format_stack(frame)) if frame else "nowhere"
+            raise RuntimeError(
+                f"the proxy's thread did not end within {_JOIN_SECONDS:g} s; it is at\n{where}"
+            )
+
+    def pause(self) -> None:
+        """Before a fork: let nothing be half done."""
+        if self._engine is not None:
+            self._engine.pause()
+
+    def resume(self) -> None:
+        """After a fork, in the parent."""
+        if self._engine is not None:
+            self._engine.resume()
 
     def forget(self) -> None:
         """In a forked child: the thread is the parent's."""
@@ -178,13 +203,30 @@ class ProxyThread:
 _threads: weakref.WeakSet[ProxyThread] = weakref.WeakSet()
 
 
+_forking = threading.local()  # the threads that are paused while this thread forks
+
+
+def _pause_before_fork() -> None:
+    # Always in the same order, so that two forks at once do not wait for each other.
+    _forking.paused = sorted(_threads, key=id)
+    for thread in _forking.paused:
+        thread.pause()
+
+
+def _resume_in_parent() -> None:
+    for thread in reversed(_forking.paused):
+        thread.resume()
+
+
 def _forget_in_child() -> None:
-    for thread in list(_threads):
+    for thread in _forking.paused:
         thread.forget()
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_forget_in_child)
+    os.register_at_fork(
+        before=_pause_before_fork, after_in_parent=_resume_in_parent, after_in_child=_forget_in_child
+    )
 
 
 class ActiveFault:
@@ -558,10 +600,11 @@ class NetFault:
         if self._closed:
             return
         self._closed = True
-        for link in reversed(self._links):
-            link.close()
-        if self._owns_thread:
-            self._thread.close()
+        with contextlib.ExitStack() as closing:  # goes on after Ctrl-C in the middle of it
+            if self._owns_thread:
+                closing.callback(self._thread.close)
+            for link in self._links:
+                closing.callback(link.close)
         if self._thread.crash is not None:
             raise RuntimeError(f"the proxy has crashed: {self._thread.crash!r}") from self._thread.crash
 

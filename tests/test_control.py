@@ -17,7 +17,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pytest_netfault.control import Link, NetFault, NetFaultClosed
-from pytest_netfault.proxy import CustomFault, Place, Stage
+from pytest_netfault.proxy import Added, CustomFault, Place, Stage
 from pytest_netfault.proxy.link import EVENTS_KEPT
 
 
@@ -333,6 +333,44 @@ class TestTheEnd:
         with contextlib.suppress(ConnectionResetError):
             assert served.client.recv(1) == b""
 
+    def test_goes_on_after_ctrl_c_in_the_middle_of_it(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        net = NetFault()
+        links = [net.forward(80) for _ in range(3)]
+
+        def interrupted() -> None:
+            raise KeyboardInterrupt
+
+        monkeypatch.setattr(links[1], "close", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            net.close()
+        assert "netfault-proxy" not in [thread.name for thread in threading.enumerate()]
+        for link in links:
+            with socket.create_server((link.host, link.port)):
+                pass
+
+    def test_of_a_thread_that_does_not_end_says_where_it_stands(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("pytest_netfault.control._JOIN_SECONDS", 0.01)
+        net = NetFault()
+        engine = net.forward(80)._link.engine
+        entered, release = threading.Event(), threading.Event()
+
+        def stands_here() -> None:
+            entered.set()
+            release.wait(20)
+
+        caller = threading.Thread(target=lambda: engine.call(stands_here))
+        caller.start()
+        assert entered.wait(20)
+        with pytest.raises(RuntimeError, match=r"did not end within 0.01 s; it is at\n(.|\n)*stands_here"):
+            net._thread.close()
+        release.set()
+        caller.join(20)
+        assert net._thread._thread is not None
+        net._thread._thread.join(20)
+        net.close()
+
     def test_a_new_thread_with_the_number_of_the_ended_one_is_no_proxy(self) -> None:
         """Thread numbers are given again; a call from such a thread must not run as if on the proxy's thread."""
         net = NetFault()
@@ -433,6 +471,30 @@ def test_a_fault_of_your_own_works_like_the_others(served: Served) -> None:
         assert repr(fault) == "<Shout(direction='up') on served, in force>"
     served.client.sendall(b"abc")
     assert served.upstream.recv(9) == b"abc"
+
+
+def test_bytes_that_a_fault_adds_are_delivered_but_not_counted(served: Served) -> None:
+    class Greeting(Stage):
+        def push(self, now: float, item: Any) -> None:
+            super().push(now, Added(b"hello "))
+            super().push(now, item)
+
+    @dataclass(frozen=True, repr=False)
+    class Greet(CustomFault):
+        def stage(self, place: Place) -> Stage:
+            return Greeting()
+
+    with served.link.apply(Greet()), served.link.cut(8, direction="up"):
+        served.client.sendall(b"world")
+        assert _everything(served.upstream) == b"hello wor"
+    assert served.link.bytes_up == 8
+
+
+def _everything(sock: socket.socket) -> bytes:
+    got = b""
+    while part := sock.recv(65536):
+        got += part
+    return got
 
 
 def test_every_method_is_one_line_over_apply() -> None:

@@ -80,6 +80,7 @@ class Engine:
         self._count = itertools.count()
         self._calls: deque[tuple[Callable[[], Any], Future[Any]]] = deque()
         self._lock = threading.Lock()
+        self._busy = threading.Lock()  # held while callbacks run: a fork waits for the end of them
         self._stopped = False
         self._stopping = False
         self._nursery: trio.Nursery | None = None
@@ -120,12 +121,26 @@ class Engine:
         except BlockingIOError:  # a thousand rings wait already: the engine will come
             pass
 
+    def pause(self) -> None:
+        """Before a fork: let the callbacks that run come to their end, and start no more.
+
+        A socket that one of them has just made would be known to nobody in the child, and stay open there.
+        """
+        if threading.get_ident() != self.thread_id:
+            self._busy.acquire()
+
+    def resume(self) -> None:
+        """After a fork, in the parent."""
+        if threading.get_ident() != self.thread_id:
+            self._busy.release()
+
     def forget(self) -> None:
         """In a forked child: let go of what only the parent's thread serves.
 
         The epoll set itself is shared with the parent, so it is closed here and never changed.
         """
         self._lock = threading.Lock()
+        self._busy = threading.Lock()
         self._stopped = True
         self._undo.close()
 
@@ -205,7 +220,11 @@ class Engine:
         return not self._epoll.poll(min(_LINGER, self._until_next_timer()), 1)
 
     def _turn(self) -> bool:
-        """One round of calls, ready sockets and due timers; False when there was none."""
+        with self._busy:
+            return self._round()
+
+    def _round(self) -> bool:
+        """Calls, ready sockets and due timers, once; False when there was none."""
         busy = False
         if self._calls:
             self._run_calls()

@@ -140,9 +140,10 @@ class End:
         events = self._poll()
         if events & (select.POLLERR | select.POLLHUP):
             self.reset = self.reset or bool(events & select.POLLERR)
-            if not self.outgoing.hung_up(self.reset):
-                self.parked = True
-                self.unwatch()
+            if self.reset:
+                self.outgoing.source_reset()
+            self.parked = True
+            self.unwatch()
 
     def unwatch(self) -> None:
         """Out of the set."""
@@ -257,20 +258,16 @@ class Pipe:
         if connection.meter.watched:
             connection.meter.look()
 
-    def hung_up(self, reset: bool) -> bool:
-        """The source is gone, and is not being read. Returns whether that was dealt with; if not, it must wait."""
+    def source_reset(self) -> None:
+        """The source has reset while nothing was read from it."""
         connection = self.connection
-        if not reset or self.ended is Ending.RST:
-            return False
         if connection.state == "connecting":
             connection.client_gave_up()
-            return False
-        if self.ended is None:
-            if self.flow.held_back(connection.engine.now()):
-                return False
+        elif self.ended is Ending.FIN:
+            self.end(Ending.RST)
+        elif self.ended is None and not self.flow.held_back(connection.engine.now()):
             self._read_rest()
-        self.end(Ending.RST)
-        return False
+            self.end(Ending.RST)
 
     def _read_rest(self) -> None:
         """Take in all that a source which is gone has left in the kernel."""
@@ -389,10 +386,12 @@ class Pipe:
             isinstance(ending, CutHere) and not self.connection.cut_waits(self, ending.stage)
         ):
             return True
-        left = self.flow.settled + kernel.unacknowledged(self.sink.sock)
+        left = kernel.unacknowledged(self.sink.sock) + (self.flow.settled if self.stuck else 0)
         if left != self.patience[0]:
             self.patience = (left, now)
-        return not left or (ending is Ending.RST and now - self.patience[1] >= _RST_PATIENCE_SECONDS)
+        if not left or self.sink.reset:
+            return True
+        return ending is Ending.RST and now - self.patience[1] >= _RST_PATIENCE_SECONDS
 
     def _deliver_ending(self, ending: Ending | CutHere) -> None:
         """Everything before this ending was handed to the sink: now the ending itself."""

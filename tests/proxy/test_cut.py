@@ -181,6 +181,24 @@ def test_a_reset_cut_waits_for_a_slow_reader(rig: Any, helpers: Any, direction: 
     assert len(data) == size
 
 
+@directions
+def test_a_reset_cut_does_not_wait_for_a_reader_that_is_gone(rig: Any, helpers: Any, direction: str) -> None:
+    pair = rig.connect(receive_buffer=8192)
+    sender, receiver = pair.ends(direction)
+    size = rig.fill(sender) - 3 * 1024 * 1024
+    position = getattr(rig.link.connections[0], f"bytes_{direction}")
+    rig.link.cut(position + 1000, direction=direction, how="rst")
+    while not [event for event in rig.link.events if event.kind == "hit"]:
+        helpers.take(receiver, 10_000)
+        rig.fence()
+    helpers.hang_up(receiver)
+    while rig.link.connections:
+        rig.fence()
+    assert size
+    with pytest.raises((ConnectionResetError, BrokenPipeError)):
+        helpers.take(sender, 1)
+
+
 @settings(max_examples=60)
 @given(
     after=st.integers(0, 300),

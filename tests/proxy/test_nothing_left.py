@@ -240,7 +240,32 @@ class TestFork:
             child(work)
 
     @pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
+    def test_forks_in_the_middle_of_traffic_from_many_threads(self, rig: Any, helpers: Any) -> None:
+        """A child holds no socket that the proxy was just making: each connection ends for its peer all the same."""
+        with contextlib.ExitStack() as stack:
+            stop = threading.Event()
+
+            def fork_on() -> None:
+                while not stop.is_set():
+                    pid = os.fork()
+                    if pid == 0:
+                        os._exit(0)
+                    os.waitpid(pid, 0)
+
+            for _ in range(2):
+                helpers.in_thread(stack, fork_on)
+            stack.callback(stop.set)
+            for _ in range(100):
+                with rig.dial() as client, rig.answer() as server:
+                    client.sendall(b"x")
+                    assert server.recv(1) == b"x"
+                    rig.link.reset()
+                    assert helpers.take_all(server)[1] == "rst"
+
+    @pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
     def test_a_child_keeps_no_descriptor_of_the_links(self, rig: Any, pair: Any, child: Any) -> None:
+        pair.client.sendall(b"x")
+        assert pair.server.recv(1) == b"x"
         inside = rig.link._link
         connection = inside._connections[1]
         proxys = [
