@@ -4,6 +4,9 @@
     write       repeated only while it certainly did not reach the server; once it may have, `OutcomeUnknown`
     repeatable  a write that the store applies at most once however often it arrives (a comparison guards it)
 
+A write is sent only on a wire that has answered something: on a new one a tiny read goes first. So a write that raises
+`Unavailable` never left, whatever words gRPC finds for a connection that could not be made.
+
 An attempt gets a part of the deadline, so that one dead connection or endpoint does not eat all of it, except for a
 plain write: that has no second attempt to save time for.
 """
@@ -88,7 +91,8 @@ class Tokens:
 
 
 class Calls:
-    """Makes calls on a link. `patience` is how long a call keeps trying while no server can be reached."""
+    """Makes calls on a link. `patience` is how long a call keeps trying while no server can be reached;
+    `probe` is a read of something small that finds out whether one can."""
 
     def __init__(
         self,
@@ -97,12 +101,14 @@ class Calls:
         *,
         timeout: float,
         patience: float,
+        probe: Any,
         contact: Callable[[], None] = lambda: None,
     ) -> None:
         self._link = link
         self.tokens = tokens
         self.timeout = timeout
         self._patience = patience
+        self._probe = probe
         self._contact = contact
         self._pid = os.getpid()
 
@@ -121,6 +127,7 @@ class Calls:
                 ValueError
             ) as error:  # "Cannot invoke RPC on closed channel!": closed under our feet, nothing sent
                 raise errors.Closed("the store is closed") from error
+            wire.answered = True
             self._contact()
             return reply
         raise AssertionError("unreachable: the second attempt returns or raises")
@@ -145,7 +152,7 @@ class Calls:
             raise errors.Closed("this store was opened before a fork; open one in each process instead")
         started = time.monotonic()
         deadline = started + (self.timeout if timeout is None else timeout)
-        backoff, attempts, lost = Backoff(), 0, False
+        backoff, attempts, lost, reached = Backoff(), 0, False, False
         while True:
             attempts += 1
             remaining = max(0.001, deadline - time.monotonic())
@@ -154,6 +161,8 @@ class Calls:
             )
             with self._link.lease() as wire:
                 try:
+                    if kind != "read" and not wire.answered:
+                        self._knock(wire, share)
                     return self.once(wire, method, request, share, leader=leader)
                 except CallFailed as error:
                     failed = error
@@ -162,6 +171,7 @@ class Calls:
                             raise
                         raise final_error(failed.code, failed.details) from failed
                     self._link.failed(wire)
+                    reached = reached or wire.answered
             if failed.verdict is Verdict.LOST:
                 lost = True
                 on_lost()
@@ -174,15 +184,25 @@ class Calls:
                 attempts >= len(self._link.endpoints) and not reachable and now - started >= self._patience
             )
             if now + wait >= deadline or exhausted:
-                raise self._last_word(kind, lost, failed, now - started, unknown) from failed
+                raise self._last_word(kind, lost, reached, failed, now - started, unknown) from failed
             if wait:
                 backoff = backoff.failed()
                 time.sleep(wait)
+
+    def _knock(self, wire: Wire, seconds: float) -> None:
+        """Find out whether there is a connection, with something that does no harm. Raises CallFailed: not sent."""
+        try:
+            self.once(wire, "Range", self._probe, seconds)
+        except CallFailed as failed:
+            if failed.verdict is Verdict.LOST:
+                failed.verdict = Verdict.NOT_SENT
+            raise
 
     def _last_word(
         self,
         kind: Kind,
         lost: bool,
+        reached: bool,
         failed: CallFailed,
         seconds: float,
         unknown: Callable[[str], errors.OutcomeUnknown],
@@ -190,7 +210,7 @@ class Calls:
         where = ", ".join(self._link.endpoints)
         if kind == "repeatable" and lost:
             return unknown(f"no verdict came within {seconds:.2f} s: {failed}")
-        if kind == "read" and failed.code == "DEADLINE_EXCEEDED":
+        if kind == "read" and reached and failed.code == "DEADLINE_EXCEEDED":
             return errors.DeadlineExceeded(f"no answer from {where} within {seconds:.2f} s")
         return errors.Unavailable(
             f"no server could be reached at {where} within {seconds:.2f} s: {failed.details}"

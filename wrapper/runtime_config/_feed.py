@@ -134,6 +134,8 @@ class Feed:
                         failed = error
                     if self._stopping.is_set():
                         return
+                    if isinstance(failed, _Renewed):
+                        continue
                     self._link.failed(wire)
             except errors.Closed:
                 return
@@ -145,11 +147,6 @@ class Feed:
             self._stopping.wait(backoff.delay(random.random))
 
     def _ended(self, failed: Exception) -> None:
-        self._audit = None
-        if self._cursor is not None:
-            self._cursor.stream_ended()
-        if isinstance(failed, _Renewed):
-            return
         error: Exception = failed
         if isinstance(failed, CallFailed) and failed.verdict in (Verdict.FINAL, Verdict.REAUTHENTICATE):
             error = final_error(failed.code, failed.details)
@@ -291,6 +288,8 @@ class Feed:
         finally:
             self._watchdog.release()
             self._stream = None
+            self._audit = None
+            cursor.stream_ended()
             stream.close()
 
     def _refused(self, reason: str, metadata: list[tuple[str, str]]) -> Exception:

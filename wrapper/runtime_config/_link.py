@@ -111,6 +111,8 @@ class Wire:
         self.watch: Any = watch.Watch
         self.users = 0
         self.retired = False
+        #: Whether anything was ever answered on this wire: before that, there may be no connection at all.
+        self.answered = False
         self.close = channel.close
 
 

@@ -91,6 +91,7 @@ class ConfigStore:
         options: dict[str, Any] = {
             "timeout": self._timeout,
             "patience": patience,
+            "probe": _messages.read(self._layout.identity),
             "contact": self._board.contact,
         }
         self._link = Link(addresses, connect)

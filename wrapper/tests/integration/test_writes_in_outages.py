@@ -88,10 +88,10 @@ def test_without_patience_a_refusal_is_told_at_once(netfault: Any, etcd_server: 
 def test_a_call_outlives_a_short_outage(linked: ConfigStore, link: Any) -> None:
     fault = link.sever()
     with ThreadPoolExecutor(1) as pool:
-        waiting = pool.submit(linked.set, LIMIT, 5)
+        waiting = pool.submit(linked.get, COUNT)
         threading.Event().wait(0.1)
         fault.heal()
-        assert waiting.result(PATIENT).value == 5
+        assert waiting.result(PATIENT).value == 0
 
 
 def test_a_read_finds_a_new_connection_when_the_old_one_is_dead(

@@ -74,16 +74,20 @@ class FakeCall:
         return not self._ended.is_set()
 
     def cancel(self) -> None:
+        self._end()
+        self.replies.put(Status("CANCELLED", "Locally cancelled by application!"))
+
+    def _end(self) -> None:
         if not self._ended.is_set():
-            self.replies.put(Status("CANCELLED", "Locally cancelled by application!"))
+            self._ended.set()
+            for callback in self._callbacks:  # gRPC, too, calls back from a thread of its own
+                threading.Thread(target=callback).start()
 
     def __iter__(self) -> Iterator[Any]:
         while True:
             reply = self.replies.get()
             if isinstance(reply, Status):
-                self._ended.set()
-                for callback in self._callbacks:
-                    callback()
+                self._end()
                 raise reply
             yield reply
 
@@ -124,7 +128,7 @@ class FakeServer:
         self.revision, self.compacted = 10, 0
         self.held: dict[bytes, Entry] = {LAYOUT.identity: Entry(LAYOUT.identity, b"me", 2, 2, 1)}
         self.streams: queue.Queue[FakeCall] = queue.Queue()
-        self.endpoint = "fake"
+        self.endpoint, self.answered = "fake", True
         self.calls = {"Range": self.range, "Authenticate": self.authenticate}
         self.tokens = 0
         self.failed_wires = 0
@@ -183,7 +187,7 @@ class Bench:
     def __init__(self, *, dead_after: float = SECONDS, username: str | None = None) -> None:
         self.server: Any = FakeServer()
         self.board = Board()
-        calls = Calls(self.server, Tokens(username, username), timeout=SECONDS, patience=0)
+        calls = Calls(self.server, Tokens(username, username), timeout=SECONDS, patience=0, probe=None)
         self.feed = Feed(self.server, calls, LAYOUT, self.board, dead_after=dead_after)
         self.states: queue.Queue[Any] = queue.Queue()
         self.board.listen(self.states.put)
