@@ -25,8 +25,9 @@ from collections.abc import Callable
 
 from pytest_netfault.events import ConnectionState, EventKind
 from pytest_netfault.proxy import kernel
+from pytest_netfault.proxy.end import End
 from pytest_netfault.proxy.engine import READ, Engine, Timer
-from pytest_netfault.proxy.pipe import READ_SIZE, Direction, End, Pipe
+from pytest_netfault.proxy.pipe import READ_SIZE, Direction, Pipe
 from pytest_netfault.proxy.stages import CutStage, Ending, HoldStage
 
 __all__ = ["Connection", "Meter"]
@@ -147,7 +148,11 @@ class Connection:
         assert self.upstream is not None
         sock = self.upstream.sock
         error = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
-        if not error:
+        if error in (errno.ECONNRESET, errno.EPIPE):
+            # It had answered, and has reset since. What it sent before is still there to be read.
+            self.upstream.reset = True
+            error = 0
+        elif not error:
             try:
                 if sock.getpeername() == sock.getsockname() and sock.family != socket.AF_UNIX:
                     # Nobody listened, and the kernel gave us the very port that we called: TCP connects it to itself.

@@ -11,7 +11,6 @@ Rules of this file:
 
 from __future__ import annotations
 
-import errno
 import itertools
 import math
 import socket
@@ -19,7 +18,7 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Literal
 
 from pytest_netfault.events import ConnectionState, EventKind, LinkEvent
 from pytest_netfault.faults import (
@@ -33,7 +32,6 @@ from pytest_netfault.faults import (
     StallAccept,
     UnsupportedFault,
     directions_of,
-    shown,
 )
 from pytest_netfault.proxy import kernel
 from pytest_netfault.proxy.addresses import Address, UnixAddress
@@ -43,6 +41,7 @@ from pytest_netfault.proxy.listener import Listener
 from pytest_netfault.proxy.pipe import READ_SIZE, Pipe
 from pytest_netfault.proxy.stacking import Place, stage_of
 from pytest_netfault.proxy.stages import CutStage, Stage
+from pytest_netfault.proxy.upstream import Upstream
 
 __all__ = ["EVENTS_KEPT", "ConnectionInfo", "InForce", "ProxyLink"]
 
@@ -118,7 +117,7 @@ class ProxyLink:
         self._past = {"up": 0, "down": 0}
         self._buffer = bytearray(READ_SIZE)
         self._meter = Meter(self._look)
-        self._candidates = _resolve(upstream)
+        self._upstream = Upstream(upstream)
         self.listener = Listener(engine, listen, self._on_accept, self._on_trouble)
 
     # -- seeing -------------------------------------------------------------------------------------------
@@ -185,7 +184,7 @@ class ProxyLink:
             self.accepted,
             sock,
             (name, str(self.upstream)),
-            self._connector(),
+            self._upstream.connector(),
             log=self.log,
             on_closed=self._on_closed,
             meter=self._meter,
@@ -201,33 +200,6 @@ class ProxyLink:
         connection.set_loss(up=self._loss("up"), down=self._loss("down"))
         if self._waiters:
             self._look()
-
-    def _connector(self) -> Callable[[], socket.socket | OSError | None]:
-        """Each call tries the next of the upstream's addresses, see :class:`Connection`."""
-        candidates = deque(self._candidates)
-
-        def connect() -> socket.socket | OSError | None:
-            if not candidates:
-                return None
-            family, name = candidates.popleft()
-            try:
-                sock = socket.socket(family, socket.SOCK_STREAM)
-            except OSError as error:
-                return error
-            sock.setblocking(False)
-            try:
-                sock.connect(name)
-            except BlockingIOError as error:
-                if family == socket.AF_UNIX:  # its queue of connections is full
-                    candidates.appendleft((family, name))
-                    sock.close()
-                    return error
-            except OSError as error:
-                sock.close()
-                return error
-            return sock
-
-        return connect
 
     def _on_closed(self, connection: Connection) -> None:
         self._connections.pop(connection.number, None)
@@ -444,16 +416,3 @@ def _info(connection: Connection) -> ConnectionInfo:
         bytes_down=connection.down.count,
         state=connection.state,
     )
-
-
-def _resolve(upstream: Address) -> list[tuple[int, Any]]:
-    """Every address behind the upstream's name, in the order in which the system would try them."""
-    if isinstance(upstream, UnixAddress):
-        return [(socket.AF_UNIX, upstream.path)]
-    try:
-        found = socket.getaddrinfo(upstream.host, upstream.port, type=socket.SOCK_STREAM)
-    except socket.gaierror as error:
-        raise OSError(errno.EADDRNOTAVAIL, f"cannot resolve upstream {upstream}: {error.strerror}") from error
-    except UnicodeError as error:
-        raise ValueError(f"upstream: {shown(upstream.host)} is no host name: {error}") from error
-    return [(family, name) for family, _, _, _, name in found]

@@ -136,9 +136,9 @@ def test_an_upstream_that_appears_later_is_reached(net: Any, helpers: Any) -> No
 def test_a_connection_to_itself_is_no_upstream(net: Any, helpers: Any, monkeypatch: Any) -> None:
     """Calling a closed port from the range of automatic ones sometimes gets that very port as the caller's own,
     and TCP then connects the socket to itself: an echo that looks like success."""
-    from pytest_netfault.proxy.link import ProxyLink
+    from pytest_netfault.proxy.upstream import Upstream
 
-    def to_itself(_link: ProxyLink) -> Any:
+    def to_itself(_upstream: Upstream) -> Any:
         attempts = [None]
 
         def connect() -> socket.socket | None:
@@ -154,9 +154,44 @@ def test_a_connection_to_itself_is_no_upstream(net: Any, helpers: Any, monkeypat
 
         return connect
 
-    monkeypatch.setattr(ProxyLink, "_connector", to_itself)
+    monkeypatch.setattr(Upstream, "connector", to_itself)
     link = net.forward(9)
     assert helpers.call(link) == (b"", "rst")
+
+
+@pytest.mark.parametrize("ending", ["fin", "rst", "sever"])
+def test_an_upstream_that_answers_and_ends_before_the_proxy_looks_is_heard(
+    rig: Any, helpers: Any, ending: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from pytest_netfault.proxy.upstream import Upstream
+
+    real, called, done = Upstream.connector, threading.Event(), threading.Event()
+
+    def slow(upstream: Upstream) -> Any:
+        connect = real(upstream)
+
+        def attempt() -> Any:
+            try:
+                return connect()
+            finally:
+                called.set()
+                done.wait(20)
+
+        return attempt
+
+    monkeypatch.setattr(Upstream, "connector", slow)
+    client = rig.dial()
+    assert called.wait(20)
+    server = rig.answer()
+    server.sendall(b"last words")
+    if ending == "sever":
+        threading.Timer(0, done.set).start()
+        rig.link.sever()
+        assert helpers.take_all(server) == (b"", "fin"), "not reset for what nobody has read"
+        return
+    helpers.hang_up(server) if ending == "rst" else server.close()
+    done.set()
+    assert helpers.take_all(client) == (b"last words", ending)
 
 
 def test_a_client_that_resets_while_the_upstream_does_not_answer_is_given_up(net: Any, helpers: Any) -> None:

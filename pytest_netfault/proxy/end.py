@@ -1,0 +1,163 @@
+"""One socket of a connection, and what is waited for on it.
+
+Rules of this file:
+
+* **Not reading is not listening.** A socket whose bytes are not wanted is not asked. If it reports a hang-up meanwhile,
+  and a fault holds this direction, it is taken out of the set until it is wanted again, or the loop would spin on it.
+  If only a slow receiver stands in the way, the rest is read: no more can come than the kernel has.
+* A handler takes a false alarm calmly: it may have been meant for a socket that had this number before.
+"""
+
+from __future__ import annotations
+
+import select
+import socket
+import struct
+from typing import TYPE_CHECKING, Literal
+
+from pytest_netfault.proxy.engine import READ, TROUBLE, WRITE, Engine
+
+if TYPE_CHECKING:
+    from pytest_netfault.proxy.pipe import Pipe
+
+__all__ = ["End", "Side"]
+
+# What the kernel may hold unsent for a receiver that does not read. Small, so that a fault that comes into force
+# stops a stream where it is and not megabytes later; large enough not to slow a bulk stream.
+_UNSENT_LOW_WATER = 128 * 1024
+
+_RESET = struct.pack("ii", 1, 0)
+
+Side = Literal["client", "upstream"]
+
+
+class End:
+    """A socket of a connection and what is waited for on it."""
+
+    __slots__ = (
+        "engine",
+        "fd",
+        "incoming",
+        "loss",
+        "mask",
+        "outgoing",
+        "parked",
+        "reset",
+        "separate",
+        "side",
+        "sock",
+        "watched",
+    )
+
+    def __init__(self, engine: Engine, sock: socket.socket, side: Side) -> None:
+        self.engine = engine
+        self.sock = sock
+        self.fd = sock.fileno()
+        self.side = side
+        self.mask = 0
+        self.loss = 0.0
+        self.watched = False
+        self.parked = False
+        self.reset = False  # the peer reset, seen when writing; reading may not say it again
+        self.separate = False  # the kernel says "writable" only once all that was written has left
+        self.incoming: Pipe  # the pipe that writes to this socket
+        self.outgoing: Pipe  # the pipe that reads from it
+        if sock.family != socket.AF_UNIX:
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            if hasattr(socket, "TCP_NOTSENT_LOWAT"):
+                sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, _UNSENT_LOW_WATER)
+
+    def want(self, reading: bool, writing: bool) -> None:
+        """Wait for these from now on."""
+        mask = (READ if reading else 0) | (WRITE if writing else 0)
+        if mask == self.mask and self.watched:
+            return
+        self.mask = mask
+        if self.parked:
+            if not mask:
+                return
+            self.parked = False
+        if self.watched:
+            self.engine.modify(self.fd, mask)
+        elif self.fd >= 0:
+            self.engine.register(self.fd, mask, self.on_ready)
+            self.watched = True
+
+    @property
+    def connected(self) -> bool:
+        """Whether the kernel has a peer for it, whatever we know of it yet."""
+        try:
+            self.sock.getpeername()
+        except OSError:
+            return False
+        return True
+
+    @property
+    def has_unread(self) -> bool:
+        """Whether bytes or an ending wait here that nobody has read."""
+        return self.fd >= 0 and (self.parked or bool(self._poll() & select.POLLIN))
+
+    def _poll(self) -> int:
+        probe = select.poll()
+        probe.register(self.fd, select.POLLIN)
+        return sum(events for _, events in probe.poll(0))
+
+    def set_separate(self, separate: bool) -> None:
+        """Whether each write must leave as a segment of its own, so that the next one waits until it has."""
+        if self.separate != separate:
+            self.separate = separate
+            if self.sock.family != socket.AF_UNIX and hasattr(socket, "TCP_NOTSENT_LOWAT"):
+                mark = 1 if separate else _UNSENT_LOW_WATER
+                self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, mark)
+
+    def _trouble(self) -> None:
+        """The socket reports a hang-up while nothing is read from it.
+
+        Asked again, because the alarm may be a late one, meant for a socket that had this number before.
+        """
+        events = self._poll()
+        if events & (select.POLLERR | select.POLLHUP):
+            self.reset = self.reset or bool(events & select.POLLERR)
+            if self.reset:
+                self.outgoing.source_reset()
+            self.parked = True
+            self.unwatch()
+
+    def unwatch(self) -> None:
+        """Out of the set."""
+        if self.watched:
+            self.watched = False
+            self.engine.unregister(self.fd)
+
+    def on_ready(self, mask: int) -> None:
+        """The engine says that the socket is ready for something."""
+        if mask & WRITE and self.mask & WRITE:
+            self.incoming.writable()
+        if mask & (READ | TROUBLE) and self.fd >= 0:
+            if self.mask & READ:
+                self.outgoing.readable()
+            elif mask & TROUBLE:
+                if self.mask & WRITE:  # a write will tell what is wrong
+                    self.incoming.writable()
+                if self.fd >= 0 and not self.mask & READ:
+                    self._trouble()
+
+    def finish_writing(self) -> None:
+        """Send FIN behind what was sent."""
+        try:
+            self.sock.shutdown(socket.SHUT_WR)
+        except OSError:  # the peer is gone already; the reading side says how
+            pass
+
+    def close(self, *, reset: bool = False) -> None:
+        """Close the socket: with RST if asked, otherwise as the kernel closes."""
+        if self.fd < 0:
+            return
+        self.unwatch()
+        self.fd = -1
+        if reset and self.sock.family != socket.AF_UNIX:
+            try:
+                self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
+            except OSError:
+                pass
+        self.sock.close()
