@@ -10,5 +10,5 @@ import importlib.util
 if importlib.util.find_spec("hypothesis") is not None:  # the core is tested without it too
     from hypothesis import settings
 
-    settings.register_profile("netfault", settings.get_profile("default"), deadline=None)
+    settings.register_profile("netfault", settings.default, deadline=None)
     settings.load_profile("netfault")
