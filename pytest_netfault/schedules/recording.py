@@ -22,9 +22,13 @@ from pytest_netfault.faults import Fault
 from pytest_netfault.schedules.steps import Via
 from pytest_netfault.schedules.subject import Delivery
 
-__all__ = ["FaultRecord", "Handed", "Outcome", "Recording", "Remark", "WriteRecord"]
+__all__ = ["PAUSED", "RESUMED", "FaultRecord", "Handed", "Outcome", "Recording", "Remark", "WriteRecord"]
 
 Outcome = Literal["ok", "fail", "info"]
+
+# The remarks between which a server was paused: nothing else says when that was.
+PAUSED = "the server stands still"
+RESUMED = "the server goes on"
 
 
 @dataclass(frozen=True)

@@ -34,7 +34,15 @@ from pytest_netfault.schedules.clients import Writer, close_client, open_client
 from pytest_netfault.schedules.contract import Breakable, InForce, Pace, Run, Server
 from pytest_netfault.schedules.ending import Conclude, Ending, LastWrite
 from pytest_netfault.schedules.outcomes import rejections
-from pytest_netfault.schedules.recording import FaultRecord, Outcome, Recording, Remark, WriteRecord
+from pytest_netfault.schedules.recording import (
+    PAUSED,
+    RESUMED,
+    FaultRecord,
+    Outcome,
+    Recording,
+    Remark,
+    WriteRecord,
+)
 from pytest_netfault.schedules.schedule import Schedule
 from pytest_netfault.schedules.steps import (
     Break,
@@ -309,15 +317,18 @@ class _Player:
         elif isinstance(step, Restart):
             self._restart()
             self._server_troubles += 1
-            self._paused = False
+            if self._paused:
+                self._paused = False
+                self._remark(place, RESUMED)
             self._writer.renew(self._pace.settle)
             self._mark_change()
         elif isinstance(step, Pause) and not self._paused:
             self._server.pause()
             self._server_troubles += 1
             self._paused = True
+            self._remark(place, PAUSED)
         elif isinstance(step, Resume) and self._paused:
-            self._resume()
+            self._resume(place)
 
     def _restart(self) -> None:
         """Kill the server and start it again, with nothing under way to it.
@@ -337,9 +348,10 @@ class _Player:
         finally:
             held.heal()
 
-    def _resume(self) -> None:
+    def _resume(self, place: int | None) -> None:
         self._server.resume()
         self._paused = False
+        self._remark(place, RESUMED)
 
     # -- moments ------------------------------------------------------------------------------------------
 
@@ -397,7 +409,7 @@ class _Player:
 
     def finish(self) -> None:
         if self._paused:
-            self._resume()
+            self._resume(None)
         self._heal()
         self._subscribe_after_all()
         if self._started is None:

@@ -22,7 +22,7 @@ from pytest_netfault.faults import Cut, CutHow, Direction
 from pytest_netfault.schedules.contract import Run
 from pytest_netfault.schedules.schedule import Schedule
 from pytest_netfault.schedules.shrinking import complexity, shrink
-from pytest_netfault.verifying.files import document, write_report
+from pytest_netfault.verifying.files import document, picture_beside, write_report
 from pytest_netfault.verifying.kit import Kit
 from pytest_netfault.verifying.results import Progress, ProgressCallback, ProvedNothing, Report, UpdateLost
 from pytest_netfault.verifying.story import tell
@@ -284,6 +284,7 @@ class Campaign:
             promise=self._promise,
             settle=self._settle,
             trace_path=path,
+            page=picture_beside(path),
         )
         return UpdateLost(
             message,

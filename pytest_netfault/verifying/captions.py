@@ -45,9 +45,7 @@ def headline(run: Run, missing: Mapping[int, str]) -> str:
     return "Nothing was lost" if run.conclusive else "The run proves nothing"
 
 
-def culprit(
-    faults: Sequence[Mark], window: tuple[float, float, bool] | None, *, wrong: float | None
-) -> str:
+def culprit(faults: Sequence[Mark], window: tuple[float, float, bool] | None, *, wrong: float | None) -> str:
     """The fault to blame for a loss, or "" if there is none.
 
     It is the last one that held while the update may have been committed; if none did, the last one before, whose
@@ -58,10 +56,8 @@ def culprit(
     ['a', 'a', 'a', 'b']
     """
     if window is None:
-        if wrong is None:
-            window = (0.0, 0.0, True)
-        else:
-            window = (wrong, wrong, True)
+        at = wrong or 0.0
+        window = (at, at, True)
     # The end of a window that nothing proves is the end of the run, and every later fault would be in it.
     earliest, latest = window[0], window[1] if window[2] else window[0]
     acted = [mark for mark in faults if mark.shade is not None]
@@ -91,7 +87,7 @@ def cards(
         told.append(_written(write, main))
     if guilty:
         told.append(_broke(marks[guilty]))
-    told.append(_missing_card(run, marks, main, missing) if missing else _wrong(run, marks))
+    told.append(_missing_card(run, min(missing), missing) if missing else _wrong(run, marks))
     return told
 
 
@@ -101,29 +97,28 @@ def _revision_of_evidence(run: Run) -> int | None:
 
 def _written(write: Mark, revision: int | None) -> Card:
     by = "by another service, past the broken network" if write.lane == "direct" else "by the client itself"
-    outcome = dict(write.details)["outcome"].partition(":")[0]
+    outcome = dict(write.details)["outcome"]
     stored = "" if revision is None else f" The store committed it as revision {revision}."
-    text = f"at {milliseconds(write.start)}, {by}; outcome {outcome}.{stored}"
-    if write.tone == "good":
-        text = f"at {milliseconds(write.start)}, {by}, and acknowledged.{stored}"
+    told = ", and acknowledged" if write.tone == "good" else f"; {outcome}"
+    text = f"At {milliseconds(write.start)}, {by}{told}.{stored}"
     return Card("written", write.label, text, write.id)
 
 
 def _broke(fault: Mark) -> Card:
     details = dict(fault.details)
     start, end = fault.shade or (fault.start, fault.end or fault.start)
-    when = f"at {milliseconds(start)}" if start == end else f"from {milliseconds(start)} to {milliseconds(end)}"
-    sentences = [f"{when}: {details['what it does']}." if "what it does" in details else f"{when}."]
+    when = (
+        f"at {milliseconds(start)}" if start == end else f"from {milliseconds(start)} to {milliseconds(end)}"
+    )
+    does = details.get("what it does", "the network was broken")
+    sentences = [f"{does[0].upper()}{does[1:]}, {when}."]
     did = details.get("what it did", "")
     if did and not did.startswith("met no"):
         sentences.append(f"It {did}.")
     return Card("broke", fault.label, " ".join(sentences), fault.id)
 
 
-def _missing_card(
-    run: Run, marks: Mapping[str, Mark], main: int | None, missing: Mapping[int, str]
-) -> Card:
-    assert main is not None
+def _missing_card(run: Run, main: int, missing: Mapping[int, str]) -> Card:
     before = after = None
     for item in run.trace.stream:
         revisions = (

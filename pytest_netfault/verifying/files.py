@@ -1,4 +1,4 @@
-"""What a failing proof leaves behind: the trace, which ``netfault judge`` reads, and the schedule as a Python file.
+"""What a failing proof leaves behind: the trace for ``netfault judge``, the schedule as a Python file, and a picture.
 
 Rules of this file: files appear whole or not at all, also when two workers write at once.
 """
@@ -11,10 +11,12 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from pytest_netfault.report.html import ReportNotPossible, render
 from pytest_netfault.schedules.contract import Run
 from pytest_netfault.schedules.schedule import wrapped
+from pytest_netfault.verifying.picture import picture
 
-__all__ = ["document", "write_report"]
+__all__ = ["document", "picture_beside", "write_report"]
 
 
 def document(run: Run, *, seed: int | None) -> dict[str, Any]:
@@ -38,7 +40,7 @@ def document(run: Run, *, seed: int | None) -> dict[str, Any]:
 
 
 def write_report(directory: Path, name: str, run: Run, trace: dict[str, Any]) -> Path:
-    """Write ``name.json`` and ``name.py``; return the path of the trace."""
+    """Write ``name.json`` and ``name.py``, and ``name.html`` if it can be drawn; return the path of the trace."""
     directory.mkdir(parents=True, exist_ok=True)
     path = directory / f"{name}.json"
     _write_whole(path, json.dumps(trace, indent=1, ensure_ascii=False) + "\n")
@@ -47,7 +49,20 @@ def write_report(directory: Path, name: str, run: Run, trace: dict[str, Any]) ->
         f"from pytest_netfault.schedules import *\n\n# Breaks: {', '.join(run.broken)}\n"
         f"SCHEDULE = {wrapped(run.schedule)}\n",
     )
+    try:
+        page = render(picture(run, seed=trace["seed"]))
+    except ReportNotPossible:
+        return path  # the trace says the same, and the extra is nobody's duty
+    _write_whole(directory / f"{name}.html", page)
     return path
+
+
+def picture_beside(trace: Path | None) -> str | None:
+    """The name of the picture that was drawn beside a trace, if there is one."""
+    if trace is None:
+        return None
+    page = trace.with_suffix(".html")
+    return page.name if page.is_file() else None
 
 
 def _write_whole(path: Path, text: str) -> None:

@@ -13,16 +13,18 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
+from pytest_netfault.checks.guarantees import Breakage
 from pytest_netfault.checks.trace import Bookmarked, Delivered, Failed, Resynced, Revision
 from pytest_netfault.report.timeline import Flow, Lane, Mark, Timeline, number_marks, packed
 from pytest_netfault.report.timeline_network import connection_marks, fault_marks
 from pytest_netfault.schedules.contract import Run
-from pytest_netfault.schedules.recording import WriteRecord
+from pytest_netfault.schedules.outcomes import WriteBreakage
+from pytest_netfault.schedules.recording import PAUSED, RESUMED, WriteRecord
 from pytest_netfault.schedules.schedule import wrapped
-from pytest_netfault.schedules.steps import Pause, Resume, Step
+from pytest_netfault.schedules.steps import Step
 from pytest_netfault.verifying.captions import cards, culprit, focus, headline, milliseconds
 
 __all__ = ["picture"]
@@ -36,7 +38,11 @@ LANES = {
     "connections": "Connections",
     "arrived": "The subscriber gets",
 }
-_OUTCOMES = {"ok": "acknowledged", "fail": "rejected", "info": "unknown: it may have happened or not"}
+_OUTCOMES = {
+    "ok": "acknowledged",
+    "fail": "rejected",
+    "info": "the outcome is unknown: it may have happened or not",
+}
 
 
 def picture(run: Run, *, seed: int | None = None, facts: Sequence[tuple[str, str]] = ()) -> Timeline:
@@ -60,7 +66,7 @@ def picture(run: Run, *, seed: int | None = None, facts: Sequence[tuple[str, str
     network = [replace(mark, tone="culprit") if mark.id == guilty else mark for mark in network]
     lanes, marks = _arranged(
         {
-            "steps": _steps(run, until),
+            "steps": _steps(run),
             "direct": [mark for mark in written if mark.lane == "direct"],
             "link": [mark for mark in written if mark.lane == "link"],
             "store": committed,
@@ -81,7 +87,7 @@ def picture(run: Run, *, seed: int | None = None, facts: Sequence[tuple[str, str
         cards=tuple(replace(card, mark=names.get(card.mark, "")) for card in told),
         focus=focus(numbered, [names[card.mark] for card in told if card.mark]),
         facts=(
-            *(("broken", str(one).replace(prefix, "")) for one in _evidence(run)),
+            *(("broken", one.replace(prefix, "")) for one in _evidence(run)),
             ("promise", run.trace.promise),
             *([] if seed is None else [("seed", str(seed))]),
             *facts,
@@ -90,11 +96,12 @@ def picture(run: Run, *, seed: int | None = None, facts: Sequence[tuple[str, str
     )
 
 
-def _evidence(run: Run) -> list[object]:
+def _evidence(run: Run) -> list[str]:
     """The first breakage of each guarantee."""
-    first: dict[str, object] = {}
-    for one in (*run.verdict.evidence, *run.write_breakages):
-        first.setdefault(one.guarantee, one)
+    first: dict[str, str] = {}
+    breakages: list[Breakage | WriteBreakage] = [*run.verdict.evidence, *run.write_breakages]
+    for one in breakages:
+        first.setdefault(one.guarantee, str(one))
     return list(first.values())
 
 
@@ -111,13 +118,6 @@ def _missing(run: Run) -> dict[int, str]:
 
 
 # -- when a revision was committed ----------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class _Window:
-    earliest: float
-    latest: float
-    proved: bool
 
 
 def _windows(run: Run) -> dict[int, tuple[float, float, bool]]:
@@ -221,7 +221,10 @@ def _revision(
         ((one.key, one.value if one.type == "put" else None) for one in entry.events), run.trace.filter.key
     )
     ours = any(run.trace.filter.matches(one.key) for one in entry.events)
-    details = [("committed", f"between {milliseconds(earliest)} and {milliseconds(latest)}")]
+    details = [
+        ("change", said),
+        ("committed", f"between {milliseconds(earliest)} and {milliseconds(latest)}"),
+    ]
     if entry.revision in missing:
         details.append(("delivery", missing[entry.revision]))
     elif not ours:
@@ -233,7 +236,7 @@ def _revision(
         lane="store",
         start=at,
         end=at,
-        label=f"{entry.revision}: {said}",
+        label=f"revision {entry.revision}",
         short=str(entry.revision),
         tone="lost" if entry.revision in missing else "good" if ours else "plain",
         shape="diamond",
@@ -249,7 +252,7 @@ def _never(run: Run, revision: int, window: tuple[float, float, bool]) -> Mark:
         lane="arrived",
         start=at,
         end=at,
-        label=f"revision {revision} {missing}",
+        label=f"{revision} {missing}",
         short=str(revision),
         tone="lost",
         shape="cross",
@@ -282,7 +285,11 @@ def _described(mark: Mark, item: Any, prefix: str, sentence: str) -> Mark:
         mark = replace(mark, label=f"all up to {item.revision}", short=f"\u2264{item.revision}", shape="flag")
     elif isinstance(item, Failed):
         mark = replace(
-            mark, label="told: not served any more", tone="bad", shape="flag", details=(("error", item.error),)
+            mark,
+            label="told: not served any more",
+            tone="bad",
+            shape="flag",
+            details=(("error", item.error),),
         )
     else:
         mark = replace(mark, label="told: disconnected", tone="plain", shape="flag")
@@ -294,7 +301,9 @@ def _described(mark: Mark, item: Any, prefix: str, sentence: str) -> Mark:
 
 
 def _first_wrong(arrived: Iterable[Mark]) -> float | None:
-    return min((one.start for one in arrived if any(name == "wrong" for name, _ in one.details)), default=None)
+    return min(
+        (one.start for one in arrived if any(name == "wrong" for name, _ in one.details)), default=None
+    )
 
 
 def _faults(run: Run, until: float) -> list[Mark]:
@@ -308,14 +317,12 @@ def _faults(run: Run, until: float) -> list[Mark]:
         else:  # the runner holds back what comes up the link while it restarts the server
             details = (("what it does", "the server is killed and started again"),)
             marks.append(replace(mark, label="Restart()", details=details))
-    steps: tuple[Step, ...] = tuple(run.schedule)
     paused: float | None = None
     for remark in run.remarks:
-        step = None if remark.place is None else steps[remark.place - 1]
         at = remark.time - run.began
-        if isinstance(step, Pause) and paused is None:
+        if remark.text == PAUSED:
             paused = at
-        elif (isinstance(step, Resume) or remark.text == RESUMED) and paused is not None:
+        elif remark.text == RESUMED and paused is not None:
             marks.append(_pause(len(marks), paused, at))
             paused = None
     if paused is not None:
@@ -323,15 +330,14 @@ def _faults(run: Run, until: float) -> list[Mark]:
     return marks
 
 
-RESUMED = "the server goes on"
-
-
 def _pause(number: int, start: float, end: float) -> Mark:
     details = (("what it does", "the server stands still, and answers nobody"),)
-    return Mark(f"pause{number}", "faults", start, end, "Pause()", tone="fault", shade=(start, end), details=details)
+    return Mark(
+        f"pause{number}", "faults", start, end, "Pause()", tone="fault", shade=(start, end), details=details
+    )
 
 
-def _steps(run: Run, until: float) -> list[Mark]:
+def _steps(run: Run) -> list[Mark]:
     marks = []
     steps: tuple[Step, ...] = tuple(run.schedule)
     for number, remark in enumerate(run.remarks):

@@ -34,6 +34,7 @@ def tell(
     promise: str,
     settle: float,
     trace_path: Path | None,
+    page: str | None = None,
 ) -> str:
     """The message of an ``UpdateLost``.
 
@@ -45,6 +46,7 @@ def tell(
         promise: what was promised.
         settle: how long the subscriber was waited for.
         trace_path: where the trace was written, if it was.
+        page: the name of the picture beside it, if it was drawn. It is told where there is room.
     """
     broken = [f"Broken: {_cut(one, COLUMNS - 8)}" for one in _evidence(run)]
     arguments = "" if promise == "every-event" else f", promise={promise!r}"
@@ -61,7 +63,10 @@ def tell(
         *([f"Trace: {trace_path}"] if trace_path is not None else []),
     ]
     first = textwrap.wrap(_headline(run), COLUMNS)
-    rows = _elide(_rows(run), LINES - len(first) - len(last))
+    rows = _rows(run)
+    if page is not None and len(page) <= COLUMNS - 9 and len(first) + len(rows) + len(last) < LINES:
+        last.append(f"Picture: {page}")
+    rows = _elide(rows, LINES - len(first) - len(last))
     return "\n".join([*first, *rows, *last])
 
 
