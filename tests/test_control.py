@@ -351,7 +351,7 @@ class TestTheEnd:
     def test_of_a_thread_that_does_not_end_says_where_it_stands(
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr("pytest_netfault.control._JOIN_SECONDS", 0.01)
+        monkeypatch.setattr("pytest_netfault.proxy.thread._JOIN_SECONDS", 0.01)
         net = NetFault()
         engine = net.forward(80)._link.engine
         entered, release = threading.Event(), threading.Event()
