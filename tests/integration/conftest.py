@@ -23,7 +23,6 @@ import socket
 import socketserver
 import ssl
 import sys
-import tempfile
 import threading
 import traceback
 from collections.abc import Callable, Iterator
@@ -51,6 +50,7 @@ from pytest_netfault.faults import (
 )
 from pytest_netfault.servers.ports import ReservedPort
 from pytest_netfault.servers.process import OwnedProcess
+from pytest_netfault.servers.scratch import ScratchDirectory
 
 # Far longer than anything here takes: reached only when something is broken.
 PATIENCE = 60.0
@@ -330,7 +330,8 @@ class Server:
     Args:
         command: the program and its arguments, made from the port and the directory.
         ready: raises `OSError` until the server can be used.
-        owner: the user and group that the directory belongs to.
+        prepare: fills the directory before the server starts.
+        goodbye: how the server is asked to end, where killing it would leave something behind.
     """
 
     def __init__(
@@ -343,8 +344,7 @@ class Server:
     ) -> None:
         self._stack = contextlib.ExitStack()
         with self._stack:
-            self.folder = Path(tempfile.mkdtemp(prefix="nfi-"))
-            self._stack.callback(shutil.rmtree, self.folder, ignore_errors=True)
+            self.folder = self._stack.enter_context(ScratchDirectory("integration")).path
             prepare(self.folder)
             self.port = self._stack.enter_context(ReservedPort()).number
             self._output = self.folder / "output.txt"
@@ -422,8 +422,11 @@ def postgres_address() -> Iterator[str]:
         ]
 
     def prepare(folder: Path) -> None:
+        data = folder / "data"
+        data.mkdir(mode=0o700)
         if user:
-            shutil.chown(folder, "postgres", "postgres")
+            folder.chmod(0o711)
+            shutil.chown(data, "postgres", "postgres")
         make = [
             *user,
             initdb,
