@@ -85,14 +85,11 @@ def run_demo(*, seed: int = 1, examples: int = 60, etcd: str | None = None, out:
     """
     out = out or sys.stdout
     naive, wrapper = example_store("naive_etcd3"), example_store("runtime_config_store")
-    # The subjects log each lost connection, and a demo is nothing but lost connections.
-    logging.getLogger("netfault_demo_naive_etcd3").setLevel(logging.CRITICAL)
-    logging.getLogger("runtime_config").setLevel(logging.CRITICAL)
 
     def say(text: str = "") -> None:
         print(text, file=out, flush=True)
 
-    with _server(etcd) as server:
+    with _server(etcd) as server, _quiet("netfault_demo_naive_etcd3", "runtime_config"):
         say(f"1. A real etcd {server.version} serves at {server.address}.")
         say()
         say(
@@ -132,6 +129,20 @@ def _conclude(caught: bool, kept: bool, say: Callable[[str], None]) -> int:
         + (", and the wrapper kept its promise." if kept else ", and the wrapper did not keep its promise.")
     )
     return 1
+
+
+@contextlib.contextmanager
+def _quiet(*names: str) -> Iterator[None]:
+    """The subjects log each lost connection, and a demo is nothing but lost connections."""
+    loggers = [logging.getLogger(name) for name in names]
+    levels = [logger.level for logger in loggers]
+    try:
+        for logger in loggers:
+            logger.setLevel(logging.CRITICAL)
+        yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
 
 
 @contextlib.contextmanager

@@ -12,14 +12,19 @@ from pytest_netfault import NetFault
 def test_a_link_that_nobody_uses_is_noticed() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server, NetFault(seed=1) as net:
         link = net.forward(server.getsockname(), name="etcd")
-        with pytest.raises(AssertionError, match=r"link etcd .*saw 0 connections.*connect to 127\.0\.0\.1:\d+\?"):
+        with pytest.raises(
+            AssertionError, match=r"link etcd .*saw 0 connections.*connect to 127\.0\.0\.1:\d+\?"
+        ):
             link.assert_traffic()
 
 
 def test_traffic_counts_in_both_directions() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server, NetFault(seed=1) as net:
         link = net.forward(server.getsockname())
-        with socket.create_connection((link.host, link.port), timeout=10) as client, server.accept()[0] as upstream:
+        with (
+            socket.create_connection((link.host, link.port), timeout=10) as client,
+            server.accept()[0] as upstream,
+        ):
             client.sendall(b"12345")
             assert upstream.recv(5, socket.MSG_WAITALL) == b"12345"
             link.assert_traffic(up=5, down=0)

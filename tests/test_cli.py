@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import logging
 import subprocess
 import sys
 from importlib.metadata import version
@@ -80,6 +81,7 @@ def test_the_demo_catches_the_loop_and_proves_the_wrapper() -> None:
     assert "An update was lost" in story
     assert "verify.replay(open_store, server, schedule" in story
     assert "Kept: nothing lost in 5 examples, 0 inconclusive" in story
+    assert logging.getLogger("runtime_config").level == logging.NOTSET
 
 
 def test_a_wrapper_that_loses_makes_the_demo_fail(monkeypatch: pytest.MonkeyPatch) -> None:

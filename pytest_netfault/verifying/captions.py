@@ -7,13 +7,15 @@ Rules of this file: pure functions; marks go by the names that ``picture.py`` gi
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple
 
 from pytest_netfault.checks.trace import Delivered, Failed, Resynced
 from pytest_netfault.report.timeline import Card, Flow, Mark
 from pytest_netfault.schedules.contract import Run
 
-__all__ = ["cards", "culprit", "focus", "headline", "milliseconds"]
+__all__ = ["Commit", "cards", "culprit", "focus", "headline", "milliseconds"]
 
 # A picture of so many marks is readable as a whole.
 _WHOLE = 80
@@ -29,7 +31,7 @@ def milliseconds(seconds: float) -> str:
     """
     if seconds >= 1:
         return f"{seconds:.2f} s"
-    return f"{seconds * 1e3:.0f} ms" if seconds >= 0.1 else f"{seconds * 1e3:.1f} ms"
+    return f"{seconds * 1e3:.0f} ms" if seconds >= 0.09995 else f"{seconds * 1e3:.1f} ms"
 
 
 def headline(run: Run, missing: Mapping[int, str]) -> str:
@@ -45,21 +47,34 @@ def headline(run: Run, missing: Mapping[int, str]) -> str:
     return "Nothing was lost" if run.conclusive else "The run proves nothing"
 
 
-def culprit(faults: Sequence[Mark], window: tuple[float, float, bool] | None, *, wrong: float | None) -> str:
-    """The fault to blame for a loss, or "" if there is none.
+class Commit(NamedTuple):
+    """When a revision was committed, in seconds from the beginning of the run.
+
+    Attributes:
+        earliest: not before this.
+        latest: not after this; infinite if nothing shows it.
+        at: where it is drawn.
+    """
+
+    earliest: float
+    latest: float
+    at: float
+
+
+def culprit(faults: Sequence[Mark], commit: Commit | None, *, wrong: float | None) -> str:
+    """The fault to blame for a loss, or for what was told wrong at ``wrong``; "" if there is none.
 
     It is the last one that held while the update may have been committed; if none did, the last one before, whose
     traces the client may still have been clearing away; else the first one after.
 
     >>> held, later = Mark("a", "f", 1, 2, "", shade=(1, 2)), Mark("b", "f", 4, 5, "", shade=(4, 5))
-    >>> [culprit([held, later], (at, at, True), wrong=None) for at in (0.5, 1.5, 3.0, 4.5)]
+    >>> [culprit([held, later], Commit(at, at, at), wrong=None) for at in (0.5, 1.5, 3.0, 4.5)]
     ['a', 'a', 'a', 'b']
     """
-    if window is None:
-        at = wrong or 0.0
-        window = (at, at, True)
-    # The end of a window that nothing proves is the end of the run, and every later fault would be in it.
-    earliest, latest = window[0], window[1] if window[2] else window[0]
+    earliest = latest = wrong or 0.0
+    if commit is not None:
+        # Every later fault would be within a time that has no end.
+        earliest, latest = commit.earliest, commit.latest if math.isfinite(commit.latest) else commit.at
     acted = [mark for mark in faults if mark.shade is not None]
     during = [one for one in acted if one.shade and one.shade[0] <= latest and one.shade[1] >= earliest]
     before = [one for one in acted if one.shade and one.shade[1] < earliest]

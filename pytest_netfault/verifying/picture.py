@@ -5,7 +5,7 @@ that was lost is a line that ends on the way.
 
 Rules of this file: pure functions from a :class:`Run` to a :class:`Timeline`. A log has no clock: when a revision was
 committed is known within bounds, those of its write, of its delivery and of the revisions around it. It is drawn at
-the end of that time if something proves that it was committed by then, and at its beginning otherwise.
+the end of that time if its own write or delivery proves that it was committed by then, and otherwise at the beginning.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from pytest_netfault.schedules.outcomes import WriteBreakage
 from pytest_netfault.schedules.recording import PAUSED, RESUMED, WriteRecord
 from pytest_netfault.schedules.schedule import wrapped
 from pytest_netfault.schedules.steps import Step
-from pytest_netfault.verifying.captions import cards, culprit, focus, headline, milliseconds
+from pytest_netfault.verifying.captions import Commit, cards, culprit, focus, headline, milliseconds
 
 __all__ = ["picture"]
 
@@ -55,14 +55,14 @@ def picture(run: Run, *, seed: int | None = None, facts: Sequence[tuple[str, str
     """
     until = max([run.ended, *(event.time for event in run.events)])
     prefix = run.trace.filter.key
-    windows = _windows(run)
+    commits = _commits(run)
     missing = _missing(run)
     network = _faults(run, until)
     written = [_write(run, number, write) for number, write in enumerate(run.writes)]
-    committed = [_revision(run, entry, windows[entry.revision], missing) for entry in run.log]
-    arrived = [*_handed(run), *(_never(run, revision, windows[revision]) for revision in sorted(missing))]
+    committed = [_revision(run, entry, commits[entry.revision], missing) for entry in run.log]
+    arrived = [*_handed(run), *(_never(run, revision, commits[revision]) for revision in sorted(missing))]
     main = min(missing, default=None)
-    guilty = culprit(network, None if main is None else windows[main], wrong=_first_wrong(arrived))
+    guilty = culprit(network, None if main is None else commits[main], wrong=_first_wrong(arrived))
     network = [replace(mark, tone="culprit") if mark.id == guilty else mark for mark in network]
     lanes, marks = _arranged(
         {
@@ -120,8 +120,8 @@ def _missing(run: Run) -> dict[int, str]:
 # -- when a revision was committed ----------------------------------------------------------------------------
 
 
-def _windows(run: Run) -> dict[int, tuple[float, float, bool]]:
-    """For each revision the bounds of its commit, in seconds from the beginning, and whether the later is proved."""
+def _commits(run: Run) -> dict[int, Commit]:
+    """When each revision was committed."""
     makers = _makers(run)
     arrivals = _arrivals(run)
     low, lows = run.began, []
@@ -130,18 +130,15 @@ def _windows(run: Run) -> dict[int, tuple[float, float, bool]]:
         if write is not None and write.begun is not None:
             low = max(low, write.begun)
         lows.append(low)
-    high, highs = math.inf, []
-    for entry in reversed(run.log):
+    high, found = math.inf, {}
+    for entry, earliest in zip(reversed(run.log), reversed(lows), strict=True):
         write = makers.get(entry.revision)
+        proofs = [arrivals.get(entry.revision, math.inf)]
         if write is not None and write.outcome == "ok" and write.ended is not None:
-            high = min(high, write.ended)
-        high = min(high, arrivals.get(entry.revision, math.inf))
-        highs.append(high)
-    found = {}
-    for entry, earliest, latest in zip(run.log, lows, reversed(highs), strict=True):
-        proved = math.isfinite(latest)
-        last = max(latest if proved else run.ended, earliest)
-        found[entry.revision] = (earliest - run.began, last - run.began, proved)
+            proofs.append(write.ended)
+        high = max(min(high, *proofs), earliest)
+        at = high if math.isfinite(min(proofs)) else earliest
+        found[entry.revision] = Commit(earliest - run.began, high - run.began, at - run.began)
     return found
 
 
@@ -212,19 +209,16 @@ def _said(changes: Iterable[tuple[str, str | None]], prefix: str) -> str:
     return ", ".join(words)
 
 
-def _revision(
-    run: Run, entry: Revision, window: tuple[float, float, bool], missing: Mapping[int, str]
-) -> Mark:
-    earliest, latest, proved = window
-    at = latest if proved else earliest
+def _revision(run: Run, entry: Revision, commit: Commit, missing: Mapping[int, str]) -> Mark:
+    at = commit.at
     said = _said(
         ((one.key, one.value if one.type == "put" else None) for one in entry.events), run.trace.filter.key
     )
     ours = any(run.trace.filter.matches(one.key) for one in entry.events)
-    details = [
-        ("change", said),
-        ("committed", f"between {milliseconds(earliest)} and {milliseconds(latest)}"),
-    ]
+    between = f"after {milliseconds(commit.earliest)}"
+    if math.isfinite(commit.latest):
+        between = f"between {milliseconds(commit.earliest)} and {milliseconds(commit.latest)}"
+    details = [("change", said), ("committed", between)]
     if entry.revision in missing:
         details.append(("delivery", missing[entry.revision]))
     elif not ours:
@@ -244,8 +238,8 @@ def _revision(
     )
 
 
-def _never(run: Run, revision: int, window: tuple[float, float, bool]) -> Mark:
-    at = window[1] if window[2] else window[0]
+def _never(run: Run, revision: int, commit: Commit) -> Mark:
+    at = commit.at
     missing = _missing(run)[revision]
     return Mark(
         id=f"never{revision}",

@@ -33,7 +33,8 @@ def test_the_naive_loop_is_caught_with_a_small_schedule(etcd_server: Any, seed: 
     with pytest.raises(verify.UpdateLost) as caught:
         verify.no_update_lost(example("naive_etcd3").open_store, etcd_server, seed=seed, max_seconds=60)
     assert len(caught.value.schedule) <= 6
-    assert caught.value.broken == ("reliable",)
+    # After an outage the watch of etcd3 0.12.0 comes back on a new grpcio, and on an old one not at all.
+    assert caught.value.broken in (("reliable",), ("complete",))
     assert "NEVER ARRIVED" in str(caught.value)
 
 

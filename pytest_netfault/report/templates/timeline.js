@@ -165,7 +165,7 @@
     for (let n = 1; n < knots.length; n++) {
       const a = Math.max(x(knots[n - 1][1]), GUTTER), b = Math.min(x(knots[n][1]), right);
       if (b <= a || busy.some(([from, to]) => a >= from - 0.5 && b <= to + 0.5)) continue;
-      const from = timeAt(uAt(a)), to = timeAt(uAt(b)), step = nice((to - from) / ((b - a) / 95));
+      const from = timeAt(uAt(a)), to = timeAt(uAt(b)), step = nice((to - from) / ((b - a) / 60));
       if (!(step > 0)) continue;
       for (let k = Math.ceil(from / step); k * step <= to + step * 1e-6; k++) {
         const px = X(k * step), text = duration(k * step), w = measured(ctx, text) / 2 + 6;
@@ -223,8 +223,14 @@
         ctx.globalAlpha = 0.32; ctx.fillRect(start, y - h / 2, b - start, h); ctx.globalAlpha = 1;
         ctx.fillRect(start, y - h / 2, 2, h); ctx.fillRect(b - 2, y - h / 2, 2, h);
       } else {
-        if (one.box.lane.kind === "faults") ctx.globalAlpha = mark.tone === "culprit" ? 1 : 0.55;
-        ctx.fillRect(start, y - h / 2, b - start, h); ctx.globalAlpha = 1;
+        // A cut that lies in wait is pale until it cuts.
+        const waits = mark.shade && mark.shade[0] > mark.start ? Math.max(start, Math.min(X(mark.shade[0]), b)) : start;
+        ctx.globalAlpha = 0.3; ctx.fillRect(start, y - h / 2, waits - start, h);
+        ctx.globalAlpha = one.box.lane.kind !== "faults" || mark.tone === "culprit" ? 1 : 0.55;
+        const acts = mark.shade && waits > start ? Math.max(X(mark.shade[1]), waits + 3) : b;
+        ctx.fillRect(waits, y - h / 2, acts - waits, h);
+        if (acts < b) { ctx.globalAlpha = 0.3; ctx.fillRect(acts, y - h / 2, b - acts, h); }
+        ctx.globalAlpha = 1;
       }
       box = [start, y - h / 2, b - start, h];
     } else {
@@ -279,6 +285,7 @@
         const a = Math.max(one.a, GUTTER), b = Math.min(one.b, right);
         if (mark.shape === "bar" && kind !== "calls" && b - a > w + 12) {
           if (kind === "connections") halo(ctx, text, a + 7, one.y + 1, colours.ink);
+          else if (mark.shade && mark.shade[0] > mark.start) halo(ctx, text, a + 7, one.y + 1, colours.ink);
           else { ctx.fillStyle = colours.page; ctx.fillText(text, a + 7, one.y + 1); }
           done = true;
         } else if (kind === "calls" || box.piles > 1) {

@@ -65,7 +65,8 @@ def nothing_listening(store: ConfigStore) -> list[Callable[[], object]]:
 
 def test_with_nothing_listening_every_call_is_unavailable_in_time(netfault: Any, etcd_server: Any) -> None:
     link = netfault.forward(etcd_server.address)
-    with ConfigStore(link.address, wait=False, timeout=PATIENT) as store, link.refuse():
+    # Refused before the store is opened: what had connected by then would live on.
+    with link.refuse(), ConfigStore(link.address, wait=False, timeout=PATIENT) as store:
         for call in nothing_listening(store):
             began = time.monotonic()
             with pytest.raises(Unavailable):
@@ -80,7 +81,7 @@ def test_with_nothing_listening_every_call_is_unavailable_in_time(netfault: Any,
 
 def test_without_patience_a_refusal_is_told_at_once(netfault: Any, etcd_server: Any) -> None:
     link = netfault.forward(etcd_server.address)
-    with ConfigStore(link.address, wait=False, patience=0, timeout=PATIENT) as store, link.refuse():
+    with link.refuse(), ConfigStore(link.address, wait=False, patience=0, timeout=PATIENT) as store:
         with pytest.raises(Unavailable):
             store.set(LIMIT, 1)
 

@@ -1,0 +1,134 @@
+"""Each mistake is found by a schedule made for it, and the client without a mistake survives all of them.
+
+That the kit also *draws* a schedule that finds each of them is what ``table.py`` shows; it takes minutes. Here a few of
+each kind are searched for.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+from pytest_netfault import verify
+from pytest_netfault.schedules import (
+    Break,
+    Compact,
+    Connected,
+    Cut,
+    Delete,
+    Heal,
+    Reset,
+    Schedule,
+    Seen,
+    Sever,
+    Subscribe,
+    Write,
+    WriteMany,
+)
+
+SETTLE_SECONDS = 0.7
+
+
+def load(name: str) -> ModuleType:
+    known = f"netfault_mutants_{name}"
+    if known not in sys.modules:
+        spec = importlib.util.spec_from_file_location(known, Path(__file__).with_name(f"{name}.py"))
+        assert spec is not None
+        assert spec.loader is not None
+        module = sys.modules[known] = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+    return sys.modules[known]
+
+
+TOY = load("toy")
+MUTANTS = load("subscribers").MUTANTS
+
+WATCHED = (Subscribe(), Write("a"), Seen())
+ABSENT = Schedule([*WATCHED, Break(Sever()), Write("a")])
+FORGOTTEN = Schedule([*WATCHED, Break(Sever()), Write("a"), Compact(), Heal(), Write("b")])
+TOGETHER = Schedule([*WATCHED, WriteMany(("a", "b")), Seen(), Break(Sever()), Write("a")])
+NEIGHBOUR = Schedule([Write("a", beside=True), *WATCHED, Write("a", beside=True), Break(Reset()), Write("b")])
+DELETED = Schedule([*WATCHED, Delete("a"), Break(Reset()), Write("b")])
+UNANSWERED = Schedule(
+    [Break(Cut(3, direction="down", connection=3)), *WATCHED, Write("b", via="link"), Write("c")]
+)
+
+CAUGHT_BY = {
+    "ResumesFromNow": ABSENT,
+    "RemembersTheRevisionOnlyAfterTheFirstEvent": Schedule([Subscribe(), Break(Sever()), Write("a")]),
+    "RepeatsTheLastRevision": Schedule([*WATCHED, Break(Reset()), Write("b")]),
+    "SkipsOneRevision": ABSENT,
+    "TrustsTheHeader": FORGOTTEN,
+    "TrustsTheBeat": ABSENT,
+    "IgnoresCompaction": FORGOTTEN,
+    "RetriesACompactedRevisionForEver": FORGOTTEN,
+    "EndsOnCompaction": FORGOTTEN,
+    "ResyncsWithoutDeletes": Schedule([*WATCHED, Break(Sever()), Delete("a"), Compact(), Heal(), Write("b")]),
+    "ResyncsWithAnOldRevision": Schedule([Write("a"), *WATCHED, Break(Reset()), Write("b")]),
+    "SnapshotsOnEachReconnect": ABSENT,
+    "AdvancesBeforeTheCallback": TOGETHER,
+    "SplitsTransactions": TOGETHER,
+    "CountsChangesAsRevisions": TOGETHER,
+    "DropsWhenItsQueueIsFull": Schedule([*WATCHED, Break(Sever()), *[Write("b")] * 4]),
+    "DropsRepeatedValues": Schedule([*WATCHED, Write("a", repeat=True), Break(Reset()), Write("b")]),
+    "IgnoresDeletes": DELETED,
+    "TakesADeleteForAnEmptyValue": DELETED,
+    "TakesFinForTheEnd": ABSENT,
+    "EndsWithAnyError": Schedule([*WATCHED, Break(Sever()), Seen(), Write("b"), Seen(), Heal(), Write("c")]),
+    "GivesUpAfterThreeTries": Schedule(
+        [*WATCHED, Break(Sever()), Write("b"), *[Seen()] * 4, Heal(), Write("c")]
+    ),
+    "ForgetsItsPlaceOnTheSecondCut": Schedule(
+        [*WATCHED, Break(Reset()), Connected(), Break(Sever()), Write("b"), Heal(), Write("c")]
+    ),
+    "TakesHalfALineForAWhole": Schedule(
+        [Break(Cut(40, direction="down", connection=2)), Subscribe(), Write("a"), Write("b")]
+    ),
+    "NoticesNoSilence": Schedule(
+        [
+            Break(Cut(150, direction="down", connection=2, how="blackhole"), lasting=True),
+            Subscribe(),
+            *[Write("a")] * 5,
+        ]
+    ),
+    "WatchesOneKey": NEIGHBOUR,
+    "SnapshotOfTheNeighbour": NEIGHBOUR,
+    "BookmarksTooEarly": ABSENT,
+    "DeliversInReverse": TOGETHER,
+    "RetriesWritesBlindly": UNANSWERED,
+    "CallsATimeoutARejection": UNANSWERED,
+    "AcknowledgesTooEarly": Schedule([*WATCHED, Break(Sever()), Write("b", via="link")]),
+}
+
+
+def test_each_mutant_has_a_schedule() -> None:
+    assert len(MUTANTS) >= 25
+    assert set(CAUGHT_BY) == set(MUTANTS)
+
+
+@pytest.mark.parametrize("name", CAUGHT_BY)
+def test_each_mistake_is_caught(server: Any, name: str) -> None:
+    kind = MUTANTS[name]
+    with pytest.raises(verify.UpdateLost) as caught:
+        verify.replay(kind, server, CAUGHT_BY[name], settle=SETTLE_SECONDS)
+    assert set(caught.value.broken) & set(kind.expects), caught.value
+
+
+@pytest.mark.parametrize("schedule", dict.fromkeys(CAUGHT_BY.values()), ids=str)
+def test_the_client_without_a_mistake_survives_it(server: Any, schedule: Schedule) -> None:
+    verify.replay(TOY.RightStore, server, schedule)
+
+
+@pytest.mark.parametrize(
+    "name", ["ResumesFromNow", "IgnoresCompaction", "SplitsTransactions", "IgnoresDeletes"]
+)
+def test_a_schedule_that_catches_it_is_drawn(server: Any, name: str) -> None:
+    with pytest.raises(verify.UpdateLost) as caught:
+        verify.no_update_lost(MUTANTS[name], server, seed=1, settle=SETTLE_SECONDS, max_seconds=60)
+    assert set(caught.value.broken) & set(MUTANTS[name].expects)
+    assert len(caught.value.schedule) <= 8
