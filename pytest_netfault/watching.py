@@ -10,7 +10,7 @@ acted, after it was done.
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol
 
 from pytest_netfault.control import ActiveFault, Link, NetFault, ProxyThread
@@ -21,7 +21,16 @@ from pytest_netfault.proxy import CustomFault
 if TYPE_CHECKING:
     from pytest_netfault.proxy.addresses import AddressLike
 
-__all__ = ["Outcome", "Seen", "WatchedLink", "WatchedNetFault", "Watcher", "crash_error", "leaves_no_trace"]
+__all__ = [
+    "ClusterNetFault",
+    "Outcome",
+    "Seen",
+    "WatchedLink",
+    "WatchedNetFault",
+    "Watcher",
+    "crash_error",
+    "leaves_no_trace",
+]
 
 
 @dataclass(frozen=True)
@@ -150,6 +159,18 @@ class WatchedNetFault(NetFault):
 
     def __repr__(self) -> str:
         return "netfault"  # hypothesis prints it among the arguments of each falsifying example
+
+
+class ClusterNetFault(WatchedNetFault):
+    """The links between the members of a cluster: a partition is several faults, which are judged as one.
+
+    Two members that follow the same leader have little to say to each other, so that of the links that a partition
+    breaks some meet nothing while it holds.
+    """
+
+    def settle(self) -> list[Outcome]:
+        """See :meth:`.WatchedNetFault.settle`."""
+        return [replace(outcome, key=type(outcome.fault)) for outcome in super().settle()]
 
 
 class WatchedLink(Link):

