@@ -65,6 +65,7 @@ __all__ = [
     "Below",
     "Palette",
     "draw_opening",
+    "draw_outage",
     "draw_scene",
     "draw_schedule",
     "seeded",
@@ -141,7 +142,7 @@ def draw_schedule(below: Below, palette: Palette) -> Schedule:
     >>> draw_schedule(lambda n: 0, Palette((Sever,)))
     Schedule([Subscribe(), Break(Sever()), Write('a'), Heal()])
     """
-    steps = draw_opening(below, palette)
+    steps = [*draw_opening(below, palette), *draw_outage(below, palette)]
     for _ in range(MOST_SCENES):
         if below(2) == 0:
             break
@@ -150,8 +151,13 @@ def draw_schedule(below: Below, palette: Palette) -> Schedule:
 
 
 def draw_opening(below: Below, palette: Palette) -> list[Step]:
-    """What is there before, the subscription, and a first outage."""
+    """What is there before, and the subscription."""
     return _Drawing(below, palette).opening()
+
+
+def draw_outage(below: Below, palette: Palette) -> list[Step]:
+    """A scene in which something is written while the network is broken."""
+    return _Drawing(below, palette).outage()
 
 
 def draw_scene(below: Below, palette: Palette) -> list[Step]:
@@ -184,10 +190,13 @@ class _Drawing:
         return self._below(times) == times - 1
 
     def opening(self) -> list[Step]:
+        return [*self._before(), Subscribe()]
+
+    def outage(self) -> list[Step]:
         scenes = [self._outage, self._outage, self._recovery]
         if "compact" in self._abilities:
             scenes.append(self._forgotten)
-        return [*self._before(), Subscribe(), *self._one(scenes)()]
+        return self._one(scenes)()
 
     def scene(self) -> list[Step]:
         scenes = [self._outage, self._calm, self._recovery, self._turns, self._unanswered]

@@ -89,8 +89,13 @@ def _told_of(schedule: Schedule) -> tuple[bool, bool]:
     watched = schedule.steps[place:]
     return (
         any(isinstance(step, _TROUBLE) for step in watched),
-        any(writes_of(step) and not getattr(step, "beside", False) for step in watched),
+        any(_owed(step) for step in watched),
     )
+
+
+def _owed(step: Step) -> bool:
+    """Whether the subscriber has a right to what this step writes."""
+    return bool(writes_of(step)) and not getattr(step, "beside", False)
 
 
 def _simpler(steps: list[Step]) -> Iterator[list[Step]]:
@@ -111,8 +116,8 @@ def _skeletons(steps: list[Step]) -> Iterator[list[Step]]:
     place = next(index for index, step in enumerate(steps) if isinstance(step, Subscribe))
     for index, step in enumerate(steps):
         if isinstance(step, Break):
-            after = next((one for one in steps[index + 1 :] if writes_of(one)), None)
-            before = next((one for one in steps[:index] if writes_of(one)), None)
+            after = next((one for one in steps[index + 1 :] if _owed(one)), None)
+            before = next((one for one in steps[:index] if _owed(one)), None)
             if after is not None and index > place:
                 yield [Subscribe(), step, after]
                 if before is not None:

@@ -57,8 +57,8 @@ def loses_from_now(schedule: Schedule) -> bool:
     for step in schedule:
         subscribed = subscribed or isinstance(step, Subscribe)
         if isinstance(step, (Break, Heal)):
-            broken = isinstance(step, Break)
-        elif subscribed and broken and writes_of(step):
+            broken = subscribed and isinstance(step, Break)
+        elif subscribed and broken and writes_of(step) and not getattr(step, "beside", False):
             return True
     return False
 

@@ -6,7 +6,7 @@ import sys
 import pytest
 from hypothesis import HealthCheck, Phase, find, given, settings
 
-from pytest_netfault.schedules import Break, Compact, Reset, Schedule, Sever, Write, schedules
+from pytest_netfault.schedules import Break, Compact, Reset, Schedule, Subscribe, Write, schedules
 
 # A search that must not depend on what an earlier one saved.
 _SEARCH = settings(database=None, suppress_health_check=list(HealthCheck), deadline=None, max_examples=500)
@@ -26,7 +26,7 @@ def test_hypothesis_shrinks_to_a_handful_of_steps() -> None:
 
     small = find(schedules(), loses, settings=settings(_SEARCH, phases=[Phase.generate, Phase.shrink]))
     assert len(small) <= 8, small
-    assert small.steps[1] == Break(Sever())
+    assert {type(step) for step in small} >= {Subscribe, Break, Write}
 
 
 def test_abilities_are_drawn_when_given() -> None:
