@@ -114,7 +114,9 @@ def test_a_number_is_taken_or_refused_by_name(name: str, value: float) -> None:
 
 
 @numbers
-@pytest.mark.parametrize("value", [True, False, "1", b"1", None, 1j, [1], object()], ids=repr)
+@pytest.mark.parametrize(
+    "value", [True, False, "1", b"1", None, 1j, [1], pytest.param(object(), id="object")], ids=repr
+)
 def test_what_is_no_number_is_refused_by_name(name: str, value: object) -> None:
     if name == "connection" and value is None:
         assert Cut(1, connection=None).connection is None
