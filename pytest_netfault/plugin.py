@@ -24,8 +24,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from pytest_netfault import surroundings
+
 if TYPE_CHECKING:
     from pytest_netfault.control import NetFault
+    from pytest_netfault.report.terminal import Totals
     from pytest_netfault.session import NetFaultSession
     from pytest_netfault.shared_etcd import SharedCluster, SharedEtcd
 
@@ -46,7 +49,9 @@ class Settings:
         seed: what every random choice of the session is made from.
         etcd: the text of ``--netfault-etcd``, or None.
         strict: whether what cannot be proved is a failure.
-        output: where the folders of failing tests go, or None.
+        output: where the folders of tests go, or None.
+        artifacts: which tests get one: ``"retain-on-failure"``, ``"on"`` or ``"off"``.
+        summary: the file that a summary is appended to, ``"github"``, or None.
         told: those that were given rather than defaults, as ``name=value``.
     """
 
@@ -54,6 +59,8 @@ class Settings:
     etcd: str | None
     strict: bool
     output: Path | None
+    artifacts: str
+    summary: str | None
     told: tuple[str, ...]
 
 
@@ -61,6 +68,9 @@ _SETTINGS: pytest.StashKey[Settings] = pytest.StashKey()
 _SESSION: pytest.StashKey[NetFaultSession] = pytest.StashKey()
 _RUNNING: pytest.StashKey[tuple[pytest.Item, float]] = pytest.StashKey()
 _WORKERS: pytest.StashKey[_Workers] = pytest.StashKey()
+_AROUND: pytest.StashKey[_Around] = pytest.StashKey()
+
+_ARTIFACTS = ("retain-on-failure", "on", "off")
 
 
 class _Workers:
@@ -96,13 +106,29 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         dest="netfault_strict",
         action="store_true",
         default=None,
-        help="fail where a test would be skipped because there is no etcd, and where a fault met no traffic",
+        help="fail where a test would be skipped because there is no etcd, where a fault met no traffic, and where "
+        "an example of a proof was inconclusive",
     )
     group.addoption(
         "--netfault-output",
         dest="netfault_output",
         metavar="DIR",
         help="write what happened on the links of each failing test to a folder in DIR",
+    )
+    group.addoption(
+        "--netfault-artifacts",
+        dest="netfault_artifacts",
+        metavar="WHEN",
+        type=_artifacts,
+        help="which tests get a folder in the DIR of --netfault-output: retain-on-failure (the default), on (each "
+        "test that used a link), or off",
+    )
+    group.addoption(
+        "--netfault-summary",
+        dest="netfault_summary",
+        metavar="FILE",
+        help="append a short summary of the session in Markdown to FILE; github is the step summary of GitHub Actions, "
+        "and nothing elsewhere",
     )
     parser.addini("netfault_seed", "default of --netfault-seed", type="string", default=None)
     parser.addini("netfault_etcd", "default of --netfault-etcd", type="string", default=None)
@@ -115,6 +141,24 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         type="string",
         default=None,
     )
+    parser.addini(
+        "netfault_artifacts",
+        "default of --netfault-artifacts (default: retain-on-failure)",
+        type="string",
+        default=None,
+    )
+    parser.addini(
+        "netfault_summary",
+        "default of --netfault-summary, relative to the root directory",
+        type="string",
+        default=None,
+    )
+
+
+def _artifacts(text: str) -> str:
+    if text not in _ARTIFACTS:
+        raise argparse.ArgumentTypeError(f"{text!r} is none of {', '.join(_ARTIFACTS)}")
+    return text
 
 
 def _seed(text: str) -> int:
@@ -130,7 +174,14 @@ def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    config.stash[_SETTINGS] = _settings(config)
+    settings = config.stash[_SETTINGS] = _settings(config)
+    around = config.stash[_AROUND] = _Around(config)
+    surroundings.enter(around)
+    if settings.summary is not None and not hasattr(config, "workerinput"):
+        from pytest_netfault.session_summary import SessionSummary
+
+        summary = SessionSummary(Path(settings.summary), config, settings.seed, lambda: _totals(config))
+        config.pluginmanager.register(summary, "netfault-summary")
 
 
 def _settings(config: pytest.Config) -> Settings:
@@ -158,8 +209,25 @@ def _settings(config: pytest.Config) -> Settings:
             raise pytest.UsageError(str(error)) from None
     strict = bool(value("netfault_strict"))
     output = value("netfault_output") or None
-    where = config.invocation_params.dir if config.getoption("netfault_output") else config.rootpath
-    directory = None if output is None else where / output
+    try:
+        artifacts = _artifacts(value("netfault_artifacts") or _ARTIFACTS[0])
+    except argparse.ArgumentTypeError as error:
+        raise pytest.UsageError(f"netfault_artifacts: {error}") from None
+    summary = value("netfault_summary") or None
+
+    def place(name: str, path: str) -> Path:
+        """Relative to where pytest was started, or to the root if an ini file says it."""
+        return (config.invocation_params.dir if config.getoption(name) else config.rootpath) / path
+
+    directory = None if output is None else place("netfault_output", output)
+    if summary == "github":
+        summary = os.environ.get("GITHUB_STEP_SUMMARY") or None
+    elif summary is not None:
+        summary = str(place("netfault_summary", summary))
+        if Path(summary).is_dir():
+            raise pytest.UsageError(
+                f"--netfault-summary={summary} is a directory: name a file, it is made if need be"
+            )
     if directory is not None and directory.exists() and not directory.is_dir():
         raise pytest.UsageError(
             f"--netfault-output={output} is a file: name a directory, it is made if need be"
@@ -171,7 +239,7 @@ def _settings(config: pytest.Config) -> Settings:
         directory = Path(from_controller["output"]) if from_controller["output"] else None
     elif seed is None:
         seed = int.from_bytes(os.urandom(_SEED_BYTES), "big")
-    return Settings(seed, etcd, strict, directory, tuple(told))
+    return Settings(seed, etcd, strict, directory, artifacts, summary, tuple(told))
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -180,6 +248,29 @@ def pytest_configure_node(node: Any) -> None:
     settings = node.config.stash[_SETTINGS]
     output = str(settings.output) if settings.output is not None else ""
     node.workerinput["netfault"] = {"seed": settings.seed, "output": output}
+
+
+class _Around:
+    """This session, as proofs see it."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        self._config = config
+
+    @property
+    def seed(self) -> int:
+        return self._config.stash[_SETTINGS].seed
+
+    @property
+    def strict(self) -> bool:
+        return self._config.stash[_SETTINGS].strict
+
+    def folder(self) -> Path | None:
+        if self._config.stash[_SETTINGS].output is None:
+            return None
+        return _session(self._config).folder()
+
+    def judged(self, verdict: surroundings.Verdict) -> None:
+        _session(self._config).judged(verdict)
 
 
 # -- fixtures ------------------------------------------------------------------------------------------------
@@ -358,6 +449,9 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
+    around = config.stash.get(_AROUND, None)
+    if around is not None:
+        surroundings.leave(around)
     mine = config.stash.get(_SESSION, None)
     if mine is not None:
         mine.close()
@@ -380,10 +474,19 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
     workers = config.stash.get(_WORKERS, None)
     if config.get_verbosity() < 0 or (mine is None and not (workers and workers.counts)):
         return
-    from pytest_netfault.report.terminal import Totals, summary_line
+    from pytest_netfault.report.terminal import summary_line
 
+    lost = workers.lost if workers is not None else ()
+    terminalreporter.write_line(summary_line(config.stash[_SETTINGS].seed, _totals(config), lost=lost))
+
+
+def _totals(config: pytest.Config) -> Totals:
+    """What this session did to the network, its workers included."""
+    from pytest_netfault.report.terminal import Totals
+
+    mine = config.stash.get(_SESSION, None)
+    workers = config.stash.get(_WORKERS, None)
     totals = mine.totals if mine is not None else Totals()
     for counts in workers.counts if workers is not None else ():
         totals += Totals(**counts)
-    lost = workers.lost if workers is not None else ()
-    terminalreporter.write_line(summary_line(config.stash[_SETTINGS].seed, totals, lost=lost))
+    return totals

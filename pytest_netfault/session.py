@@ -15,14 +15,16 @@ import json
 import os
 import traceback
 from collections import deque
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import pytest
 
 from pytest_netfault.control import ProxyThread
 from pytest_netfault.events import LinkWarning
-from pytest_netfault.report.folder import folder_name, write_folder
+from pytest_netfault.report.folder import folder_name, remove_files, write_folder
 from pytest_netfault.report.terminal import LinkStory, Totals, failure_text, rerun_command
 from pytest_netfault.shared_etcd import SharedCluster, SharedEtcd
 from pytest_netfault.watching import (
@@ -37,6 +39,7 @@ from pytest_netfault.watching import (
 if TYPE_CHECKING:
     from pytest_netfault.control import ActiveFault
     from pytest_netfault.plugin import Settings
+    from pytest_netfault.surroundings import Verdict
 
 __all__ = ["NetFaultSession"]
 
@@ -61,6 +64,8 @@ class _Test:
     began: float
     passed: bool = False
     crash: str = ""
+    artifact: str = ""
+    verdicts: list[Verdict] = field(default_factory=list)
     links: int = 0
     faults: int = 0
     recent: deque[WatchedLink | LinkStory] = field(default_factory=lambda: deque(maxlen=_LINKS_KEPT))
@@ -230,6 +235,23 @@ class NetFaultSession:
         self._known_crash = crash
         return news
 
+    # -- what proofs tell ---------------------------------------------------------------------------------
+
+    def folder(self) -> Path | None:
+        """Where the files of the test that runs go; None for nowhere."""
+        settings, test = self.settings, self._test
+        if settings.output is None or settings.artifacts == "off":
+            return None
+        name = "session" if test is None else folder_name(str(test.item.nodeid), test.attempt)
+        return settings.output / name
+
+    def judged(self, verdict: Verdict) -> None:
+        """A proof in the test that runs has ended."""
+        if self._test is not None:
+            self._test.verdicts.append(verdict)
+            if verdict.files:
+                self._test.artifact = str(verdict.files[0].parent)
+
     def _hook(self) -> Any:
         return self.config.hook if self._test is None else self._test.item.ihook
 
@@ -278,7 +300,7 @@ class NetFaultSession:
             return
         self._new_crash()  # it is told here; a test that is expected to fail leaves it to the teardown
         links = self._stories(test)
-        if links or test.crash:
+        if links or test.crash or test.verdicts:
             text = self._failure(test, links)
             report.sections.append(("netfault", text))
 
@@ -299,14 +321,10 @@ class NetFaultSession:
             return
         for net in self._nets:
             self._settle(net)
-        if test.links or test.faults:
-            numbers = {
-                "seed": self.settings.seed,
-                "links": test.links,
-                "faults": test.faults,
-                "met": test.met,
-            }
-            item.user_properties.extend((f"netfault.{name}", str(value)) for name, value in numbers.items())
+        self._settle_artifacts(test, failed)
+        item.user_properties.extend(
+            (f"netfault.{name}", value) for name, value in _properties(test, self.settings)
+        )
         if failed:
             return
         crash = self._new_crash()
@@ -366,8 +384,7 @@ class NetFaultSession:
 
     def _failure(self, test: _Test, links: list[LinkStory]) -> str:
         nodeid = str(test.item.nodeid)
-        directory = self.settings.output
-        name = folder_name(nodeid, test.attempt)
+        folder = self.folder()
         text = failure_text(
             seed=self.settings.seed,
             command=rerun_command(self._from_here(nodeid), self.settings.seed),
@@ -375,19 +392,63 @@ class NetFaultSession:
             since=test.began,
             attempt=test.attempt,
             crash=test.crash,
-            folder=str(directory / name) if directory is not None else "",
+            folder="" if folder is None else str(folder),
         )
-        if directory is not None:
-            story = {"nodeid": nodeid, "seed": self.settings.seed, "began": test.began}
-            files = {
-                "failure.txt": text + "\n",
-                "events.json": json.dumps({**story, "links": [asdict(link) for link in links]}, indent=1)
-                + "\n",
-            }
-            if self._etcd is not None and self._etcd.last_words():
-                files["etcd.log"] = self._etcd.last_words() + "\n"
+        if folder is not None:
             try:
-                write_folder(directory, name, files)
+                self._write(test, folder, links, {"failure.txt": text + "\n"})
             except OSError as error:
                 return f"{text}\n... or not: {error}"  # a full disk must not hide why the test failed
         return text
+
+    # -- what a test leaves behind ------------------------------------------------------------------------
+
+    def _write(self, test: _Test, folder: Path, links: list[LinkStory], texts: dict[str, str]) -> None:
+        story = {"nodeid": str(test.item.nodeid), "seed": self.settings.seed, "began": test.began}
+        events = json.dumps({**story, "links": [asdict(link) for link in links]}, indent=1) + "\n"
+        files = {**texts, "events.json": events}
+        for name, etcd in (("etcd.log", self._etcd), ("etcd-cluster.log", self._cluster)):
+            if etcd is not None and etcd.last_words():
+                files[name] = etcd.last_words() + "\n"
+        write_folder(folder.parent, folder.name, files)
+        test.artifact = str(folder)
+
+    def _settle_artifacts(self, test: _Test, failed: bool) -> None:
+        """A test is over: keep its files or not, as ``--netfault-artifacts`` says."""
+        folder = self.folder()
+        if folder is None or failed or not test.passed:
+            return
+        if self.settings.artifacts == "on":
+            if test.links or test.faults or test.verdicts:
+                try:
+                    self._write(test, folder, self._stories(test), {})
+                except OSError as error:
+                    test.item.warn(LinkWarning(f"the files of a test were not written: {error}"))
+            return
+        for (
+            verdict
+        ) in test.verdicts:  # a loss that the test expected: what we wrote of it is nobody's concern
+            remove_files(folder, verdict.files)
+        if not folder.exists():
+            test.artifact = ""
+
+
+def _properties(test: _Test, settings: Settings) -> Iterator[tuple[str, str]]:
+    """What stands beside a test in JUnit files: short texts."""
+    if not (test.links or test.faults or test.verdicts):
+        return
+    yield "seed", str(settings.seed)
+    yield "links", str(test.links)
+    yield "faults", str(test.faults)
+    yield "met", str(test.met)
+    if test.verdicts:
+        worst = min(
+            test.verdicts, key=lambda verdict: ("lost", "proved nothing", "kept").index(verdict.outcome)
+        )
+        yield "verdict", worst.outcome
+        yield "examples", str(sum(verdict.examples for verdict in test.verdicts))
+        yield "inconclusive", str(sum(verdict.inconclusive for verdict in test.verdicts))
+        if worst.schedule:
+            yield "schedule", worst.schedule
+    if test.artifact:
+        yield "artifact", test.artifact

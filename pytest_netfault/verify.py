@@ -24,6 +24,7 @@ from pytest_netfault.schedules.contract import Pace, Server
 from pytest_netfault.schedules.drawing import ALL, Palette, seeded
 from pytest_netfault.schedules.schedule import Schedule
 from pytest_netfault.schedules.subject import OpenStore
+from pytest_netfault.verifying.announcing import announced
 from pytest_netfault.verifying.arguments import (
     check_count,
     check_directory,
@@ -123,7 +124,9 @@ def no_update_lost(
             report_dir=directory,
             progress=progress,
         )
-        return _warned(campaign.prove(drawn, of=max_examples), settle)
+        return _warned(
+            announced("no_update_lost", number, lambda: campaign.prove(drawn, of=max_examples)), settle
+        )
 
 
 def replay(
@@ -148,7 +151,7 @@ def replay(
         raise TypeError(f"schedule must be a Schedule, not {schedule!r:.200}")
     with Kit(open_store, server, promise=promise, pace=Pace(settle=settle), seed=number) as kit:
         campaign = Campaign(kit, seed=number, promise=promise, settle=settle, report_dir=directory)
-        return _warned(campaign.replay(schedule), settle)
+        return _warned(announced("replay", number, lambda: campaign.replay(schedule)), settle)
 
 
 def sweep(
@@ -221,8 +224,16 @@ def sweep(
         campaign = Campaign(
             kit, seed=number, promise=promise, settle=settle, report_dir=directory, progress=progress
         )
-        report = campaign.sweep(played, open_kit, direction=direction, stride=stride, how=hows, shard=part)
-        return _warned(report, settle)
+        return _warned(
+            announced(
+                "sweep",
+                number,
+                lambda: campaign.sweep(
+                    played, open_kit, direction=direction, stride=stride, how=hows, shard=part
+                ),
+            ),
+            settle,
+        )
 
 
 def _warned(report: Report, settle: float) -> Report:

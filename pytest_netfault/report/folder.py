@@ -1,7 +1,7 @@
 """A folder for each failing test, for whoever collects what a CI job leaves behind.
 
-Rules of this file: nothing is ever deleted; a file appears whole or not at all; the folder's name says which test
-it was, on every file system.
+Rules of this file: nothing is deleted but what the same test wrote; a file appears whole or not at all; the folder's
+name says which test it was, on every file system.
 """
 
 from __future__ import annotations
@@ -9,10 +9,10 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-__all__ = ["folder_name", "write_folder"]
+__all__ = ["folder_name", "remove_files", "write_folder"]
 
 # Leaves room for a suffix within the 143 bytes that encrypted file systems allow for a name.
 _LONGEST = 100
@@ -45,3 +45,14 @@ def write_folder(directory: Path, name: str, texts: Mapping[str, str]) -> Path:
         unfinished.write_text(text, encoding="utf-8", errors="backslashreplace")
         unfinished.replace(folder / file)
     return folder
+
+
+def remove_files(folder: Path, files: Iterable[Path]) -> None:
+    """Remove those of ``files`` that lie in ``folder``, and the folder if nothing else is in it."""
+    for file in files:
+        if file.parent == folder:
+            file.unlink(missing_ok=True)
+    try:
+        folder.rmdir()
+    except OSError:
+        pass  # it was never made, or holds something else

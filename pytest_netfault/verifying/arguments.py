@@ -13,6 +13,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, get_args
 
+from pytest_netfault import surroundings
 from pytest_netfault.checks.trace import Promise
 from pytest_netfault.faults import CutHow
 
@@ -28,7 +29,7 @@ __all__ = [
     "pick_seed",
 ]
 
-# Set by the plugin to the session's seed, so that the seed in the header of a test run draws the proof's schedules too.
+# Goes before the session's seed: a proof in a process that a test starts can be told the seed of the test.
 SEED_VARIABLE = "NETFAULT_SEED"
 
 
@@ -85,8 +86,10 @@ def check_how(how: object) -> tuple[CutHow, ...]:
 
 
 def check_directory(report_dir: object) -> Path | None:
+    """Where the files of a loss go: where it was said, else where the session around it keeps such files."""
     if report_dir is None:
-        return None
+        session = surroundings.current()
+        return None if session is None else session.folder()
     if not isinstance(report_dir, (str, os.PathLike)):
         raise TypeError(f"report_dir must be a path, not {report_dir!r}")
     path = Path(report_dir)
@@ -103,7 +106,10 @@ def pick_seed(seed: object) -> int:
     """
     if seed is None:
         text = os.environ.get(SEED_VARIABLE, "")
-        return int(text) if text.isascii() and text.isdigit() else secrets.randbits(32)
+        if text.isascii() and text.isdigit():
+            return int(text)
+        session = surroundings.current()
+        return secrets.randbits(32) if session is None else session.seed
     if isinstance(seed, bool) or not isinstance(seed, int):
         raise TypeError(f"seed must be a whole number or None, not {seed!r}")
     return seed

@@ -22,7 +22,7 @@ from pytest_netfault.faults import Cut, CutHow, Direction
 from pytest_netfault.schedules.contract import Run
 from pytest_netfault.schedules.schedule import Schedule
 from pytest_netfault.schedules.shrinking import complexity, shrink
-from pytest_netfault.verifying.files import document, picture_beside, write_report
+from pytest_netfault.verifying.files import document, files_beside, picture_beside, write_report
 from pytest_netfault.verifying.kit import Kit
 from pytest_netfault.verifying.results import Progress, ProgressCallback, ProvedNothing, Report, UpdateLost
 from pytest_netfault.verifying.story import tell
@@ -294,4 +294,5 @@ class Campaign:
             seed=self._seed,
             repeated=repeated,
             report=replace(report or self._report(), wall_seconds=self._seconds),
+            files=() if path is None else tuple(files_beside(path)),
         )

@@ -16,7 +16,7 @@ from pytest_netfault.schedules.contract import Run
 from pytest_netfault.schedules.schedule import wrapped
 from pytest_netfault.verifying.picture import picture
 
-__all__ = ["document", "picture_beside", "write_report"]
+__all__ = ["document", "files_beside", "picture_beside", "write_report"]
 
 
 def document(run: Run, *, seed: int | None) -> dict[str, Any]:
@@ -63,6 +63,11 @@ def picture_beside(trace: Path | None) -> str | None:
         return None
     page = trace.with_suffix(".html")
     return page.name if page.is_file() else None
+
+
+def files_beside(trace: Path) -> list[Path]:
+    """What was written about a loss: the trace, then the schedule and the picture, where there is one."""
+    return [path for suffix in (".json", ".py", ".html") if (path := trace.with_suffix(suffix)).is_file()]
 
 
 def _write_whole(path: Path, text: str) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal
 
 from pytest_netfault.faults import Cut
@@ -76,6 +77,7 @@ class UpdateLost(AssertionError):
         seed: the seed of the run.
         repeated: how often that schedule failed, and out of how many plays.
         report: what was tried until then.
+        files: what was written about it, the trace first; empty without ``report_dir``.
     """
 
     def __init__(
@@ -88,6 +90,7 @@ class UpdateLost(AssertionError):
         seed: int | None = None,
         repeated: tuple[int, int] = (1, 1),
         report: Report | None = None,
+        files: tuple[Path, ...] = (),
     ) -> None:
         super().__init__(message)
         self.schedule = schedule
@@ -96,6 +99,7 @@ class UpdateLost(AssertionError):
         self.seed = seed
         self.repeated = repeated
         self.report = report
+        self.files = files
 
 
 class ProvedNothing(AssertionError):

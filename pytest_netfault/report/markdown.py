@@ -1,0 +1,95 @@
+"""A session in a few lines of Markdown, for the page that a CI job shows.
+
+Rules of this file: pure; short, because people read it beside a red job; what comes from a test cannot break the table.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from pytest_netfault.report.terminal import Totals, summary_line
+
+__all__ = ["ROWS_SHOWN", "Row", "session_summary"]
+
+# A table that has to be scrolled is not read; the rest is in the job's log.
+ROWS_SHOWN = 20
+
+
+@dataclass(frozen=True)
+class Row:
+    """A test that used the network.
+
+    Attributes:
+        nodeid: its name.
+        failed: whether any phase of it failed.
+        verdict: how its proof ended, or empty.
+        schedule: of a loss, the smallest schedule.
+        faults: how many faults came into force.
+        met: how many of them met traffic.
+        artifact: where its files are, or empty.
+        command: what runs it again.
+    """
+
+    nodeid: str
+    failed: bool
+    verdict: str = ""
+    schedule: str = ""
+    faults: str = "0"
+    met: str = "0"
+    artifact: str = ""
+    command: str = ""
+
+
+def session_summary(seed: int, totals: Totals, rows: Sequence[Row]) -> str:
+    """The summary, or an empty text if no test used the network.
+
+    >>> print(session_summary(7, Totals(links=1, faults=1, met=1), [Row("test_a.py::test_b", failed=False)]))
+    ### netfault: 1 test, none failed
+    <BLANKLINE>
+    seed 7, 1 link, 1 fault, 1 of them met traffic
+    <BLANKLINE>
+    """
+    if not rows:
+        return ""
+    failed = [row for row in rows if row.failed]
+    tests = "1 test" if len(rows) == 1 else f"{len(rows)} tests"
+    proofs = {
+        verdict: sum(row.verdict == verdict for row in rows) for verdict in ("kept", "lost", "proved nothing")
+    }
+    said = ", ".join(f"{number} {verdict}" for verdict, number in proofs.items() if number)
+    lines = [
+        f"### netfault: {tests}, {len(failed) or 'none'} failed",
+        "",
+        summary_line(seed, totals).removeprefix("netfault: ") + (f"; proofs: {said}" if said else ""),
+        "",
+    ]
+    if failed:
+        lines += ["| failed | verdict | faults | met traffic | files |", "|---|---|---|---|---|"]
+        for row in failed[:ROWS_SHOWN]:
+            cells = (_code(row.nodeid), row.verdict or "-", row.faults, row.met, _code(row.artifact) or "-")
+            lines.append(f"| {' | '.join(cells)} |")
+        if len(failed) > ROWS_SHOWN:
+            lines.append(f"\n... and {len(failed) - ROWS_SHOWN} more.")
+        lines.append("")
+        for row in failed[:ROWS_SHOWN]:
+            if row.schedule:
+                lines += [
+                    f"Lost by {_code(row.nodeid)}:",
+                    "",
+                    "```python",
+                    row.schedule.replace("```", ""),
+                    "```",
+                    "",
+                ]
+        lines += ["Run the first one again:", "", "```sh", failed[0].command.replace("```", ""), "```", ""]
+    return "\n".join(lines)
+
+
+def _code(text: str) -> str:
+    """A text as it is, in a cell of a table.
+
+    >>> _code("test_a.py::test_b[x|y`z]")
+    "`test_a.py::test_b[x\\\\|y'z]`"
+    """
+    return f"`{' '.join(text.replace('`', chr(39)).replace('|', chr(92) + '|').split())}`" if text else ""

@@ -1,0 +1,75 @@
+"""How a proof tells the session around it what it came to.
+
+Rules of this file: a proof runs and ends as it would alone; only an example that proves nothing, in a session that is
+strict, turns what was kept into :class:`.ProvedNothing`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from pytest_netfault import surroundings
+from pytest_netfault.surroundings import Verdict
+from pytest_netfault.verifying.results import ProvedNothing, Report, UpdateLost
+
+__all__ = ["announced"]
+
+
+def announced(call: str, seed: int, prove: Callable[[], Report]) -> Report:
+    """Run a proof, and tell the current session how it ended.
+
+    Raises:
+        UpdateLost: as the proof does.
+        ProvedNothing: as the proof does; or the session is strict and an example was inconclusive.
+    """
+    __tracebackhide__ = True
+    session = surroundings.current()
+    if session is None:
+        return prove()
+    try:
+        report = prove()
+        if session.strict and report.inconclusive:
+            raise ProvedNothing(
+                f"{report.inconclusive} of {report.examples} examples were inconclusive, which --netfault-strict does "
+                f"not let pass ({report})",
+                report=report,
+            )
+    except UpdateLost as lost:
+        played = lost.report
+        session.judged(
+            Verdict(
+                call=call,
+                outcome="lost",
+                examples=0 if played is None else played.examples,
+                inconclusive=0 if played is None else played.inconclusive,
+                seed=seed,
+                told=f"lost: {', '.join(lost.broken)}",
+                schedule=str(lost.schedule),
+                broken=lost.broken,
+                files=lost.files,
+            )
+        )
+        raise
+    except ProvedNothing as nothing:
+        session.judged(
+            Verdict(
+                call=call,
+                outcome="proved nothing",
+                examples=nothing.report.examples,
+                inconclusive=nothing.report.inconclusive,
+                seed=seed,
+                told=str(nothing),
+            )
+        )
+        raise
+    session.judged(
+        Verdict(
+            call=call,
+            outcome="kept",
+            examples=report.examples,
+            inconclusive=report.inconclusive,
+            seed=seed,
+            told=str(report),
+        )
+    )
+    return report

@@ -1,0 +1,244 @@
+"""A session as a gate: what strict lets pass, what is kept of which test, and what a CI job is told."""
+
+from __future__ import annotations
+
+import xml.etree.ElementTree as ET
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+TOY = Path(__file__).parent.parent / "verify" / "mutants"
+
+# Proofs on real sockets that take a moment each: a small store, a client that is right, and one that comes back
+# after a break and watches from now on.
+PROOFS = """
+    import pytest
+    import toy
+    from pytest_netfault import Break, Schedule, Seen, Sever, Subscribe, Write, verify
+
+    LOSS = Schedule([Subscribe(), Write("a"), Seen(), Break(Sever()), Write("a")])
+
+    class FromNow(toy.RightStore):
+        began = False
+
+        def resume_at(self):
+            self.began, first = True, not self.began
+            return self.next if first else None
+
+        def on_events(self, revision, changes):
+            self.next = 0
+            super().on_events(revision, changes)
+
+    @pytest.fixture
+    def server():
+        with toy.ToyServer() as server:
+            yield server
+
+    def test_kept(server):
+        report = verify.replay(toy.RightStore, server, LOSS)
+        print("seed is", report.seed)
+
+    def test_lost(server):
+        verify.replay(FromNow, server, LOSS, settle=0.5)
+
+    def test_expected_to_lose(server):
+        with pytest.raises(verify.UpdateLost) as caught:
+            verify.replay(FromNow, server, LOSS, settle=0.5)
+        print("wrote", len(caught.value.files))
+
+    def test_proved_nothing(server):
+        with pytest.raises(verify.ProvedNothing):
+            verify.replay(toy.RightStore, server, Schedule([Subscribe(), Write("a")]))
+"""
+
+
+@pytest.fixture
+def proofs(sessions: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
+    monkeypatch.setenv("PYTHONPATH", str(TOY))
+    monkeypatch.delenv("NETFAULT_SEED", raising=False)
+    sessions.file(PROOFS)
+    return sessions
+
+
+def _properties(file: Path) -> dict[str, dict[str, str]]:
+    return {
+        str(case.get("name")): {
+            str(entry.get("name")).removeprefix("netfault."): str(entry.get("value"))
+            for entry in case.iter("property")
+        }
+        for case in ET.parse(file).iter("testcase")
+    }
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_proofs_draw_from_the_seed_and_leave_their_verdict_and_their_files(
+    proofs: Any, files_below: Any, workers: int
+) -> None:
+    parallel = ("-n2",) if workers else ()
+    result = proofs.run(
+        "-rP",
+        "--netfault-seed=11",
+        "--netfault-output=out",
+        "--junitxml=out.xml",
+        *parallel,
+        plugins=["xdist"],
+    )
+    result.assert_outcomes(passed=3, failed=1)
+    result.stdout.fnmatch_lines_random(["seed is 11", "wrote [123]"])
+    found = _properties(proofs.pytester.path / "out.xml")
+    (folder,) = (proofs.pytester.path / "out").iterdir()
+    assert {name: properties["verdict"] for name, properties in found.items()} == {
+        "test_kept": "kept",
+        "test_lost": "lost",
+        "test_expected_to_lose": "lost",
+        "test_proved_nothing": "proved nothing",
+    }
+    lost = found["test_lost"]
+    assert lost["schedule"].startswith("Schedule([Subscribe()")
+    assert lost["artifact"] == str(folder)
+    assert (lost["seed"], lost["examples"], lost["inconclusive"]) == ("11", "1", "0")
+    assert "artifact" not in found["test_expected_to_lose"]
+    # Only of the test that failed: the trace and the schedule of the loss beside the rest.
+    names = {Path(name).suffix if name.startswith("update-lost-") else name for name in files_below(folder)}
+    assert {".json", ".py", "failure.txt", "events.json"} <= names
+    result.stdout.fnmatch_lines(["*- netfault -*", f"more in {folder}"])
+
+
+STRICT = """
+    import pytest
+    from pytest_netfault import verify
+    from pytest_netfault.verifying.announcing import announced
+
+    @pytest.mark.parametrize("inconclusive", [0, 2])
+    def test_it(inconclusive):
+        report = verify.Report(10, inconclusive, 9, 0.1, 30)
+        assert announced("no_update_lost", 1, lambda: report) is report
+"""
+
+
+def test_strict_does_not_let_an_inconclusive_example_pass(sessions: Any) -> None:
+    sessions.file(STRICT)
+    sessions.run().assert_outcomes(passed=2)
+    result = sessions.run("--netfault-strict", "--junitxml=out.xml")
+    result.assert_outcomes(passed=1, failed=1)
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    result.stdout.fnmatch_lines(
+        ["*ProvedNothing: 2 of 10 examples were inconclusive, which --netfault-strict does not let pass*"]
+    )
+    found = _properties(sessions.pytester.path / "out.xml")
+    assert [found[f"test_it[{number}]"]["verdict"] for number in (0, 2)] == ["kept", "proved nothing"]
+
+
+LINKS = """
+    import pytest
+
+    def test_passes(netfault, echo, talk):
+        talk(netfault.forward(echo))
+
+    def test_fails(netfault, echo, talk):
+        talk(netfault.forward(echo))
+        assert 0
+
+    @pytest.fixture
+    def broken(netfault, echo):
+        netfault.forward(echo).reset()
+        raise OSError("on purpose")
+
+    def test_errs(broken):
+        pass
+
+    @pytest.fixture
+    def breaks_late(netfault, echo):
+        netfault.forward(echo).reset()
+        yield
+        raise OSError("on purpose")
+
+    def test_errs_late(breaks_late):
+        pass
+
+    def test_uses_nothing():
+        pass
+"""
+
+
+@pytest.mark.parametrize(
+    ("option", "kept"),
+    [
+        (None, {"test_fails", "test_errs", "test_errs_late"}),
+        ("retain-on-failure", {"test_fails", "test_errs", "test_errs_late"}),
+        ("on", {"test_passes", "test_fails", "test_errs", "test_errs_late"}),
+        ("off", set()),
+    ],
+)
+def test_which_tests_leave_a_folder(sessions: Any, option: str | None, kept: set[str]) -> None:
+    sessions.file(LINKS)
+    options = [] if option is None else [f"--netfault-artifacts={option}"]
+    result = sessions.run("--netfault-output=out", "-W", "ignore::pytest_netfault.LinkWarning", *options)
+    result.assert_outcomes(passed=3, failed=1, errors=2)
+    out = sessions.pytester.path / "out"
+    folders = {path.name.rpartition("-")[0]: path for path in out.iterdir()} if out.exists() else {}
+    assert set(folders) == {f"test_it.py-{name}" for name in kept}
+    for folder in folders.values():
+        assert (folder / "events.json").is_file()
+
+
+@pytest.mark.parametrize("given_by", ["option", "ini"])
+def test_an_unknown_mode_is_refused_at_once(sessions: Any, given_by: str) -> None:
+    sessions.file("def test_it(): pass")
+    option = "--netfault-artifacts" if given_by == "option" else "--override-ini=netfault_artifacts"
+    result = sessions.run(f"{option}=always")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["*netfault*artifacts: 'always' is none of retain-on-failure, on, off"])
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_a_summary_is_appended_where_it_was_asked_for(
+    proofs: Any, monkeypatch: pytest.MonkeyPatch, workers: int
+) -> None:
+    file = proofs.pytester.path / "step.md"
+    file.write_text("of the step before\n")
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(file))
+    parallel = ("-n2",) if workers else ()
+    options = ("--netfault-seed=11", "--netfault-output=out", "-k", "kept or test_lost")
+    proofs.run(*options, *parallel, plugins=["xdist"]).assert_outcomes(passed=1, failed=1)
+    assert file.read_text() == "of the step before\n", "nobody has asked"
+    proofs.run(*options, "--netfault-summary=github", *parallel, plugins=["xdist"])
+    text = file.read_text()
+    assert text.startswith("of the step before\n### netfault: 2 tests, 1 failed\n\nseed 11, ")
+    assert "proofs: 1 kept, 1 lost\n" in text
+    assert "| `test_it.py::test_lost` | lost | 0 | 0 | `out/test_it.py-test_lost-" in text
+    assert "\n```python\nSchedule([Subscribe()" in text
+    assert "\npytest test_it.py::test_lost --netfault-seed=11\n" in text
+    assert "test_kept" not in text
+
+
+def test_without_a_step_summary_there_is_nothing_to_append_to(
+    sessions: Any, monkeypatch: pytest.MonkeyPatch, files_below: Any
+) -> None:
+    monkeypatch.delenv("GITHUB_STEP_SUMMARY", raising=False)
+    sessions.file(LINKS)
+    before = files_below(sessions.pytester.path)
+    sessions.run("--netfault-summary=github", "-k", "passes").assert_outcomes(passed=1)
+    assert files_below(sessions.pytester.path) - before <= {"stdout", "stderr"}
+
+
+def test_a_summary_may_be_a_file_and_is_silent_about_what_did_not_use_it(sessions: Any) -> None:
+    sessions.file(LINKS)
+    file = sessions.pytester.path / "new" / "summary.md"
+    sessions.run("--netfault-summary=new/summary.md", "-k", "nothing").assert_outcomes(passed=1)
+    assert not file.exists()
+    sessions.run("--netfault-summary=new/summary.md", "-k", "passes").assert_outcomes(passed=1)
+    assert file.read_text().startswith("### netfault: 1 test, none failed\n")
+    result = sessions.run("--netfault-summary=new", "-k", "passes")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["ERROR: --netfault-summary=*new is a directory: name a file*"])
+    result = sessions.run("--netfault-summary=/proc/nowhere/summary.md", "-k", "passes")
+    assert result.ret == pytest.ExitCode.OK
+    result.stdout.fnmatch_lines(["netfault: the summary was not written: *"])
+
+
+def test_exit_codes_are_those_of_pytest(proofs: Any) -> None:
+    assert proofs.run("-k", "kept", "--netfault-strict").ret == pytest.ExitCode.OK
+    assert proofs.run("-k", "test_lost").ret == pytest.ExitCode.TESTS_FAILED
+    assert proofs.run("-k", "no_such_test").ret == pytest.ExitCode.NO_TESTS_COLLECTED
