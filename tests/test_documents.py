@@ -121,7 +121,9 @@ def test_every_example_stands_on_a_page() -> None:
 
 @pytest.mark.parametrize("recipe", sorted((EXAMPLES / "ci").iterdir()), ids=lambda path: path.name)
 def test_the_commands_of_a_recipe_are_accepted(pytester: pytest.Pytester, recipe: Path) -> None:
-    commands = re.findall(r"- (?:run: )?pytest (.*)$", recipe.read_text(encoding="utf-8"), re.MULTILINE)
+    # A line that is folded goes on where the next one begins with an option.
+    text = re.sub(r"\n +(?=--)", " ", recipe.read_text(encoding="utf-8"))
+    commands = re.findall(r"- (?:run: )?(?:>-\n +)?pytest (.*)$", text, re.MULTILINE)
     assert commands
     pytester.makepyfile("def test_it(): pass")
     for command in commands:
@@ -133,7 +135,10 @@ def test_the_commands_of_a_recipe_are_accepted(pytester: pytest.Pytester, recipe
 
 
 def _links() -> list[Any]:
-    documents = [*PAGES, *(ROOT / name for name in ("README.md", "CHANGELOG.md", "CONTRIBUTING.md"))]
+    documents = [
+        *PAGES,
+        *(ROOT / name for name in ("README.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md")),
+    ]
     return [
         pytest.param(document, target, id=f"{document.relative_to(ROOT)}:{target}")
         for document in documents
