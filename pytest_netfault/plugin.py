@@ -51,7 +51,8 @@ class Settings:
         strict: whether what cannot be proved is a failure.
         output: where the folders of tests go, or None.
         artifacts: which tests get one: ``"retain-on-failure"``, ``"on"`` or ``"off"``.
-        summary: the file that a summary is appended to, ``"github"``, or None.
+        summary: the file that a summary is appended to, or None.
+        keep: whether servers stay up after a failure until Ctrl-C.
         told: those that were given rather than defaults, as ``name=value``.
     """
 
@@ -61,6 +62,7 @@ class Settings:
     output: Path | None
     artifacts: str
     summary: str | None
+    keep: bool
     told: tuple[str, ...]
 
 
@@ -71,6 +73,7 @@ _WORKERS: pytest.StashKey[_Workers] = pytest.StashKey()
 _AROUND: pytest.StashKey[_Around] = pytest.StashKey()
 
 _ARTIFACTS = ("retain-on-failure", "on", "off")
+_KEEP = ("never", "on-failure")
 
 
 class _Workers:
@@ -130,6 +133,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="append a short summary of the session in Markdown to FILE; github is the step summary of GitHub Actions, "
         "and nothing elsewhere",
     )
+    group.addoption(
+        "--netfault-keep",
+        dest="netfault_keep",
+        metavar="WHEN",
+        type=_keep,
+        help="on-failure: if a test failed, keep etcd up after the last one until Ctrl-C; never (the default)",
+    )
     parser.addini("netfault_seed", "default of --netfault-seed", type="string", default=None)
     parser.addini("netfault_etcd", "default of --netfault-etcd", type="string", default=None)
     parser.addini(
@@ -153,12 +163,29 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         type="string",
         default=None,
     )
+    parser.addini("netfault_keep", "default of --netfault-keep (default: never)", type="string", default=None)
+
+
+def _one_of(text: str, choices: tuple[str, ...]) -> str:
+    if text not in choices:
+        raise argparse.ArgumentTypeError(f"{text!r} is none of {', '.join(choices)}")
+    return text
+
+
+def _ini_one_of(name: str, text: str | None, choices: tuple[str, ...]) -> str:
+    """The same of an ini value, where pytest expects another error; the first is the default."""
+    try:
+        return _one_of(text or choices[0], choices)
+    except argparse.ArgumentTypeError as error:
+        raise pytest.UsageError(f"{name}: {error}") from None
 
 
 def _artifacts(text: str) -> str:
-    if text not in _ARTIFACTS:
-        raise argparse.ArgumentTypeError(f"{text!r} is none of {', '.join(_ARTIFACTS)}")
-    return text
+    return _one_of(text, _ARTIFACTS)
+
+
+def _keep(text: str) -> str:
+    return _one_of(text, _KEEP)
 
 
 def _seed(text: str) -> int:
@@ -209,10 +236,12 @@ def _settings(config: pytest.Config) -> Settings:
             raise pytest.UsageError(str(error)) from None
     strict = bool(value("netfault_strict"))
     output = value("netfault_output") or None
-    try:
-        artifacts = _artifacts(value("netfault_artifacts") or _ARTIFACTS[0])
-    except argparse.ArgumentTypeError as error:
-        raise pytest.UsageError(f"netfault_artifacts: {error}") from None
+    artifacts = _ini_one_of("netfault_artifacts", value("netfault_artifacts"), _ARTIFACTS)
+    keep = _ini_one_of("netfault_keep", value("netfault_keep"), _KEEP) == "on-failure"
+    if keep and getattr(config.option, "numprocesses", None):
+        raise pytest.UsageError(
+            "--netfault-keep=on-failure keeps the servers of one process for one person: leave -n out"
+        )
     summary = value("netfault_summary") or None
 
     def place(name: str, path: str) -> Path:
@@ -239,7 +268,16 @@ def _settings(config: pytest.Config) -> Settings:
         directory = Path(from_controller["output"]) if from_controller["output"] else None
     elif seed is None:
         seed = int.from_bytes(os.urandom(_SEED_BYTES), "big")
-    return Settings(seed, etcd, strict, directory, artifacts, summary, tuple(told))
+    return Settings(
+        seed=seed,
+        etcd=etcd,
+        strict=strict,
+        output=directory,
+        artifacts=artifacts,
+        summary=summary,
+        keep=keep,
+        told=tuple(told),
+    )
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -325,7 +363,7 @@ def netfault_factory(pytestconfig: pytest.Config) -> Iterator[NetFaultFactory]:
 
 
 @pytest.fixture(scope="session")
-def etcd_server(pytestconfig: pytest.Config) -> Iterator[SharedEtcd]:
+def etcd_server(pytestconfig: pytest.Config, request: pytest.FixtureRequest) -> Iterator[SharedEtcd]:
     """A real etcd, started once in the session (in each worker under pytest-xdist).
 
     ``etcd_server.address`` is for clients, ``etcd_server.prefix`` a prefix for keys that is empty and another one in
@@ -334,6 +372,7 @@ def etcd_server(pytestconfig: pytest.Config) -> Iterator[SharedEtcd]:
     """
     session = _session(pytestconfig)
     yield session.open_etcd()
+    session.keep(request.session.testsfailed)
     session.close_etcd()
 
 
@@ -341,6 +380,7 @@ def etcd_server(pytestconfig: pytest.Config) -> Iterator[SharedEtcd]:
 def etcd_cluster(
     netfault_factory: NetFaultFactory,  # noqa: ARG001 - whose fixture ends the thread, after the links of ours
     pytestconfig: pytest.Config,
+    request: pytest.FixtureRequest,
 ) -> Iterator[SharedCluster]:
     """Three etcds that keep one store, started once in the session (in each worker under pytest-xdist).
 
@@ -353,6 +393,7 @@ def etcd_cluster(
     """
     session = _session(pytestconfig)
     yield session.open_cluster()
+    session.keep(request.session.testsfailed)
     session.close_cluster()
 
 

@@ -66,6 +66,7 @@ class _Test:
     crash: str = ""
     artifact: str = ""
     verdicts: list[Verdict] = field(default_factory=list)
+    nets: int = 0
     links: int = 0
     faults: int = 0
     recent: deque[WatchedLink | LinkStory] = field(default_factory=lambda: deque(maxlen=_LINKS_KEPT))
@@ -92,6 +93,7 @@ class NetFaultSession:
         self._nets: list[WatchedNetFault] = []
         self._etcd: SharedEtcd | None = None
         self._cluster: SharedCluster | None = None
+        self._kept = False
         self._test: _Test | None = None
         self._known_crash: BaseException | None = None
 
@@ -156,6 +158,19 @@ class NetFaultSession:
             raise
         self._cluster = SharedCluster(cluster, net)
         return self._cluster
+
+    def keep(self, failures: int) -> None:
+        """Before the first server ends: wait for Ctrl-C, if that was asked for and tests have failed."""
+        servers = [
+            (repr(etcd), ", ".join(getattr(etcd, "addresses", [etcd.address])))
+            for etcd in (self._etcd, self._cluster)
+            if etcd is not None
+        ]
+        if self.settings.keep and failures and not self._kept:
+            self._kept = True
+            from pytest_netfault.keeping import hold
+
+            hold(self.config, servers)
 
     def close_etcd(self) -> None:
         """Close the session's etcd. Twice is fine."""
@@ -330,7 +345,8 @@ class NetFaultSession:
         crash = self._new_crash()
         if crash is not None:
             raise crash_error(crash) from crash
-        if test.passed:
+        # One that makes a NetFault for each input plays faults that were drawn, and some meet nothing by chance.
+        if test.passed and (test.nets < 2 or not test.met):
             for tally in test.tallies.values():
                 if not tally.met and not leaves_no_trace(tally.last.fault):
                     self._complain(item, tally)

@@ -100,7 +100,7 @@ def test_the_page_of_faults_names_every_argument(name: str) -> None:
 def test_the_page_of_options_is_complete(pytester: pytest.Pytester) -> None:
     text = (ROOT / "docs/reference/options.md").read_text(encoding="utf-8")
     help_text = pytester.runpytest_subprocess("--help").stdout.str()
-    for pattern in (r"--netfault-[a-z]+", r"\bnetfault_(?:seed|etcd|strict|output|artifacts|summary)\b"):
+    for pattern in (r"--netfault-[a-z]+", r"\bnetfault_(?:seed|etcd|strict|output|artifacts|summary|keep)\b"):
         assert set(re.findall(pattern, text)) == set(re.findall(pattern, help_text))
     options = set(re.findall(r"--netfault-([a-z]+)", help_text))
     assert options == set(re.findall(r"^ +netfault_([a-z]+) ", help_text, re.MULTILINE))

@@ -8,6 +8,9 @@ from typing import Any
 
 import pytest
 
+from pytest_netfault.servers.errors import ServerError
+from pytest_netfault.servers.find import find_binary
+
 TOY = Path(__file__).parent.parent / "verify" / "mutants"
 
 # Proofs on real sockets that take a moment each: a small store, a client that is right, and one that comes back
@@ -242,3 +245,37 @@ def test_exit_codes_are_those_of_pytest(proofs: Any) -> None:
     assert proofs.run("-k", "kept", "--netfault-strict").ret == pytest.ExitCode.OK
     assert proofs.run("-k", "test_lost").ret == pytest.ExitCode.TESTS_FAILED
     assert proofs.run("-k", "no_such_test").ret == pytest.ExitCode.NO_TESTS_COLLECTED
+
+
+KEPT = """
+    def test_it(etcd_server):
+        print("pid", etcd_server.pid, flush=True)
+        assert {holds}
+"""
+
+
+def test_a_server_is_kept_after_a_failure_until_ctrl_c(
+    sessions: Any, read_until: Any, interrupt: Any, refuses: Any
+) -> None:
+    try:
+        option = f"--netfault-etcd={find_binary()}"
+    except ServerError as error:
+        pytest.skip(f"there is no etcd to keep: {error}")
+    sessions.file(KEPT.format(holds=False))
+    process = sessions.start("--netfault-keep=on-failure", option)
+    told = read_until(
+        process, r"netfault: a test failed, so etcd_server at [\d.]+:(\d+) is kept; Ctrl-C ends it"
+    )
+    assert not refuses(int(told[1]))
+    assert "1 failed" in interrupt(process)
+    assert process.returncode == pytest.ExitCode.TESTS_FAILED
+    assert refuses(int(told[1]))
+    sessions.file(KEPT.format(holds=True))
+    sessions.run("--netfault-keep=on-failure", option).assert_outcomes(passed=1)
+
+
+def test_several_processes_keep_nothing_and_say_so(sessions: Any) -> None:
+    sessions.file("def test_it(): pass")
+    result = sessions.run("--netfault-keep=on-failure", "-n2", plugins=["xdist"])
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["ERROR: --netfault-keep=on-failure * leave -n out"])

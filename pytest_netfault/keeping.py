@@ -1,0 +1,42 @@
+"""Keeps the servers of a session up after a failure, until somebody has looked at them.
+
+With ``--netfault-keep=on-failure`` the session waits, after its last test and before its servers end, for Ctrl-C: a
+store that a test left in a strange state can be asked about it with any client. What is kept still belongs to the
+session and ends with it, so that nothing is ever left behind.
+
+Rules of this file: it waits only where one person watches one process, and only if a test failed.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+
+import pytest
+
+__all__ = ["hold"]
+
+
+def hold(config: pytest.Config, servers: Sequence[tuple[str, str]]) -> None:
+    """Say what is kept and return at Ctrl-C.
+
+    Args:
+        config: of the session.
+        servers: the name of each and where clients connect.
+    """
+    capture = config.pluginmanager.getplugin("capturemanager")
+    terminal = config.pluginmanager.getplugin("terminalreporter")
+    if capture is not None:
+        capture.suspend_global_capture(in_=True)
+    try:
+        if terminal is not None:
+            kept = ", ".join(f"{name} at {address}" for name, address in servers)
+            terminal.ensure_newline()
+            terminal.write_line(f"netfault: a test failed, so {kept} is kept; Ctrl-C ends it")
+            terminal.flush()
+        threading.Event().wait()
+    except KeyboardInterrupt:
+        pass  # that is how one says that one has seen enough
+    finally:
+        if capture is not None:
+            capture.resume_global_capture()
