@@ -210,6 +210,7 @@ class RightStore:
         self._lock = threading.Lock()
         self._open: set[socket.socket] = set()
         self._thread: threading.Thread | None = None
+        self._watching = threading.Event()
         self.prefix = ""
         self.deliver: Callable[[Delivery], None] = lambda _: None
         self.next = 0
@@ -231,10 +232,12 @@ class RightStore:
     # -- subscribing --------------------------------------------------------------------------------------
 
     def subscribe(self, prefix: str, deliver: Callable[[Delivery], None]) -> None:
+        """Return when the server watches, or could not be reached: what comes next finds the connection there."""
         self.prefix, self.deliver = prefix, deliver
         self.start()
         self._thread = threading.Thread(target=self._run, name="toy subscriber", daemon=True)
         self._thread.start()
+        self._watching.wait(REQUEST_SECONDS)
 
     def start(self) -> None:
         """Fix where the subscription begins."""
@@ -254,6 +257,7 @@ class RightStore:
             try:
                 self.watch()
             except (OSError, ValueError) as error:
+                self._watching.set()
                 if not self.goes_on(error):
                     return
             else:
@@ -281,6 +285,7 @@ class RightStore:
         if "compacted" in message:
             self.on_compacted(message["compacted"])
         elif "watching" in message:
+            self._watching.set()
             self.on_watching(message["watching"])
         elif "events" in message:
             self.on_events(message["rev"], [tuple(change) for change in message["events"]])
