@@ -113,6 +113,9 @@ def _naming(plugins: Sequence[str]) -> list[str]:
 def sessions(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Iterator[Sessions]:
     monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
     monkeypatch.delenv("PYTEST_ADDOPTS", raising=False)
+    # A session of ours is nobody's worker, even if the test that starts it runs in one.
+    for name in ("PYTEST_XDIST_WORKER", "PYTEST_XDIST_WORKER_COUNT", "PYTEST_XDIST_TESTRUNUID"):
+        monkeypatch.delenv(name, raising=False)
     made = Sessions(pytester)
     made.conftest("")
     yield made
