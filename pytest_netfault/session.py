@@ -113,6 +113,8 @@ class NetFaultSession:
             self.settings.seed if seed is None else seed, self._running_thread(), self, together=together
         )
         self._nets.append(net)
+        if self._test is not None:
+            self._test.nets += 1
         return net
 
     def open_etcd(self) -> SharedEtcd:
