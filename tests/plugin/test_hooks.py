@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import inspect
+import re
 import typing
+from pathlib import Path
 from typing import Any
+
+import pytest
 
 import pytest_netfault
 from pytest_netfault import hooks
+from pytest_netfault.servers.errors import ServerError
+from pytest_netfault.servers.find import find_binary
 
 
 def test_every_hook_is_prefixed_typed_and_documented() -> None:
@@ -134,3 +140,45 @@ def test_a_plugin_that_knows_a_hook_that_is_not_there_is_told(sessions: Any) -> 
     result = sessions.run()
     result.stdout.fnmatch_lines(["*unknown hook 'pytest_netfault_lonk'*"])
     assert result.ret != 0
+
+
+EXAMPLES = Path(__file__).parent.parent.parent / "docs" / "examples"
+
+
+def test_the_example_plugin_uses_each_hook(sessions: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    try:
+        option = f"--netfault-etcd={find_binary()}"
+    except ServerError as error:
+        pytest.skip(f"the example starts an etcd: {error}")
+    text = (EXAMPLES / "house_plugin.py").read_text(encoding="utf-8")
+    named = {name for name, value in vars(hooks).items() if inspect.isfunction(value)}
+    assert set(re.findall(r"def (pytest_netfault_\w+)", text)) == named
+    monkeypatch.setenv("PYTHONPATH", str(EXAMPLES))
+    sessions.file(
+        """
+        import logging
+        import urllib.error
+        import urllib.request
+
+        import pytest
+
+        def test_it(netfault, etcd_server, echo, talk, caplog):
+            caplog.set_level(logging.INFO)
+            link = netfault.forward(echo, name="store")
+            with link.delay(0.001):
+                talk(link)
+            with link.refuse():
+                pass
+            assert caplog.messages == [f"store leads from {link.address} to {link.upstream}"]
+            body = b'{"key": "YQ==", "value": "%s"}' % (b"AAAA" * 100_000)
+            with pytest.raises(urllib.error.HTTPError):
+                urllib.request.urlopen(f"http://{etcd_server.address}/v3/kv/put", body, timeout=10)
+        """
+    )
+    result = sessions.run(option, plugins=["house_plugin"])
+    result.assert_outcomes(passed=1)
+    result.stdout.fnmatch_lines(
+        [
+            "faults that no test has tried: Blackhole, Corrupt, Cut, Lose, Reset, Sever, Slice, StallAccept, Throttle"
+        ]
+    )
