@@ -5,8 +5,6 @@ from __future__ import annotations
 import contextlib
 import math
 import socket
-import subprocess
-import sys
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -382,52 +380,6 @@ class TestTheEnd:
         assert engine.thread_id == number
         net.close()
         assert engine.thread_id is None
-
-
-SCRIPT = """
-import hashlib, socket
-from pytest_netfault.control import NetFault
-data = bytes(range(256)) * 4000
-seen = hashlib.sha256()
-with socket.create_server(("127.0.0.1", 0)) as server, NetFault(seed={seed}) as net:
-    link = net.forward(server.getsockname())
-    with link.corrupt(0.001), link.corrupt(0.5, "down"):
-        for number in range(3):
-            with socket.create_connection((link.host, link.port)) as client:
-                upstream, _ = server.accept()
-                with upstream:
-                    for sender, receiver in ((client, upstream), (upstream, client)):
-                        size = {chunk} + number
-                        left = data
-                        got = b""
-                        while len(got) < len(data):
-                            sender.sendall(left[:size])
-                            left = left[size:]
-                            got += receiver.recv(1 << 20)
-                            while len(got) < len(data) - len(left):
-                                got += receiver.recv(1 << 20)
-                        seen.update(got)
-    pipe = link._link
-    from pytest_netfault.proxy.stages import DelayStage
-    with link.delay(1, jitter=1):
-        client = socket.create_connection((link.host, link.port))
-        server.accept()
-        stages = link._link._connections[4].up.flow.stages
-        seen.update(repr([stages[0].lateness(position) for position in range(100)]).encode())
-print(seen.hexdigest())
-"""
-
-
-def test_the_same_seed_does_the_same_in_two_processes() -> None:
-    def run(seed: int, chunk: int) -> str:
-        script = SCRIPT.format(seed=seed, chunk=chunk)
-        return subprocess.run(
-            [sys.executable, "-c", script], capture_output=True, text=True, check=True
-        ).stdout
-
-    one, other, third = run(7, 50_000), run(7, 33_333), run(8, 50_000)
-    assert one == other
-    assert one != third
 
 
 def test_two_faults_of_a_kind_never_undo_each_other(served: Served) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -31,6 +33,7 @@ from pytest_netfault.faults import (
     fault_to_json,
 )
 
+PAGE = Path(__file__).parent.parent / "docs" / "faults.md"
 DAY = 86_400
 HUGE = 2**63
 
@@ -187,3 +190,16 @@ def test_the_directions_of_a_fault(fault: Fault) -> None:
 def test_json_that_is_no_fault_is_refused_with_what_would_be_valid(data: object, says: str) -> None:
     with pytest.raises(ValueError, match=says):
         fault_from_json(data)
+
+
+@pytest.mark.parametrize("kind", FAULTS, ids=lambda kind: kind.__name__)
+def test_the_row_of_a_fault_on_the_page_leads_to_tests_of_it(kind: type[Fault]) -> None:
+    method = re.sub(r"(?<!^)(?=[A-Z])", "_", kind.__name__).lower()
+    (row,) = re.findall(rf"^\| \[`{method}\(.*", PAGE.read_text(encoding="utf-8"), re.MULTILINE)
+    signature = row[row.index("(") + 1 : row.index(")")]
+    assert signature == ", ".join(field.name for field in dataclasses.fields(kind))
+    tests = re.findall(r"\]\(https://github\.com/[^)]+/(?:blob|tree)/main/(tests/[^)]+)\)", row)
+    assert tests, "no test is named"
+    for path in tests:
+        text = (PAGE.parent.parent / path).read_text(encoding="utf-8")
+        assert f".{method}(" in text or f"{kind.__name__}(" in text or f"{kind.__name__}Stage(" in text, path
