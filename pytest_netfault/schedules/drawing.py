@@ -82,7 +82,8 @@ _ABILITIES = ("compact", "restart", "pause", "many")
 _KEYS = ("a", "b", "c")
 _DIRECTIONS: tuple[Direction, ...] = ("both", "up", "down")
 # What one client sends while it connects, subscribes and gets a few events is some hundred bytes to a few thousand.
-_FURTHEST_CUT = 3_000
+# The first of them are tried most: a cut there falls into the greeting of a reconnect, or what was waiting behind it.
+_CUTS_WITHIN = (100, 300, 100, 3_000)
 # After the opening. More make a run longer and its story harder to read, and find no more.
 MOST_SCENES = 2
 
@@ -193,7 +194,7 @@ class _Drawing:
         return [*self._before(), Subscribe()]
 
     def outage(self) -> list[Step]:
-        scenes = [self._outage, self._outage, self._recovery]
+        scenes = [self._outage, self._outage, self._recovery, self._unanswered]
         if "compact" in self._abilities:
             scenes.append(self._forgotten)
         return self._one(scenes)()
@@ -228,6 +229,10 @@ class _Drawing:
             steps += [Compact(), *([self._write()] if self._once_in(2) else [])]
         if self._once_in(6):
             steps.append(self._break(self._faults))
+        if self._once_in(4):
+            steps.append(
+                Seen()
+            )  # which is given up while it is broken: an outage that takes more than one try
         if not self._once_in(5):
             steps += [Heal(), *self._moment(fault)]
             if self._once_in(2):
@@ -239,7 +244,8 @@ class _Drawing:
         fault = self._fault(self._faults)
         steps: list[Step] = [_broken_by(fault), self._write(), Heal()]
         steps += self._moment(fault) or self._return_of(fault)
-        steps += [self._break(self._faults), *self._writes(), Heal()]
+        second = Break(self._early_cut()) if Cut in self._faults and self._once_in(3) else None
+        steps += [second or self._break(self._faults), *self._writes(), Heal()]
         return steps
 
     def _unanswered(self) -> list[Step]:
@@ -354,13 +360,18 @@ class _Drawing:
         if kind is Lose:
             return Lose(self._one((0.1, 0.3)), direction=self._one(_DIRECTIONS))
         if kind is Cut:
-            furthest = self._one((300, _FURTHEST_CUT))
+            furthest = self._one(_CUTS_WITHIN)
             return Cut(
                 self._below(furthest),
-                direction=self._one(_DIRECTIONS),
+                direction=self._one((*_DIRECTIONS, "down")),  # updates come down
                 how=self._one(("fin", "rst", "fin", "rst", "blackhole")),
             )
         return kind()
+
+    def _early_cut(self) -> Cut:
+        """In the greeting of a connection, or in what was waiting behind it for the subscriber to come back."""
+        furthest = self._one(_CUTS_WITHIN[:2])
+        return Cut(self._below(furthest), direction="down", how=self._one(("fin", "rst")))
 
 
 def _broken_by(fault: Fault) -> Break:

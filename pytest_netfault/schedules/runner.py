@@ -69,6 +69,7 @@ __all__ = ["play"]
 
 # Longer than any restart takes: what waits for one is let go by healing, not by the clock.
 _HELD_SECONDS = 3600.0
+_JOIN_SECONDS = 5.0
 
 Changes = tuple[tuple[str, "str | None"], ...]
 
@@ -168,7 +169,9 @@ class _Player:
         elif self._subject_calls is not None:
             self._subject_calls.close()
         if self._subscriber is not None:
-            self._subscriber.close()
+            # A thread that is in no call ends at once; one that hangs in subscribe() is the client's.
+            idle = self._subscription is None or self._subscription.done
+            self._subscriber.close(_JOIN_SECONDS if idle else 0.0)
 
     def run(self) -> Run:
         assert self._trace is not None

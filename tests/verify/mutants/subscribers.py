@@ -76,25 +76,22 @@ class SkipsOneRevision(Mutant):
 class TrustsTheHeader(Mutant):
     """Moves its place to the revision in the header of a new watch, before the older events have come."""
 
+    header = 0
+
     def on_watching(self, revision: int) -> None:
-        self.resume = revision + 1
+        self.header = revision
 
     def resume_at(self) -> int | None:
-        return getattr(self, "resume", self.next)
+        return max(self.next, self.header + 1)
 
 
 class TrustsTheBeat(Mutant):
-    """Moves its place to the revision of a progress message, and forgets what comes later from below it."""
-
-    expects = ("reliable", "complete", "unique", "ordered")
+    """Takes the revision of a progress message for that of a change which it has seen: the next one is dropped."""
 
     def on_message(self, message: dict[str, Any]) -> None:
-        if "events" in message:
-            self.next = message["rev"] - 1
-            super().on_message(message)
-            self.next = message["rev"] + 2
-        else:
-            super().on_message(message)
+        if "beat" in message:
+            self.next = max(self.next, message["beat"] + 2)
+        super().on_message(message)
 
 
 class IgnoresCompaction(Mutant):
@@ -121,6 +118,13 @@ class EndsOnCompaction(Mutant):
 
     def goes_on(self, error: Exception | None) -> bool:
         return not self.ended
+
+
+class TakesARefusedWatchForOne(Mutant):
+    """When the answer to its watch is a refusal it waits for events all the same."""
+
+    def on_compacted(self, revision: int) -> None:
+        self.next = sys.maxsize
 
 
 class ResyncsWithoutDeletes(Mutant):
@@ -163,15 +167,24 @@ class SnapshotsOnEachReconnect(Mutant):
 
 
 class AdvancesBeforeTheCallback(Mutant):
-    """Moves its place before it hands over, and drops what it cannot hand over at once."""
+    """Moves its place when a change comes in, and hands it over later: what it holds when the link breaks is gone."""
+
+    held: Delivery | None = None
+
+    def watch(self) -> None:
+        self.held = None
+        super().watch()
+
+    def on_message(self, message: dict[str, Any]) -> None:
+        held, self.held = self.held, None
+        if held is not None:
+            self.hand(held)
+        super().on_message(message)
 
     def on_events(self, revision: int, changes: Any) -> None:
-        if revision < self.next:
-            return
-        self.next = revision + 1
-        if len(changes) > 1:
-            return
-        self.hand(Delivery(events=tuple(Event(key, value, revision) for key, value in changes)))
+        if revision >= self.next:
+            self.next = revision + 1
+            self.held = Delivery(events=tuple(Event(key, value, revision) for key, value in changes))
 
 
 class SplitsTransactions(Mutant):

@@ -62,10 +62,17 @@ def load(name: str) -> Any:
     return sys.modules[known]
 
 
+def mutants() -> dict[str, Any]:
+    """The clients with a mistake, by name. They stand on the toy, which is loaded first."""
+    load("toy")
+    found: dict[str, Any] = load("subscribers").MUTANTS
+    return found
+
+
 def find(name: str, seed: int) -> Search:
     """Search for one mistake with one seed, on a server of its own."""
     toy = load("toy")
-    kind = load("subscribers").MUTANTS[name]
+    kind = mutants()[name]
     first: list[tuple[int, float]] = []
 
     def watch(progress: verify.Progress) -> None:
@@ -109,7 +116,7 @@ def endure(seed: int, examples: int) -> verify.Report | str:
 
 def row(name: str, searches: Sequence[Search]) -> str:
     """The line of the table for one mistake."""
-    mistake = (load("subscribers").MUTANTS[name].__doc__ or "").splitlines()[0]
+    mistake = (mutants()[name].__doc__ or "").splitlines()[0]
     examples = sorted(one.example for one in searches)
     seconds = sorted(one.seconds for one in searches)
     return (
@@ -137,7 +144,7 @@ def main() -> int:
     parser.add_argument("--jobs", type=int, default=2 * (os.cpu_count() or 1), help="searches at a time")
     parser.add_argument("--schedules", action="store_true", help="show the smallest schedules")
     options = parser.parse_args()
-    names = options.names or list(load("subscribers").MUTANTS)
+    names = options.names or list(mutants())
     began = time.monotonic()
     with concurrent.futures.ProcessPoolExecutor(
         options.jobs, mp_context=multiprocessing.get_context("spawn")

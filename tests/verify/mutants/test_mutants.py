@@ -22,6 +22,8 @@ from pytest_netfault.schedules import (
     Cut,
     Delete,
     Heal,
+    Passed,
+    Refuse,
     Reset,
     Schedule,
     Seen,
@@ -63,15 +65,24 @@ CAUGHT_BY = {
     "RemembersTheRevisionOnlyAfterTheFirstEvent": Schedule([Subscribe(), Break(Sever()), Write("a")]),
     "RepeatsTheLastRevision": Schedule([*WATCHED, Break(Reset()), Write("b")]),
     "SkipsOneRevision": ABSENT,
-    "TrustsTheHeader": FORGOTTEN,
-    "TrustsTheBeat": ABSENT,
+    # The header comes, and then the link breaks again before the change behind it has.
+    "TrustsTheHeader": Schedule(
+        [*WATCHED, Break(Cut(20, direction="down")), Write("a"), Seen(), Heal(), Write("b")]
+    ),
+    # Refusing new connections does nothing to the watch; the bytes of a beat are waited for from there.
+    "TrustsTheBeat": Schedule(
+        [*WATCHED, Break(Refuse()), Passed(5, "down"), Write("a"), Break(Reset()), Write("b")]
+    ),
     "IgnoresCompaction": FORGOTTEN,
     "RetriesACompactedRevisionForEver": FORGOTTEN,
     "EndsOnCompaction": FORGOTTEN,
+    "TakesARefusedWatchForOne": FORGOTTEN,
     "ResyncsWithoutDeletes": Schedule([*WATCHED, Break(Sever()), Delete("a"), Compact(), Heal(), Write("b")]),
     "ResyncsWithAnOldRevision": Schedule([Write("a"), *WATCHED, Break(Reset()), Write("b")]),
     "SnapshotsOnEachReconnect": ABSENT,
-    "AdvancesBeforeTheCallback": TOGETHER,
+    "AdvancesBeforeTheCallback": Schedule(
+        [*WATCHED, Break(Refuse()), Write("b"), Passed(45, "down"), Break(Reset()), Heal(), Write("c")]
+    ),
     "SplitsTransactions": TOGETHER,
     "CountsChangesAsRevisions": TOGETHER,
     "DropsWhenItsQueueIsFull": Schedule([*WATCHED, Break(Sever()), *[Write("b")] * 4]),
