@@ -2,6 +2,7 @@
 
     netfault demo                   a real etcd, the naive loop caught, the bundled wrapper proved
     netfault judge FILE...          judge recorded traces, histories and acknowledgements
+    netfault replay TRACE           play the schedule of a recorded loss again
 
 Rules of this file: each command is a function that returns the exit code; what it needs is imported when it runs. What
 a user did wrong or a machine lacks is one sentence on standard error and exit code 2, never a traceback.
@@ -16,6 +17,18 @@ from collections.abc import Sequence
 __all__ = ["main"]
 
 
+_EXAMPLES = """\
+examples:
+  netfault demo                                a minute that shows what this is for
+  netfault demo --etcd docker --seed 7         the same with an etcd from an image, and other outages
+  netfault judge netfault-reports/*/*.json     judge again what failing proofs have left
+  netfault COMMAND --help                      what a command takes
+
+The exit code is 0 when all is well, 1 when a promise was broken, 2 when it could not be judged.
+`python -m pytest_netfault` is the same command.
+"""
+
+
 def _version() -> str:
     from importlib.metadata import version
 
@@ -26,7 +39,8 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="netfault",
         description="Network faults for tests, and a proof that no update is lost.",
-        epilog="The exit code is 0 when all is well, 1 when a promise was broken, 2 when it could not be judged.",
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action="version", version=f"pytest-netfault {_version()}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND")
@@ -57,6 +71,12 @@ def _parser() -> argparse.ArgumentParser:
         add_help=False,
     )
     judge.add_argument("rest", nargs=argparse.REMAINDER)
+    replay = commands.add_parser(
+        "replay",
+        help="play the schedule of a recorded loss again, against a client of yours",
+        add_help=False,
+    )
+    replay.add_argument("rest", nargs=argparse.REMAINDER)
     return parser
 
 
@@ -75,6 +95,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         from pytest_netfault.judge import main as judge
 
         return judge(arguments[1:])
+    if arguments[:1] == ["replay"]:
+        return _replay(arguments[1:])
     parser = _parser()
     options = parser.parse_args(arguments)
     if options.command is None:
@@ -89,6 +111,26 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 2
     except KeyboardInterrupt:
         print("netfault demo: interrupted; everything it had started has ended", file=sys.stderr)
+        return 130
+
+
+def _replay(arguments: Sequence[str]) -> int:
+    from pytest_netfault.replaying import ReplayImpossible, add_arguments, run_replay
+
+    parser = argparse.ArgumentParser(
+        prog="netfault replay",
+        description="Plays the schedule of a recorded loss again, against a client and a server of your choice.",
+        epilog="Exit code: 0 kept, 1 an update was lost, 2 it could not be played, 3 a play proved nothing. "
+        "example: netfault replay netfault-reports/update-lost-*.json --store stores.py:open_store",
+    )
+    add_arguments(parser)
+    try:
+        return run_replay(parser.parse_args(arguments))
+    except ReplayImpossible as error:
+        print(f"netfault replay: {' '.join(str(error).split())}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("netfault replay: interrupted; everything it had started has ended", file=sys.stderr)
         return 130
 
 

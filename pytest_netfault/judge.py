@@ -59,7 +59,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="netfault judge",
         description="Judge recorded histories, traces and acknowledgements.",
-        epilog="Exit status: 0 kept, 1 broken, 2 unreadable, 3 inconclusive.",
+        epilog="example: netfault judge netfault-reports/*/*.json --json. "
+        "Exit status: 0 kept, 1 broken, 2 unreadable, 3 inconclusive; the worst counts.",
     )
     add_arguments(parser)
     arguments = parser.parse_args(argv)

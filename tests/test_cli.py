@@ -34,6 +34,15 @@ def test_without_a_command_it_shows_what_there_is(capsys: pytest.CaptureFixture[
     assert "judge" in shown
 
 
+@pytest.mark.parametrize("command", [[], ["demo"], ["judge"]])
+def test_each_help_has_an_example(command: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match=r"^0$"):
+        sys.exit(main([*command, "--help"]))
+    shown = capsys.readouterr().out
+    assert "example" in shown
+    assert " ".join(["netfault", *command]) in shown.partition("example")[2]
+
+
 @pytest.mark.parametrize("wrong", [["--examples", "0"], ["--examples", "many"], ["--seed", "x"]])
 def test_a_wrong_number_is_named(wrong: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import inspect
 import re
 import shlex
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -160,3 +162,45 @@ def test_a_link_leads_somewhere(document: Path, target: str) -> None:
     if anchor:
         headings = re.findall(r"^#+ (.+)$", page.read_text(encoding="utf-8"), re.MULTILINE)
         assert anchor in {re.sub(r"[^\w -]", "", one).lower().replace(" ", "-") for one in headings}
+
+
+SITE = {
+    "index.html": '<a href="a.html#here">a</a><a href="https://example.org/">b</a><img src="c.png">',
+    "a.html": '<p id="here"></p>',
+    "c.png": "",
+    "search.html": "",
+    "searchindex.js": 'Search.setIndex({"terms":{"blackhole":1}})',
+}
+
+
+@pytest.mark.parametrize(
+    ("file", "text", "told"),
+    [
+        ("", "", ""),
+        ("index.html", '<a href="b.html">', "index.html leads to b.html, which is not there"),
+        (
+            "index.html",
+            '<a href="a.html#there">',
+            "index.html leads to a.html#there, and that page has no such place",
+        ),
+        (
+            "index.html",
+            '<script src="https://example.org/a.js">',
+            "index.html loads https://example.org/a.js from else",
+        ),
+        ("index.html", '<link rel="stylesheet" href="a.css">', "index.html loads a.css, which is not there"),
+        ("searchindex.js", "{}", "search: the index must be a script"),
+    ],
+)
+def test_a_site_that_was_built_is_checked(tmp_path: Path, file: str, text: str, told: str) -> None:
+    for name, content in {**SITE, file or "index.html": text or SITE["index.html"]}.items():
+        (tmp_path / name).write_text(content, encoding="utf-8")
+    checked = subprocess.run(
+        [sys.executable, ROOT / "docs" / "check_site.py", tmp_path],
+        env={"PATH": "/nonexistent"},  # no browser: that is for the pages as they are
+        capture_output=True,
+        text=True,
+    )
+    assert checked.returncode == (1 if told else 0), checked.stderr
+    assert told in checked.stdout
+    assert f"{1 if told else 0} wrong" in checked.stdout
