@@ -17,7 +17,10 @@ LIMIT = Key("end.limit", int, default=1)
 
 
 def ours() -> list[threading.Thread]:
-    """Threads of the wrapper and of gRPC's Python side; the proxy's and etcd's watchers are not ours."""
+    """Threads of the wrapper and of gRPC's Python side; the proxy's and etcd's watchers are not ours.
+
+    Those of an earlier test may end meanwhile (a callback that it has just let go of), so compare with `<=`.
+    """
     marks = ("runtime-config", "channel_spin", "consume_request_iterator", "_poll")
     return [thread for thread in threading.enumerate() if any(mark in thread.name for mark in marks)]
 
@@ -43,7 +46,7 @@ def test_closing_in_a_black_hole_takes_less_than_a_second(netfault: Any, etcd_se
         took = time.monotonic() - began
         waiting.join(10)
     assert took < 1.0
-    assert set(ours()) == before
+    assert set(ours()) <= before
 
 
 def test_closing_while_it_connects_into_a_black_hole(netfault: Any, etcd_server: Any, root: str) -> None:
@@ -55,7 +58,7 @@ def test_closing_while_it_connects_into_a_black_hole(netfault: Any, etcd_server:
         began = time.monotonic()
         store.close()
         assert time.monotonic() - began < 1.0
-    assert set(ours()) == before
+    assert set(ours()) <= before
 
 
 def test_a_store_that_could_not_be_opened_leaves_nothing(netfault: Any, etcd_server: Any) -> None:
@@ -63,7 +66,7 @@ def test_a_store_that_could_not_be_opened_leaves_nothing(netfault: Any, etcd_ser
     link = netfault.forward(etcd_server.address)
     with link.refuse(), pytest.raises(Exception, match="no server could be reached"):
         ConfigStore(link.address, timeout=0.2)
-    assert set(ours()) == before
+    assert set(ours()) <= before
 
 
 def test_many_stores_leave_nothing(etcd_server: Any, root: str) -> None:
@@ -77,7 +80,7 @@ def test_many_stores_leave_nothing(etcd_server: Any, root: str) -> None:
     before, open_before = set(ours()), descriptors()
     for _ in range(40):
         use()
-    assert set(ours()) == before
+    assert set(ours()) <= before
     assert descriptors() <= open_before + 5
 
 

@@ -1,0 +1,243 @@
+"""The stage of a scenario: a server, a link to it, a writer that nothing disturbs, and a follower behind the link.
+
+    with Scene(binary, QUICK) as scene:
+        scene.follow()
+        scene.write()
+        with scene.outage(scene.link.sever()):
+            scene.write()
+        scene.settle()
+
+Rules of this file: what is opened is closed in reverse order, also after a failure; waits have a bound and wait for
+what happens. The clock of a scenario starts when its fault ends (or begins, where it never ends), and stops
+when the follower has everything; CPU is that of this process, so the proxy and the writer are in it: an upper bound.
+"""
+
+from __future__ import annotations
+
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from runtime_config import (
+    Changes,
+    ConfigStore,
+    Item,
+    Key,
+    OutcomeUnknown,
+    Resynced,
+    Section,
+    State,
+)
+from runtime_config.stored import stored_name
+
+from pytest_netfault import NetFault
+from pytest_netfault.servers.etcd import EtcdServer
+
+from .oracle import Epoch, Judgement, judge
+
+ROOT = "/config/scenarios"
+SECTION = Section("scene")
+LIMIT = Key("scene.limit", int)
+TEXT = Key("scene.text", str)
+PATIENT = 60.0
+
+
+@dataclass(frozen=True)
+class Pace:
+    """How long things take, in seconds: outages that are `refused`, a server that is `stopped`, a link that is
+    `frozen`, a quiet `watch` where a fault has no length. `dead_after` is the follower's."""
+
+    refused: float
+    stopped: float
+    frozen: float
+    watch: float
+    dead_after: float
+
+
+#: As services meet them, with the wrapper's defaults; and short, for every run of the tests.
+REAL = Pace(refused=3.0, stopped=20.0, frozen=25.0, watch=3.0, dead_after=20.0)
+QUICK = Pace(refused=0.3, stopped=0.8, frozen=0.8, watch=0.0, dead_after=1.0)
+
+
+class Follower:
+    """A subscriber that keeps everything that it was handed."""
+
+    def __init__(self, store: ConfigStore, timeout: float | None = None) -> None:
+        self.store = store
+        self.items: list[Item] = []
+        self._news = threading.Condition()
+        store.on_change(SECTION, self._take, timeout=timeout)
+
+    def _take(self, item: Item) -> None:
+        with self._news:
+            self.items.append(item)
+            self._news.notify_all()
+
+    def wait(self, what: str, true: Callable[[list[Item]], bool]) -> None:
+        with self._news:
+            assert self._news.wait_for(lambda: true(self.items), PATIENT), (
+                f"{what} did not come within {PATIENT:g} s; {self.store!r}, {self.store.last_error!r}, "
+                f"the last items are {self.items[-2:]!r:.500}"
+            )
+
+    def wait_for(self, revision: int) -> None:
+        self.wait(f"revision {revision}", lambda items: bool(items) and items[-1].revision >= revision)
+
+    def wait_for_resync(self) -> None:
+        self.wait("a resync", lambda items: any(isinstance(item, Resynced) for item in items))
+
+    def handed(self) -> list[int]:
+        with self._news:
+            return [item.revision for item in self.items if isinstance(item, Changes)]
+
+
+@dataclass
+class Measured:
+    """`late`: seconds from the end of the fault until everything was there. `cpu`: share of a core meanwhile."""
+
+    late: float = 0.0
+    cpu: float = 0.0
+
+
+@dataclass
+class Scene:
+    """Opened with the path of an etcd; `with` closes whatever a row opens through it."""
+
+    binary: str
+    pace: Pace
+    measured: Measured = field(default_factory=Measured)
+    records: list[dict[int, dict[str, Any]]] = field(default_factory=lambda: [{}])
+    options: dict[str, Any] = field(default_factory=dict)
+    log_ends: bool = False
+    note: str = ""
+
+    # Opening
+
+    def __enter__(self) -> Scene:
+        self._stack = ExitStack()
+        self._numbers = iter(range(1, 10**9))
+        self.net = self._stack.enter_context(NetFault(seed=1))
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
+
+    def opened(self, context: Any) -> Any:
+        """Enter a context that ends with the scene."""
+        return self._stack.enter_context(context)
+
+    def folder(self) -> Path:
+        return Path(self.opened(tempfile.TemporaryDirectory(prefix="scenario-")))
+
+    def serve(self, *flags: str) -> None:
+        """A server of our own, the link to it, and the writer."""
+        self.server = self.opened(EtcdServer(self.binary, flags=flags))
+        self.link = self.net.forward(self.server.address)
+
+    def follow_one(self, *flags: str) -> None:
+        """The beginning of most rows: all of it, and one change that has arrived."""
+        self.serve(*flags)
+        self.follow()
+        self.follower.wait_for(self.write())
+
+    def store(self, endpoints: str | list[str], **options: Any) -> ConfigStore:
+        options = {"root": ROOT, "timeout": PATIENT, **self.options, **options}
+        store: ConfigStore = self.opened(ConfigStore(endpoints, **options))
+        return store
+
+    def follow(self, endpoints: list[str] | None = None, writing: list[str] | None = None) -> None:
+        """The writer, and the follower behind the link, which has its first snapshot on return."""
+        self.writer = self.store(writing or self.server.address)
+        store = self.store(endpoints or self.link.address, dead_after=self.pace.dead_after)
+        store.wait_synced(PATIENT)
+        self.follower = Follower(store)
+        self.follower.wait("a snapshot", bool)
+
+    # Playing
+
+    def write(self, key: Key[Any] = LIMIT, value: Any = None, *, store: ConfigStore | None = None) -> int:
+        """One acknowledged write (unknown outcomes are settled, as a careful service does); its revision."""
+        value = next(self._numbers) if value is None else value
+        store = store or self.writer
+        while True:
+            try:
+                revision: int | None = store.set(key, value).revision
+            except OutcomeUnknown as unknown:
+                revision = store.settle(unknown)
+            if revision is not None:
+                self.records[-1][revision] = {key.name: value}
+                return revision
+
+    def write_pieces(self) -> int:
+        """One transaction of 1 MB, which the server has to send in pieces."""
+        pieces = {f"scene.piece{number}": "y" * 10_000 for number in range(100)}
+        with self.writer.transaction() as txn:
+            for name, text in pieces.items():
+                txn.set(Key(name, str), text)
+        assert txn.revision is not None
+        self.records[-1][txn.revision] = dict(pieces)
+        return txn.revision
+
+    def wait_state(self, wanted: State) -> None:
+        reached = threading.Event()
+        store = self.follower.store
+        with store.on_state(lambda state: reached.set() if state is wanted else None):
+            assert store.state is wanted or reached.wait(PATIENT), f"never {wanted.value}: {store!r}"
+
+    def hold(self, seconds: float) -> None:
+        """Let time pass while something is broken, and measure what that costs."""
+        began, used = time.monotonic(), time.process_time()
+        threading.Event().wait(max(seconds, 0.01))
+        self.measured.cpu = (time.process_time() - used) / (time.monotonic() - began)
+
+    @contextmanager
+    def outage(self, fault: Any, seconds: float | None = None) -> Iterator[None]:
+        """A fault that holds while the block runs and then for some seconds more; healing starts the clock."""
+        try:
+            yield
+            self.hold(self.pace.refused if seconds is None else seconds)
+        finally:
+            self.clock()
+            fault.heal()
+
+    def clock(self) -> None:
+        self._began = time.monotonic()
+
+    def settle(self, revision: int | None = None) -> None:
+        """Wait until the follower has everything, which stops the clock; then a last write that it must get too."""
+        self.follower.wait_for(max(self.records[-1]) if revision is None else revision)
+        self.measured.late = time.monotonic() - self._began
+        self.follower.wait_for(self.write())
+        if self.measured.cpu == 0.0:
+            self.hold(self.pace.watch)
+
+    # Judging
+
+    def log(self) -> dict[int, dict[str, Any]]:
+        """The server's own log of the section, values decoded."""
+        out: dict[int, dict[str, Any]] = {}
+        for entry in self.server.log(1):
+            changes = {}
+            for event in entry.events:
+                name = stored_name(event.key, ROOT)
+                if name is not None and name.startswith("scene."):
+                    raw = None if event.type == "delete" else event.value.decode()
+                    changes[name] = int(raw) if raw is not None and name == LIMIT.name else raw
+            if changes:
+                out[entry.revision] = changes
+        return out
+
+    def judge(self) -> Judgement:
+        """The oracle's word on what the follower was handed.
+
+        The truth is the server's own log; where that cannot be read to its end (`log_ends`: the server was wiped, or
+        wants a password) it is what its one writer was told.
+        """
+        final = self.writer.get_all(SECTION).values
+        truth: list[Epoch] = [*self.records] if self.log_ends else [self.log()]
+        return judge(list(self.follower.items), truth, final)
