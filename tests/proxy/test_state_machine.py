@@ -6,9 +6,15 @@ keeps from moving. It never looks inside the proxy. What it checks:
 * a receiver never sees a byte that was not sent, nor one out of order, nor an ending before the bytes;
 * what nothing holds arrives; what was held arrives once it is healed;
 * connections end only for a reason, and in the way of that reason; a cut is exact;
-* the counts that the link shows are what the receivers got.
+* the counts that the link shows are what the receivers got;
+* bytes are damaged only where a corruption was in force;
+* a bad argument is an error at the call and changes nothing; once all is closed, the proxy watches and waits for
+  nothing.
 
-``NETFAULT_STEPS=10000`` plays more of it.
+A step is one rule that was played: one thing that the test did, and the invariants behind it. The suite plays a few
+hundred. More of them, with their number and time told at the end:
+
+    NETFAULT_STEPS=10000 python -m pytest -s tests/proxy/test_state_machine.py
 """
 
 from __future__ import annotations
@@ -17,7 +23,8 @@ import contextlib
 import os
 import socket
 import struct
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -34,9 +41,10 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from pytest_netfault.control import ActiveFault, NetFault, ProxyThread
+from pytest_netfault.control import ActiveFault, Link, NetFault, ProxyThread
 from pytest_netfault.faults import (
     Blackhole,
+    Corrupt,
     Cut,
     Delay,
     Fault,
@@ -49,7 +57,7 @@ from pytest_netfault.faults import (
     directions_of,
 )
 
-STEPS = int(os.environ.get("NETFAULT_STEPS", "1500"))
+STEPS = int(os.environ.get("NETFAULT_STEPS", "400"))
 STEPS_OF_ONE = 50
 PATIENCE = 20.0
 # All that one direction says fits into the kernel's smallest buffer, so that writing never blocks.
@@ -77,7 +85,19 @@ cuts = st.builds(
     st.none() | st.integers(1, 5),
     st.sampled_from(["fin", "rst", "blackhole"]),
 )
+corruptions = st.builds(Corrupt, st.sampled_from([0.01, 1]), claims)
 ends = st.sampled_from([Sever(), Reset()])
+bad_calls: list[Callable[[Link], object]] = [
+    lambda link: link.delay(-1),
+    lambda link: link.delay(float("nan")),
+    lambda link: link.throttle(0),
+    lambda link: link.slice(True),
+    lambda link: link.corrupt(1.5),
+    lambda link: link.cut(2**63),
+    lambda link: link.blackhole("sideways"),  # type: ignore[arg-type]
+    lambda link: link.lose("often"),  # type: ignore[arg-type]
+    lambda link: link.apply("silence"),  # type: ignore[arg-type]
+]
 
 
 def holds(fault: Fault) -> bool:
@@ -104,6 +124,21 @@ class Way:
     ended: str = ""  # how the receiver saw it end
     short: bool = False  # an end that may have thrown bytes away
     cut_at: set[int] = field(default_factory=set)  # positions at which it may have been cut
+    damaged: list[list[int]] = field(
+        default_factory=list
+    )  # from where to where a corruption may have reached
+
+    def right(self) -> bool:
+        """Whether what was got is the beginning of what was said, but for where it may be damaged."""
+        said, got = bytearray(self.said[: len(self.got)]), bytearray(self.got)
+        for start, end in self.damaged:
+            for text in (said, got):
+                text[start:end] = bytes(len(text[start:end]))
+        return said == got
+
+    def whole(self) -> bool:
+        """Whether all of it has come."""
+        return len(self.got) == len(self.said) and self.right()
 
 
 @dataclass
@@ -127,9 +162,11 @@ class Known:
 class LinkMachine(RuleBasedStateMachine):
     active = Bundle("active")
     thread: ProxyThread
+    steps = 0
 
     def __init__(self) -> None:
         super().__init__()
+        type(self).steps -= 1  # the invariants are also looked at before the first step
         self.stack = contextlib.ExitStack()
         self.server = self.stack.enter_context(socket.create_server(("127.0.0.1", 0)))
         self.server.settimeout(PATIENCE)
@@ -203,6 +240,8 @@ class LinkMachine(RuleBasedStateMachine):
         self.known.append(made)
         for fault in cut:
             self.expect_cut(fault, made)
+        for active in self.faults:
+            self.expect_damage(active.fault, made)
 
     def expect_cut(self, fault: Cut, one: Known) -> None:
         if fault.connection not in (None, one.number):
@@ -214,6 +253,12 @@ class LinkMachine(RuleBasedStateMachine):
             if fault.how != "blackhole":
                 way.endings.add(fault.how)
                 way.short = True
+
+    def expect_damage(self, fault: Fault, one: Known) -> None:
+        if isinstance(fault, Corrupt):
+            for direction in directions_of(fault):
+                way = one.way(direction)
+                way.damaged.append([len(way.got), MOST_SAID])
 
     @precondition(lambda self: any(not one.over for one in self.known))
     @rule(which=st.integers(0, 4), direction=directions, size=st.integers(1, 6000), seed=st.integers(0, 255))
@@ -268,11 +313,11 @@ class LinkMachine(RuleBasedStateMachine):
             return
         if not one.over and not self.stuck(direction) and not way.endings:
             self.receive(way, len(way.said) - len(way.got))
-            assert way.got == way.said
+            assert way.whole()
             return
         self.fence()
         self.hear(way, wait=False)
-        assert way.said.startswith(way.got)
+        assert way.right()
 
     def hear(self, way: Way, *, wait: bool) -> None:
         """Read until the end, or until nothing more has come yet."""
@@ -299,6 +344,17 @@ class LinkMachine(RuleBasedStateMachine):
     def move_otherwise(self, fault: Fault) -> ActiveFault:
         return self.apply(fault)
 
+    @rule(target=active, fault=corruptions)
+    def damage(self, fault: Fault) -> ActiveFault:
+        return self.apply(fault)
+
+    @rule(call=st.sampled_from(bad_calls))
+    def ask_for_nonsense(self, call: Callable[[Link], object]) -> None:
+        before = len(self.link.events)
+        with pytest.raises((TypeError, ValueError)):
+            call(self.link)
+        assert [event.kind for event in self.link.events[before:] if event.kind in ("fault", "heal")] == []
+
     @rule(target=active, fault=holding_faults)
     def hold(self, fault: Fault) -> ActiveFault:
         return self.apply(fault)
@@ -324,6 +380,8 @@ class LinkMachine(RuleBasedStateMachine):
         if isinstance(fault, Cut):
             for one in self.known:
                 self.expect_cut(fault, one)
+        for one in self.known:
+            self.expect_damage(fault, one)
         return made
 
     @rule(fault=consumes(active))
@@ -338,6 +396,10 @@ class LinkMachine(RuleBasedStateMachine):
             return
         self.faults.remove(fault)
         kind = fault.fault
+        if isinstance(kind, Corrupt) and not self.in_force(Corrupt):
+            for way in (way for one in self.known for way in one.ways):
+                for reach in way.damaged:  # not what is said from now on
+                    reach[1] = min(reach[1], len(way.said))
         if isinstance(kind, Blackhole) and kind.on_heal != "resume":
             self.end_all("fin" if kind.on_heal == "sever" else "rst")
 
@@ -373,13 +435,13 @@ class LinkMachine(RuleBasedStateMachine):
                 continue
             if not one.over and not way.endings:
                 self.receive(way, len(way.said) - len(way.got))
-                assert way.got == way.said
+                assert way.whole()
                 if way.fin:
                     assert way.receiver.recv(1) == b""
                 continue
             if not one.over and self.alive(one):  # it might have been cut, and was not
                 self.receive(way, len(way.said) - len(way.got))
-                assert way.got == way.said
+                assert way.whole()
                 continue
             one.over = True
             self.check_the_end(one, way)
@@ -398,10 +460,14 @@ class LinkMachine(RuleBasedStateMachine):
 
     def check_the_end(self, one: Known, way: Way) -> None:
         self.hear(way, wait=True)
-        assert way.said.startswith(way.got)
+        assert way.right()
         assert way.ended in way.endings | ({"fin"} if way.fin else set())
         if not way.short:
-            assert way.got == way.said, "a reset by a peer comes behind all its bytes"
+            assert way.whole(), "a reset by a peer comes behind all its bytes"
+
+    @invariant()
+    def one_more_step(self) -> None:
+        type(self).steps += 1
 
     @invariant()
     def nothing_is_counted_that_was_not_said(self) -> None:
@@ -416,6 +482,10 @@ class LinkMachine(RuleBasedStateMachine):
             self.everything_arrives_once_all_is_healed()
         finally:
             self.stack.close()
+        engine = self.thread.engine()
+        assert engine.call(lambda: dict(engine._handlers)) == {}
+        engine.call(lambda: None)
+        assert engine.call(engine._until_next_timer) == float("inf")
 
 
 @pytest.fixture
@@ -426,13 +496,19 @@ def machine() -> Iterator[type[LinkMachine]]:
 
 
 def test_a_link_does_what_the_model_says(machine: Any) -> None:
-    run_state_machine_as_test(
-        machine,
-        settings=settings(
-            max_examples=max(1, STEPS // STEPS_OF_ONE),
-            stateful_step_count=STEPS_OF_ONE,
-            deadline=None,
-            suppress_health_check=list(HealthCheck),
-            report_multiple_bugs=False,
-        ),
+    start = time.monotonic()
+    while machine.steps < STEPS:
+        run_state_machine_as_test(
+            machine,
+            settings=settings(
+                max_examples=max(1, (STEPS - machine.steps) // STEPS_OF_ONE),
+                stateful_step_count=STEPS_OF_ONE,
+                deadline=None,
+                suppress_health_check=list(HealthCheck),
+                report_multiple_bugs=False,
+            ),
+        )
+    # Shown with -s, and beside a failure.
+    print(  # noqa: T201
+        f"{machine.steps:,} steps in {time.monotonic() - start:.0f} s: the link did what the model said"
     )
