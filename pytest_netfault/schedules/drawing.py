@@ -255,7 +255,8 @@ class _Drawing:
             return self._outage()
         fault: Fault = Blackhole("down", on_heal=self._one(("reset", "sever", "resume")))
         if self._one(kinds) is Cut:
-            fault = Cut(self._below(40), direction="down", how=self._one(("fin", "rst")))
+            # An answer is short where a connection is made for each request, and comes late in one that lasts.
+            fault = Cut(self._below(self._one((40, 8))), direction="down", how=self._one(("fin", "rst")))
         return [Break(fault), Write(self._one(_KEYS), via="link"), Heal()]
 
     def _forgotten(self) -> list[Step]:

@@ -271,7 +271,7 @@ class Campaign:
     def _error(
         self, run: Run, found: str, repeated: tuple[int, int], report: Report | None = None
     ) -> UpdateLost:
-        trace = document(run, seed=self._seed)
+        trace = document(run, seed=self._seed, settle=self._settle)
         path = None
         if self._report_dir is not None:
             name = f"update-lost-seed{self._seed}-{run.trace.filter.key.rstrip('.')}"

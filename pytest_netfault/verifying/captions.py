@@ -8,19 +8,39 @@ Rules of this file: pure functions; marks go by the names that ``picture.py`` gi
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
+from pytest_netfault.checks.guarantees import Breakage
 from pytest_netfault.checks.trace import Delivered, Failed, Resynced
 from pytest_netfault.report.timeline import Card, Flow, Mark
 from pytest_netfault.schedules.contract import Run
+from pytest_netfault.schedules.outcomes import WriteBreakage
 
-__all__ = ["Commit", "cards", "culprit", "focus", "headline", "milliseconds"]
+__all__ = ["WRONG", "Commit", "cards", "culprit", "focus", "headline", "milliseconds", "plainly"]
 
 # A picture of so many marks is readable as a whole.
 _WHOLE = 80
 # Of a larger one, this many marks around the loss are in view first.
 _AROUND = 40
+
+# The guarantees, for a reader who has never heard of them: what happened if one is broken.
+WRONG = {
+    "reliable": "an update was lost",
+    "complete": "an update was lost",
+    "unique": "an update was delivered twice",
+    "ordered": "updates were delivered out of order",
+    "atomic": "one transaction was delivered in parts",
+    "bookmarkable": "a bookmark said more than had arrived",
+    "resync": "a snapshot was not the state of the store",
+    "filter": "an update outside the subscription was delivered",
+    "phantom": "an update was delivered that nobody made",
+    "before_start": "an update from before the subscription was delivered",
+    "writes.lost": "an acknowledged write is not in the store",
+    "writes.phantom": "a rejected write is in the store",
+    "writes.duplicate": "a write was made more often than it was asked for",
+}
 
 
 def milliseconds(seconds: float) -> str:
@@ -36,15 +56,31 @@ def milliseconds(seconds: float) -> str:
 
 def headline(run: Run, missing: Mapping[int, str]) -> str:
     """The outcome in one sentence."""
+    if len(missing) > 1:
+        return (
+            f"{len(missing)} updates were lost: revisions {_listed(sorted(missing))} {missing[min(missing)]}"
+        )
     if missing:
-        first = min(missing)
-        more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
-        return f"An update was lost: revision {first}{more} {missing[first]}"
-    if run.verdict.broken:
-        return f"The subscriber was told something wrong: {', '.join(run.verdict.broken)} is broken"
+        (first,) = missing
+        return f"An update was lost: revision {first} {missing[first]}"
     if run.broken:
-        return f"A writer was told something wrong: {', '.join(run.broken)} is broken"
+        said = [WRONG.get(name, f"{name} is broken") for name in run.broken]
+        revision = _revision_of_evidence(run)
+        which = f": revision {revision}" if revision is not None and len(said) == 1 else ""
+        return f"{said[0][0].upper()}{'; '.join(said)[1:]}{which}"
     return "Nothing was lost" if run.conclusive else "The run proves nothing"
+
+
+def plainly(run: Run, sentence: str) -> str:
+    """A sentence of a verdict for people: keys as the schedule has them, deliveries by their time."""
+
+    def when(found: re.Match[str]) -> str:
+        number = int(found[1])
+        if number >= len(run.handed_at):
+            return found[0]
+        return f"the delivery at {milliseconds(run.handed_at[number] - run.began)}"
+
+    return re.sub(r"\bitem (\d+)\b", when, sentence.replace(run.trace.filter.key, ""))
 
 
 class Commit(NamedTuple):
@@ -111,7 +147,11 @@ def _revision_of_evidence(run: Run) -> int | None:
 
 
 def _written(write: Mark, revision: int | None) -> Card:
-    by = "by another service, past the broken network" if write.lane == "direct" else "by the client itself"
+    by = (
+        "by another service, over a connection of its own"
+        if write.lane == "direct"
+        else "by the client itself"
+    )
     outcome = dict(write.details)["outcome"]
     stored = "" if revision is None else f" The store committed it as revision {revision}."
     told = ", and acknowledged" if write.tone == "good" else f"; {outcome}"
@@ -167,15 +207,13 @@ def _listed(revisions: Sequence[int]) -> str:
 
 
 def _wrong(run: Run, marks: Mapping[str, Mark]) -> Card:
-    prefix = run.trace.filter.key
-    if run.verdict.evidence:
-        first = run.verdict.evidence[0]
-        at = f"handed{first.item}"
-        title = f"{first.guarantee} is broken"
-        return Card("missing", title, f"{first.sentence.replace(prefix, '')}.", at if at in marks else "")
-    breakage = run.write_breakages[0]
-    text = f"{breakage.sentence.replace(prefix, '')}."
-    return Card("missing", f"{breakage.guarantee} is broken", text)
+    breakages: list[Breakage | WriteBreakage] = [*run.verdict.evidence, *run.write_breakages]
+    first = breakages[0]
+    at = f"handed{first.item}" if isinstance(first, Breakage) else ""
+    sentence = plainly(run, first.sentence)
+    title = WRONG.get(first.guarantee, f"{first.guarantee} is broken")
+    text = f"{sentence[0].upper()}{sentence[1:]}. The guarantee {first.guarantee!r} is broken."
+    return Card("missing", title, text, at if at in marks else "")
 
 
 def focus(marks: Sequence[Mark], important: Sequence[str]) -> tuple[float, float] | None:

@@ -19,12 +19,13 @@ from pytest_netfault.verifying.picture import picture
 __all__ = ["document", "files_beside", "picture_beside", "write_report"]
 
 
-def document(run: Run, *, seed: int | None) -> dict[str, Any]:
-    """The trace of a run as plain objects, and beside it the schedule and the acknowledgements."""
+def document(run: Run, *, seed: int | None, settle: float | None = None) -> dict[str, Any]:
+    """The trace of a run as plain objects, and beside it what ``netfault replay`` needs, and the acknowledgements."""
     return {
         **run.trace.to_json(),
         "broken": list(run.broken),
         "seed": seed,
+        "settle": settle,
         "schedule": run.schedule.to_json(),
         "acknowledgements": [
             {

@@ -25,7 +25,7 @@ from pytest_netfault.schedules.outcomes import WriteBreakage
 from pytest_netfault.schedules.recording import PAUSED, RESUMED, WriteRecord
 from pytest_netfault.schedules.schedule import wrapped
 from pytest_netfault.schedules.steps import Step
-from pytest_netfault.verifying.captions import Commit, cards, culprit, focus, headline, milliseconds
+from pytest_netfault.verifying.captions import Commit, cards, culprit, focus, headline, milliseconds, plainly
 
 __all__ = ["picture"]
 
@@ -54,7 +54,6 @@ def picture(run: Run, *, seed: int | None = None, facts: Sequence[tuple[str, str
         facts: what else is worth telling, as pairs of a name and a text.
     """
     until = max([run.ended, *(event.time for event in run.events)])
-    prefix = run.trace.filter.key
     commits = _commits(run)
     missing = _missing(run)
     network = _faults(run, until)
@@ -87,7 +86,7 @@ def picture(run: Run, *, seed: int | None = None, facts: Sequence[tuple[str, str
         cards=tuple(replace(card, mark=names.get(card.mark, "")) for card in told),
         focus=focus(numbered, [names[card.mark] for card in told if card.mark]),
         facts=(
-            *(("broken", one.replace(prefix, "")) for one in _evidence(run)),
+            *(("broken", plainly(run, one)) for one in _evidence(run)),
             ("promise", run.trace.promise),
             *([] if seed is None else [("seed", str(seed))]),
             *facts,
@@ -260,7 +259,7 @@ def _handed(run: Run) -> list[Mark]:
     for number, (item, time) in enumerate(zip(run.trace.stream, run.handed_at, strict=False)):
         at = time - run.began
         mark = Mark(f"handed{number}", "arrived", at, at, "", shape="dot", tone="good")
-        sentence = wrong.get(number, "").replace(run.trace.filter.key, "")
+        sentence = plainly(run, wrong.get(number, ""))
         marks.append(_described(mark, item, run.trace.filter.key, sentence))
     return marks
 
@@ -366,12 +365,16 @@ def _flows(run: Run, missing: Mapping[int, str]) -> list[Flow]:
     """The way of each update, by the names that the marks have before they are numbered."""
     makers = {id(write): number for number, write in enumerate(run.writes)}
     made = _makers(run)
+    known = {entry.revision for entry in run.log}
     arrived: dict[int, str] = {}
+    again: list[Flow] = []
     newest = run.trace.start_revision_exclusive
     for number, item in enumerate(run.trace.stream[: len(run.handed_at)]):
         if isinstance(item, Delivered):
             for event in item.events:
-                arrived.setdefault(event.revision, f"handed{number}")
+                first = arrived.setdefault(event.revision, f"handed{number}")
+                if first != f"handed{number}" and event.revision in known:
+                    again.append(Flow((f"revision{event.revision}", f"handed{number}"), wrong=True))
                 newest = max(newest, event.revision)
         elif isinstance(item, Resynced):
             for entry in run.log:
@@ -389,7 +392,7 @@ def _flows(run: Run, missing: Mapping[int, str]) -> list[Flow]:
             way.append(arrived[entry.revision])
         if len(way) > 1:
             flows.append(Flow(tuple(way), lost=entry.revision in missing))
-    return flows
+    return flows + list(dict.fromkeys(again))
 
 
 def _matches(run: Run, entry: Revision) -> bool:
