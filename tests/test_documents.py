@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import inspect
 import re
 import shlex
@@ -54,10 +55,14 @@ def test_the_first_test_finds_the_bug_and_passes_without_it(
         result.stdout.fnmatch_lines(["*queue.Empty", "*fault Sever()*"])
 
 
-def test_the_schedule_of_the_readme_can_be_pasted() -> None:
-    (found,) = re.findall(r"Schedule\(\[.*\]\)", README)
-    schedule = eval(found, {name: getattr(schedules, name) for name in schedules.__all__})
-    assert str(schedule) == found
+@pytest.mark.parametrize("page", [ROOT / "README.md", *PAGES], ids=lambda page: page.name)
+def test_the_python_on_a_page_can_be_pasted(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    for block in blocks(text, "python"):
+        ast.parse(block)
+        for found in re.findall(r"\bSchedule\(\[.*\]\)", block):
+            schedule = eval(found, {name: getattr(schedules, name) for name in schedules.__all__})
+            assert str(schedule) == found, "it is shown as it would be printed"
 
 
 def test_the_commands_of_the_readme_are_where_the_gate_looks_for_them() -> None:
