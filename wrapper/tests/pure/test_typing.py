@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import json
+import os
 import re
+import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -51,33 +55,54 @@ def use(store: ConfigStore) -> None:
 """
 
 
-def test_the_types_come_out(tmp_path: Path) -> None:
+# What a checker says: by line, "error: ..." or "int" for a revealed type.
+Said = dict[int, list[str]]
+
+
+def mypy(file: Path) -> Said:
     pytest.importorskip("mypy", reason="mypy is not installed: pip install mypy")
+    options = ["--strict", "--config-file=", f"--cache-dir={file.parent}/cache"]
+    command = [sys.executable, "-m", "mypy", *options, str(file)]
+    out = subprocess.run(command, capture_output=True, text=True, check=False, cwd=file.parent)
+    said: Said = {}
+    for number, text in re.findall(rf"^(?:\S*/)?{file.name}:(\d+): (.*)$", out.stdout, re.MULTILINE):
+        shown = text.partition("Revealed type is ")[2].strip('"')
+        said.setdefault(int(number), []).append(shown or text)
+    assert said, out.stdout + out.stderr
+    return said
+
+
+def pyright(file: Path) -> Said:
+    program = shutil.which("pyright", path=str(Path(sys.executable).parent)) or shutil.which("pyright")
+    if program is None:
+        pytest.skip("pyright is not installed: pip install pyright")
+    environment = {**os.environ, "PYRIGHT_PYTHON_IGNORE_WARNINGS": "1"}
+    # The package on PyPI fetches the program itself when it is first called.
+    first = subprocess.run([program, "--version"], capture_output=True, env=environment, check=False)
+    if first.returncode != 0:
+        pytest.skip("pyright cannot run here: it needs node, and npm that reaches a registry")
+    command = [program, "--outputjson", "--pythonpath", sys.executable, str(file)]
+    out = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
+    said: Said = {}
+    for one in json.loads(out.stdout[out.stdout.index("{") :])["generalDiagnostics"]:
+        shown = re.match(r'Type of ".*" is "(.*)"$', one["message"])
+        text = shown.group(1) if shown else f"{one['severity']}: {one['message']}"
+        said.setdefault(one["range"]["start"]["line"] + 1, []).append(text)
+    assert said, out.stdout + out.stderr
+    return said
+
+
+@pytest.mark.parametrize("checker", [mypy, pyright])
+def test_the_types_come_out(checker: Callable[[Path], Said], tmp_path: Path) -> None:
     file = tmp_path / "snippet.py"
     file.write_text(SNIPPET)
-    command = [
-        sys.executable,
-        "-m",
-        "mypy",
-        "--strict",
-        "--config-file=",
-        f"--cache-dir={tmp_path}/cache",
-        str(file),
-    ]
-    out = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path)
-    lines = SNIPPET.splitlines()
-    for number, line in enumerate(lines, 1):
-        said = [
-            text.split(": ", 1)[1]
-            for text in out.stdout.splitlines()
-            if text.startswith((f"{file.name}:{number}:", f"{file}:{number}:"))
-        ]
+    said = checker(file)
+    for number, line in enumerate(SNIPPET.splitlines(), 1):
+        here = said.get(number, [])
         if "reveal_type" in line:
-            wanted = line.rpartition("# ")[2]
-            assert said, out.stdout + out.stderr
-            shown = re.sub(r"[\w.]+\.(\w+)", r"\1", said[0].partition("Revealed type is ")[2]).strip('"')
-            assert shown == wanted, f"line {number}: {said}"
+            shown = [re.sub(r"[\w.]+\.(\w+)", r"\1", text) for text in here]
+            assert shown == [line.rpartition("# ")[2]], f"line {number}: {here}"
         elif line.endswith("# error"):
-            assert any("error" in text for text in said), f"line {number} should be refused: {out.stdout}"
+            assert any("error" in text for text in here), f"line {number} should be refused: {said}"
         else:
-            assert not any("error" in text for text in said), said
+            assert not any("error" in text for text in here), here
