@@ -86,10 +86,17 @@ class Mark:
 
 @dataclass(frozen=True)
 class Flow:
-    """The way of one update from mark to mark: written, committed, delivered. ``lost`` if it ended on the way."""
+    """The way of one update from mark to mark: written, committed, delivered.
+
+    Attributes:
+        marks: the names of the marks, in order.
+        lost: it ended on the way.
+        wrong: it went this way once too often, or not as one.
+    """
 
     marks: tuple[str, ...]
     lost: bool = False
+    wrong: bool = False
 
 
 @dataclass(frozen=True)
@@ -174,7 +181,10 @@ class Timeline:
                 headline=data["headline"],
                 lanes=tuple(Lane(**lane) for lane in data["lanes"]),
                 marks=tuple(_mark(mark) for mark in data["marks"]),
-                flows=tuple(Flow(tuple(flow["marks"]), flow["lost"]) for flow in data["flows"]),
+                flows=tuple(
+                    Flow(tuple(flow["marks"]), flow["lost"], flow.get("wrong", False))
+                    for flow in data["flows"]
+                ),
                 cards=tuple(Card(**card) for card in data["cards"]),
                 focus=_pair(data["focus"]),
                 facts=tuple((name, text) for name, text in data["facts"]),

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from pytest_netfault.checks.guarantees import GUARANTEES
 from pytest_netfault.checks.trace import Bookmarked, Delivered, Failed, Resynced, TraceEvent
 from pytest_netfault.events import LinkEvent
 from pytest_netfault.faults import Blackhole, Cut, Reset
@@ -16,7 +17,7 @@ from pytest_netfault.report.timeline import Mark, Timeline
 from pytest_netfault.report.timeline_network import connection_marks, fault_marks
 from pytest_netfault.schedules.contract import Run
 from pytest_netfault.schedules.recording import PAUSED, RESUMED, Remark, WriteRecord
-from pytest_netfault.verifying.captions import focus
+from pytest_netfault.verifying.captions import WRONG, focus
 from pytest_netfault.verifying.files import document, write_report
 from pytest_netfault.verifying.picture import picture
 
@@ -106,9 +107,14 @@ def test_what_is_told_wrong_is_shown_where_it_was_told(make_run: MakeRun) -> Non
     )
     handed = tuple((100.1 + n / 100, Delivered((event,))) for n, event in enumerate((a, b, b, c)))
     drawn = picture(make_run(handed=handed))
-    assert drawn.headline == "The subscriber was told something wrong: unique is broken"
+    assert drawn.headline == "An update was delivered twice: revision 3"
     assert only(drawn, "arrived", "bad").start == pytest.approx(0.12)
-    assert card(drawn, "missing").title == "unique is broken"
+    assert card(drawn, "missing").title == "an update was delivered twice"
+    assert "came again in the delivery at 120 ms" in card(drawn, "missing").text
+    assert "'unique'" in card(drawn, "missing").text
+    by_id = {mark.id: mark for mark in drawn.marks}
+    (again,) = (flow for flow in drawn.flows if flow.wrong)
+    assert [by_id[name].start for name in again.marks] == pytest.approx([0.055, 0.12])
     assert card(drawn, "missing").mark == only(drawn, "arrived", "bad").id
 
 
@@ -119,9 +125,9 @@ def test_a_writer_that_was_told_something_wrong(make_run: MakeRun) -> None:
     )
     lost = WriteRecord(3, "link", (("r17.c", "v9"),), "ok", 100.01, 100.02)
     drawn = picture(make_run(handed=handed, writes=(lost,)))
-    assert drawn.headline == "A writer was told something wrong: writes.lost is broken"
+    assert drawn.headline == "An acknowledged write is not in the store"
     assert card(drawn, "written").title == "put c = v9"
-    assert card(drawn, "missing").title == "writes.lost is broken"
+    assert card(drawn, "missing").title == "an acknowledged write is not in the store"
 
 
 def test_everything_that_a_subscriber_can_get_has_a_mark(make_run: MakeRun) -> None:
@@ -246,3 +252,12 @@ def test_without_jinja2_the_rest_is_written(
     run = make_run()
     write_report(tmp_path, "lost", run, document(run, seed=7))
     assert {one.suffix for one in tmp_path.iterdir()} == {".json", ".py"}
+
+
+def test_every_guarantee_has_plain_words() -> None:
+    assert set(GUARANTEES) | {"writes.lost", "writes.phantom", "writes.duplicate"} == set(WRONG)
+
+
+def test_several_losses_are_all_named(make_run: MakeRun) -> None:
+    drawn = picture(make_run(handed=((100.03, Delivered((TraceEvent("put", "r17.a", "v2", 2),))),)))
+    assert drawn.headline == "2 updates were lost: revisions 3, 4 never arrived"

@@ -8,7 +8,7 @@
   const GUTTER = 168, AXIS = 26, ROW = 26, PAD = 7, SNAP = 6, DENSE = 220, PILE = 3;
   const MONO = '12px ui-monospace, "DejaVu Sans Mono", Consolas, monospace', SANS = '13px system-ui, "Segoe UI", Roboto, "DejaVu Sans", sans-serif';
   const marks = data.marks, byId = new Map(marks.map((mark, n) => [mark.id, n]));
-  const flows = data.flows.map(flow => ({lost: flow.lost, at: flow.marks.map(id => byId.get(id))}));
+  const flows = data.flows.map(flow => ({lost: flow.lost, wrong: flow.wrong, at: flow.marks.map(id => byId.get(id))}));
   const axes = {true: data.axis, false: [data.axis[0].slice(), data.axis[data.axis.length - 1].slice()]};
   for (const knot of axes.false) knot[1] = knot[0] - data.axis[0][0];
   const main = new Set(data.cards.map(card => byId.get(card.mark))), losers = new Set(flows.filter(flow => flow.lost).flatMap(flow => flow.at));
@@ -197,12 +197,14 @@
   function drawFlows(ctx, where, dense, rows) {
     for (const flow of flows) {
       const mine = flow.at.includes(selected);
-      if (dense && !flow.lost && !mine) continue;
-      const points = flow.at.map(n => where.get(n)).filter(Boolean).map(one => [one.mark.shape === "bar" ? Math.max(one.b, one.a + 3) : one.a, one.y]);
+      if (dense && !flow.lost && !flow.wrong && !mine) continue;
+      const ways = flow.at.map(n => where.get(n)).filter(Boolean);
+      // A call took effect at some time before it returned: its line starts above the revision, not at its end.
+      const points = ways.map((one, n) => [one.mark.shape === "bar" ? Math.min(Math.max(ways[n + 1] ? ways[n + 1].a : one.b, one.a), Math.max(one.b, one.a + 3)) : one.a, one.y]);
       if (points.length < 2) continue;
-      ctx.strokeStyle = flow.lost ? colours.lost : mine ? colours.focus : colours.plain;
-      ctx.lineWidth = flow.main ? 3 : flow.lost || mine ? 1.5 : 1;
-      ctx.globalAlpha = flow.main || mine ? 1 : flow.lost ? 0.7 : 0.55;
+      ctx.strokeStyle = flow.lost ? colours.lost : flow.wrong ? colours.bad : mine ? colours.focus : colours.plain;
+      ctx.lineWidth = flow.main ? 3 : flow.wrong ? 2 : flow.lost || mine ? 1.5 : 1;
+      ctx.globalAlpha = flow.main || flow.wrong || mine ? 1 : flow.lost ? 0.7 : 0.55;
       for (let n = 1; n < points.length; n++) {
         const last = flow.lost && n === points.length - 1;
         ctx.setLineDash(last ? [5, 4] : []);
