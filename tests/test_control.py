@@ -15,8 +15,37 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pytest_netfault.control import Link, NetFault, NetFaultClosed
+from pytest_netfault.faults import (
+    Blackhole,
+    Corrupt,
+    Cut,
+    Delay,
+    Fault,
+    Lose,
+    Refuse,
+    Reset,
+    Sever,
+    Slice,
+    StallAccept,
+    Throttle,
+)
 from pytest_netfault.proxy import Added, CustomFault, Place, Stage
 from pytest_netfault.proxy.link import EVENTS_KEPT
+
+FAULTS: list[Fault] = [
+    Sever(),
+    Reset(),
+    Refuse(),
+    Blackhole(),
+    Blackhole(packets=True),
+    Delay(1),
+    Throttle(1),
+    Slice(1),
+    Corrupt(1),
+    Lose(1),
+    Cut(1),
+    StallAccept(),
+]
 
 
 @dataclass
@@ -311,6 +340,22 @@ class TestTheEnd:
         with pytest.raises(NetFaultClosed, match="closed"), served.net:
             pass
         assert issubclass(NetFaultClosed, RuntimeError)
+
+    @pytest.mark.parametrize("fault", FAULTS, ids=lambda one: type(one).__name__)
+    def test_healing_does_nothing_after_the_close_of_a_link_while_its_thread_goes_on(
+        self, served: Served, fault: Fault
+    ) -> None:
+        link = served.net.forward(served.link.upstream)
+        active = link.apply(fault)
+        link.close()
+        active.heal()
+        link.heal()
+        served.net.heal()
+        assert active.healed
+        assert link.connections == []
+        for wait in (link.wait_for_connection, lambda: link.wait_for_bytes(1)):
+            with pytest.raises(NetFaultClosed, match=f"link {link.name} was closed"):
+                wait()
 
     def test_of_one_link_leaves_the_others(self, served: Served) -> None:
         other = served.net.forward(served.link.upstream)

@@ -283,7 +283,9 @@ class ProxyLink:
         self._set_mode()
 
     def heal_all(self) -> None:
-        """Take every fault away, the newest first."""
+        """Take every fault away, the newest first. Does nothing after close."""
+        if self.closed:
+            return
         for active in reversed(self._faults.copy()):
             self._take_off(active, active.fault.on_heal if isinstance(active.fault, Blackhole) else "resume")
         self._set_mode()
