@@ -16,7 +16,7 @@ from collections.abc import Iterable
 
 from pytest_netfault.report.timeline import Timeline
 
-__all__ = ["Knot", "squeezed", "squeezed_axis"]
+__all__ = ["Knot", "milliseconds", "squeezed", "squeezed_axis"]
 
 Knot = tuple[float, float]  # a time, and its place on the axis; between two knots the axis is even
 
@@ -63,3 +63,14 @@ def squeezed(times: Iterable[float]) -> tuple[Knot, ...]:
     if points[-1] > time:
         knots.append((points[-1], place + points[-1] - time))
     return tuple(knots)
+
+
+def milliseconds(seconds: float) -> str:
+    """A time in few characters.
+
+    >>> milliseconds(0.02466), milliseconds(0.25), milliseconds(2.0412)
+    ('24.7 ms', '250 ms', '2.04 s')
+    """
+    if seconds >= 1:
+        return f"{seconds:.2f} s"
+    return f"{seconds * 1e3:.0f} ms" if seconds >= 0.09995 else f"{seconds * 1e3:.1f} ms"

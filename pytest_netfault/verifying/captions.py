@@ -15,10 +15,11 @@ from typing import NamedTuple
 from pytest_netfault.checks.guarantees import Breakage
 from pytest_netfault.checks.trace import Delivered, Failed, Resynced
 from pytest_netfault.report.timeline import Card, Flow, Mark
+from pytest_netfault.report.timeline_axis import milliseconds
 from pytest_netfault.schedules.contract import Run
 from pytest_netfault.schedules.outcomes import WriteBreakage
 
-__all__ = ["WRONG", "Commit", "cards", "culprit", "focus", "headline", "milliseconds", "plainly"]
+__all__ = ["WRONG", "Commit", "cards", "culprit", "focus", "headline", "plainly"]
 
 # A picture of so many marks is readable as a whole.
 _WHOLE = 80
@@ -41,17 +42,6 @@ WRONG = {
     "writes.phantom": "a rejected write is in the store",
     "writes.duplicate": "a write was made more often than it was asked for",
 }
-
-
-def milliseconds(seconds: float) -> str:
-    """A time in few characters.
-
-    >>> milliseconds(0.02466), milliseconds(0.25), milliseconds(2.0412)
-    ('24.7 ms', '250 ms', '2.04 s')
-    """
-    if seconds >= 1:
-        return f"{seconds:.2f} s"
-    return f"{seconds * 1e3:.0f} ms" if seconds >= 0.09995 else f"{seconds * 1e3:.1f} ms"
 
 
 def headline(run: Run, missing: Mapping[int, str]) -> str:

@@ -19,13 +19,14 @@ from typing import Any
 from pytest_netfault.checks.guarantees import Breakage
 from pytest_netfault.checks.trace import Bookmarked, Delivered, Failed, Resynced, Revision
 from pytest_netfault.report.timeline import Flow, Lane, Mark, Timeline, number_marks, packed
+from pytest_netfault.report.timeline_axis import milliseconds
 from pytest_netfault.report.timeline_network import connection_marks, fault_marks
 from pytest_netfault.schedules.contract import Run
 from pytest_netfault.schedules.outcomes import WriteBreakage
 from pytest_netfault.schedules.recording import PAUSED, RESUMED, WriteRecord
 from pytest_netfault.schedules.schedule import wrapped
 from pytest_netfault.schedules.steps import Step
-from pytest_netfault.verifying.captions import Commit, cards, culprit, focus, headline, milliseconds, plainly
+from pytest_netfault.verifying.captions import Commit, cards, culprit, focus, headline, plainly
 
 __all__ = ["picture"]
 

@@ -1,0 +1,58 @@
+"""The picture of a test that was written by hand: its faults, its connections, and what it said."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from pytest_netfault.events import LinkEvent
+from pytest_netfault.report.terminal import LinkStory
+from pytest_netfault.report.timeline_links import link_picture
+from pytest_netfault.report.timeline_text import drawn
+
+EVENTS = (
+    LinkEvent(10.0, "etcd", "accepted", 1, "client", detail="127.0.0.1:4001"),
+    LinkEvent(10.0, "etcd", "connected", 1, "netfault"),
+    LinkEvent(10.2, "etcd", "fault", by="netfault", detail="Delay(0.5)"),
+    LinkEvent(10.3, "etcd", "heal", by="netfault", detail="Delay(0.5)"),
+    LinkEvent(10.4, "etcd", "fault", by="netfault", detail="Sever()"),
+    LinkEvent(10.401, "etcd", "fin", 1, "netfault", 457, 211),
+    LinkEvent(10.402, "etcd", "closed", 1, "netfault", 457, 211),
+)
+STORY = LinkStory("etcd", "127.0.0.1:4000", "127.0.0.1:2379", 457, 211, ("Sever()",), EVENTS)
+
+
+def test_it_shows_what_the_link_did_and_where_the_test_failed() -> None:
+    drawing = link_picture(
+        [STORY], headline="t.py::test_a failed", wrong="TimeoutError: late\nmore", began=9.9, until=11.0
+    )
+    assert drawing.headline == "t.py::test_a failed"
+    assert [lane.name for lane in drawing.lanes] == ["The test", "faults", "connections"]
+    broke, wrong = drawing.cards
+    assert broke.title == "Sever()"
+    assert "closed connection #1 after 457 B up and 211 B down" in broke.text
+    assert wrong.title == "TimeoutError: late"
+    marks = {mark.id: mark for mark in drawing.marks}
+    assert marks[broke.mark].tone == "culprit"
+    assert marks[wrong.mark].start == drawing.ends
+    assert "Sever()" in drawn(drawing)
+
+
+def test_a_fault_that_met_nothing_is_not_blamed() -> None:
+    story = replace(STORY, events=EVENTS[:4])
+    drawing = link_picture([story], headline="", wrong="no", began=9.9, until=11.0)
+    assert [card.kind for card in drawing.cards] == ["missing"]
+    assert not any(mark.tone == "culprit" for mark in drawing.marks)
+
+
+def test_links_are_told_apart_and_silent_ones_are_left_out() -> None:
+    others = [replace(STORY, name=f"link{number}", events=EVENTS if number else ()) for number in range(9)]
+    drawing = link_picture(others, headline="", wrong="", began=9.9, until=11.0)
+    names = [lane.name for lane in drawing.lanes]
+    assert names[:3] == ["The test", "link1: faults", "link1: connections"]
+    assert len(names) == 13
+    assert not any(mark.tone == "bad" for mark in drawing.marks)
+
+
+def test_a_test_without_events_can_be_drawn() -> None:
+    drawing = link_picture([], headline="", wrong="", began=9.9, until=11.0)
+    assert [mark.label for mark in drawing.marks] == ["begins", "over"]
