@@ -3,6 +3,7 @@
     netfault demo                   a real etcd, the naive loop caught, the bundled wrapper proved
     netfault judge FILE...          judge recorded traces, histories and acknowledgements
     netfault replay TRACE           play the schedule of a recorded loss again
+    netfault merge PLACE...         the parts of a proof as one report
 
 Rules of this file: each command is a function that returns the exit code; what it needs is imported when it runs. What
 a user did wrong or a machine lacks is one sentence on standard error and exit code 2, never a traceback.
@@ -77,6 +78,14 @@ def _parser() -> argparse.ArgumentParser:
         add_help=False,
     )
     replay.add_argument("rest", nargs=argparse.REMAINDER)
+    merge = commands.add_parser(
+        "merge",
+        help="make one report of the parts of a proof that was played on several machines or workers",
+        description="Adds up what the parts of a proof came to, and sees that none is missing or counted twice.",
+        epilog="Exit code: 0 kept, 1 an update was lost, 2 a part is missing, there twice or unreadable, 3 nothing was "
+        "proved. example: netfault merge netfault-reports/sweep",
+    )
+    merge.add_argument("places", nargs="+", metavar="PLACE", help="files of parts, or folders that hold them")
     return parser
 
 
@@ -102,6 +111,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     if options.command is None:
         parser.print_help()
         return 2
+    if options.command == "merge":
+        return _merge(options.places)
     from pytest_netfault.demo import DemoImpossible, run_demo
 
     try:
@@ -112,6 +123,23 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("netfault demo: interrupted; everything it had started has ended", file=sys.stderr)
         return 130
+
+
+def _merge(places: Sequence[str]) -> int:
+    from pytest_netfault import verify
+
+    try:
+        print(f"kept: {verify.merge(*places)}")
+    except verify.UpdateLost as lost:
+        print(f"{lost}\nIn all parts: {lost.report}")
+        return 1
+    except verify.ProvedNothing as nothing:
+        print(nothing)
+        return 3
+    except ValueError as error:
+        print(f"netfault merge: {' '.join(str(error).split())}", file=sys.stderr)
+        return 2
+    return 0
 
 
 def _replay(arguments: Sequence[str]) -> int:

@@ -16,7 +16,8 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
 
 from pytest_netfault.checks.trace import Promise
 from pytest_netfault.faults import CutHow, Direction, Fault
@@ -38,7 +39,9 @@ from pytest_netfault.verifying.arguments import (
 from pytest_netfault.verifying.campaign import Campaign
 from pytest_netfault.verifying.kit import Kit
 from pytest_netfault.verifying.results import Progress, ProgressCallback, ProvedNothing, Report, UpdateLost
-from pytest_netfault.verifying.sweeping import SCENARIO, read_shard
+from pytest_netfault.verifying.shards import Part, find_parts, merge_parts, read_part, read_shard, recorded
+from pytest_netfault.verifying.sweeping import SCENARIO
+from pytest_netfault.verifying.tally import Tally
 
 __all__ = [
     "ALL",
@@ -49,6 +52,7 @@ __all__ = [
     "Report",
     "StoreNotClosed",
     "UpdateLost",
+    "merge",
     "no_update_lost",
     "replay",
     "sweep",
@@ -69,6 +73,7 @@ def no_update_lost(
     max_seconds: float | None = None,
     seed: int | None = None,
     settle: float = 5.0,
+    shard: str | None = None,
     report_dir: str | os.PathLike[str] | None = None,
     progress: ProgressCallback | None = None,
 ) -> Report:
@@ -87,7 +92,9 @@ def no_update_lost(
         seed: draws the same schedules again; by default that of the test session.
         settle: seconds without any progress after which what is still missing counts as lost. It must exceed the time
             in which the client itself notices a dead link.
-        report_dir: where the trace and the schedule of a loss are written.
+        shard: ``"2/8"`` plays the second of eight parts of the schedules, for several machines or workers: all eight
+            with the same seed play each schedule once. See :func:`merge`.
+        report_dir: where the trace and the schedule of a loss are written, and what a shard came to.
         progress: called after each play.
 
     Returns:
@@ -111,10 +118,12 @@ def no_update_lost(
         check_seconds("max_seconds", max_seconds)
     check_seconds("settle", settle)
     directory = check_directory(report_dir)
+    part = read_shard(shard)
     number = pick_seed(seed)
     with Kit(open_store, server, promise=promise, pace=Pace(settle=settle), seed=number) as kit:
         possible = kit.possible(palette, named=palette.faults != ALL)
-        drawn = (seeded(number, example, possible) for example in range(max_examples))
+        mine = [example for example in range(max_examples) if part.holds(example)]
+        drawn = (seeded(number, example, possible) for example in mine)
         campaign = Campaign(
             kit,
             seed=number,
@@ -124,9 +133,11 @@ def no_update_lost(
             report_dir=directory,
             progress=progress,
         )
-        return _warned(
-            announced("no_update_lost", number, lambda: campaign.prove(drawn, of=max_examples)), settle
-        )
+
+        def prove() -> Report:
+            return campaign.prove(drawn, of=len(mine))
+
+        return _warned(_parted("no_update_lost", prove, campaign, number, shard, report_dir), settle)
 
 
 def replay(
@@ -185,7 +196,7 @@ def sweep(
         promise: as for :func:`no_update_lost`.
         settle: as for :func:`no_update_lost`.
         shard: ``"2/8"`` plays the second of eight parts of the places, for several machines or workers; all eight
-            together play each place once.
+            together play each place once. See :func:`merge`.
         seed: as for :func:`no_update_lost`.
         report_dir: as for :func:`no_update_lost`.
         progress: called after each place, with the remaining time.
@@ -224,16 +235,45 @@ def sweep(
         campaign = Campaign(
             kit, seed=number, promise=promise, settle=settle, report_dir=directory, progress=progress
         )
-        return _warned(
-            announced(
-                "sweep",
-                number,
-                lambda: campaign.sweep(
-                    played, open_kit, direction=direction, stride=stride, how=hows, shard=part
-                ),
-            ),
-            settle,
-        )
+
+        def prove() -> Report:
+            return campaign.sweep(played, open_kit, direction=direction, stride=stride, how=hows, shard=part)
+
+        return _warned(_parted("sweep", prove, campaign, number, shard, report_dir), settle)
+
+
+def merge(*places: str | os.PathLike[str]) -> Report:
+    """What the parts of a proof come to together, or those of several proofs.
+
+    A proof that is given ``shard=`` and ``report_dir=`` writes what its part came to into that folder.
+
+    Args:
+        places: the files of the parts, or folders that hold them.
+
+    Returns:
+        What was tried in all of them, if nothing was lost; ``wall_seconds`` adds up.
+
+    Raises:
+        UpdateLost: one of them lost an update; it is the same as there, with the report of all.
+        ProvedNothing: nothing was lost, and all of them together prove nothing.
+        ValueError: a part is missing or there twice, or a file is none.
+    """
+    __tracebackhide__ = True
+    return merge_parts((str(path), read_part(path)) for path in find_parts(map(Path, places)))
+
+
+def _parted(
+    call: str,
+    prove: Callable[[], Report],
+    campaign: Campaign,
+    seed: int,
+    shard: str | None,
+    report_dir: str | os.PathLike[str] | None,
+) -> Report:
+    __tracebackhide__ = True
+    directory = None if shard is None or report_dir is None else Path(report_dir)
+    begun = Part(call, read_shard(shard), seed, Tally(), 0.0)
+    return announced(call, seed, lambda: recorded(prove, directory, begun, lambda: campaign.tally))
 
 
 def _warned(report: Report, settle: float) -> Report:

@@ -229,10 +229,7 @@ class _Drawing:
             steps += [Compact(), *([self._write()] if self._once_in(2) else [])]
         if self._once_in(6):
             steps.append(self._break(self._faults))
-        if self._once_in(4):
-            steps.append(
-                Seen()
-            )  # which is given up while it is broken: an outage that takes more than one try
+        steps += self._held(fault)
         if not self._once_in(5):
             steps += [Heal(), *self._moment(fault)]
             if self._once_in(2):
@@ -244,9 +241,10 @@ class _Drawing:
         fault = self._fault(self._faults)
         steps: list[Step] = [_broken_by(fault), self._write(), Heal()]
         steps += self._moment(fault) or self._return_of(fault)
-        second = Break(self._early_cut()) if Cut in self._faults and self._once_in(3) else None
-        steps += [second or self._break(self._faults), *self._writes(), Heal()]
-        return steps
+        if Cut in self._faults and self._once_in(3):
+            early = self._early_cut()
+            return [*steps, Break(early), *self._writes(), *_reached(early), Heal()]
+        return [*steps, self._break(self._faults), *self._writes(), Heal()]
 
     def _unanswered(self) -> list[Step]:
         """A write of the subject's own that arrives, and whose answer does not."""
@@ -302,6 +300,12 @@ class _Drawing:
         if kind == 4:
             return [Seen(1 + self._below(4))]
         return [Passed(1 + self._below(400), self._one(("down", "up")))]
+
+    def _held(self, fault: Fault) -> list[Step]:
+        """Something to wait for while it is broken, now and then: an outage that takes more than one try."""
+        if not self._once_in(3):
+            return []
+        return _reached(fault) or [Seen()]  # which is given up in an outage, after a short while
 
     def _return_of(self, fault: Fault) -> list[Step]:
         """The reconnect after a fault, if it ends connections: waiting for one that does not come wastes time."""
@@ -373,6 +377,13 @@ class _Drawing:
         """In the greeting of a connection, or in what was waiting behind it for the subscriber to come back."""
         furthest = self._one(_CUTS_WITHIN[:2])
         return Cut(self._below(furthest), direction="down", how=self._one(("fin", "rst")))
+
+
+def _reached(fault: Fault) -> list[Step]:
+    """The moment at which a cut falls into the connection that the subscriber has come back with."""
+    if not isinstance(fault, Cut) or fault.how == "blackhole" or not 0 < fault.after_bytes <= _CUTS_WITHIN[1]:
+        return []
+    return [Passed(fault.after_bytes, "up" if fault.direction == "up" else "down")]
 
 
 def _broken_by(fault: Fault) -> Break:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from pytest_netfault import surroundings
+from pytest_netfault.report.timeline_text import drawn
 from pytest_netfault.surroundings import Verdict
 from pytest_netfault.verifying.results import ProvedNothing, Report, UpdateLost
 
@@ -43,10 +44,12 @@ def announced(call: str, seed: int, prove: Callable[[], Report]) -> Report:
                 examples=0 if played is None else played.examples,
                 inconclusive=0 if played is None else played.inconclusive,
                 seed=seed,
-                told=f"lost: {', '.join(lost.broken)}",
+                told=lost.headline or f"lost: {', '.join(lost.broken)}",
                 schedule=str(lost.schedule),
                 broken=lost.broken,
                 files=lost.files,
+                hits=0 if played is None else played.cuts_that_hit_traffic,
+                drawing="" if lost.timeline is None else drawn(lost.timeline),
             )
         )
         raise
@@ -59,6 +62,7 @@ def announced(call: str, seed: int, prove: Callable[[], Report]) -> Report:
                 inconclusive=nothing.report.inconclusive,
                 seed=seed,
                 told=str(nothing),
+                hits=nothing.report.cuts_that_hit_traffic,
             )
         )
         raise
@@ -70,6 +74,7 @@ def announced(call: str, seed: int, prove: Callable[[], Report]) -> Report:
             inconclusive=report.inconclusive,
             seed=seed,
             told=str(report),
+            hits=report.cuts_that_hit_traffic,
         )
     )
     return report

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
@@ -25,76 +25,16 @@ from pytest_netfault.schedules.shrinking import complexity, shrink
 from pytest_netfault.verifying.files import document, files_beside, picture_beside, write_report
 from pytest_netfault.verifying.kit import Kit
 from pytest_netfault.verifying.results import Progress, ProgressCallback, ProvedNothing, Report, UpdateLost
+from pytest_netfault.verifying.shards import Shard
 from pytest_netfault.verifying.story import tell
-from pytest_netfault.verifying.sweeping import Place, Shard, places, play_places, side_by_side
+from pytest_netfault.verifying.sweeping import Place, places, play_places, side_by_side
+from pytest_netfault.verifying.tally import Tally
 
-__all__ = ["Campaign", "Tally"]
+__all__ = ["Campaign"]
 
 SHRINK_SECONDS = 25.0
 # How often the smallest schedule is played in all, to say how surely it fails.
 _PLAYS = 3
-
-
-@dataclass(frozen=True)
-class Tally:
-    """What was counted so far."""
-
-    examples: int = 0
-    inconclusive: int = 0
-    faults: int = 0
-    met: int = 0
-    hits: int = 0
-    acknowledged: int = 0
-    unsubscribed: int = 0
-    gave_up: int = 0
-    not_closed: int = 0
-
-    def plus(self, run: Run, *, inconclusive: bool | None = None) -> Tally:
-        return Tally(
-            self.examples + 1,
-            self.inconclusive + (not run.conclusive if inconclusive is None else inconclusive),
-            self.faults + len(run.faults),
-            self.met + sum(fault.met_traffic for fault in run.faults),
-            self.hits + run.hits,
-            self.acknowledged + run.acknowledged,
-            self.unsubscribed + (not run.subscribed),
-            self.gave_up + run.gave_up,
-            self.not_closed + (not run.closed),
-        )
-
-    def report(self, *, seconds: float, seed: int | None) -> Report:
-        return Report(
-            examples=self.examples,
-            inconclusive=self.inconclusive,
-            cuts_that_hit_traffic=self.hits,
-            wall_seconds=seconds,
-            writes_acknowledged=self.acknowledged,
-            seed=seed,
-            gave_up=self.gave_up,
-            not_closed=self.not_closed,
-        )
-
-    def proved_nothing(self) -> str | None:
-        """Why this is no proof, in one sentence; None if it is one."""
-        if not self.examples:
-            return "no example was played"
-        if not self.acknowledged:
-            return f"no write was acknowledged in {self.examples} examples: is this the store that the server is?"
-        if not self.hits or (self.faults and not self.met):
-            return (
-                f"no fault met traffic in {self.examples} examples: does the client use the address that "
-                f"open_store is given?"
-            )
-        if self.unsubscribed * 2 > self.examples:
-            return f"no subscription came about in {self.unsubscribed} of {self.examples} examples"
-        if self.gave_up * 2 > self.examples:
-            return (
-                f"the subscriber was told that it can no longer be served in {self.gave_up} of {self.examples} "
-                f"examples, and was owed nothing afterwards"
-            )
-        if self.inconclusive * 2 > self.examples:
-            return f"{self.inconclusive} of {self.examples} examples were inconclusive"
-        return None
 
 
 class Campaign:
@@ -121,6 +61,11 @@ class Campaign:
         self._progress = progress
         self._tally = Tally()
         self._smallest: Schedule | None = None
+
+    @property
+    def tally(self) -> Tally:
+        """What was counted so far."""
+        return self._tally
 
     @property
     def _seconds(self) -> float:

@@ -16,7 +16,7 @@ from pytest_netfault.schedules.contract import Run
 from pytest_netfault.schedules.schedule import wrapped
 from pytest_netfault.verifying.picture import picture
 
-__all__ = ["document", "files_beside", "picture_beside", "write_report"]
+__all__ = ["document", "files_beside", "picture_beside", "write_report", "write_whole"]
 
 
 def document(run: Run, *, seed: int | None, settle: float | None = None) -> dict[str, Any]:
@@ -44,8 +44,8 @@ def write_report(directory: Path, name: str, run: Run, trace: dict[str, Any]) ->
     """Write ``name.json`` and ``name.py``, and ``name.html`` if it can be drawn; return the path of the trace."""
     directory.mkdir(parents=True, exist_ok=True)
     path = directory / f"{name}.json"
-    _write_whole(path, json.dumps(trace, indent=1, ensure_ascii=False) + "\n")
-    _write_whole(
+    write_whole(path, json.dumps(trace, indent=1, ensure_ascii=False) + "\n")
+    write_whole(
         directory / f"{name}.py",
         f"from pytest_netfault.schedules import *\n\n# Breaks: {', '.join(run.broken)}\n"
         f"SCHEDULE = {wrapped(run.schedule)}\n",
@@ -54,7 +54,7 @@ def write_report(directory: Path, name: str, run: Run, trace: dict[str, Any]) ->
         page = render(picture(run, seed=trace["seed"]))
     except ReportNotPossible:
         return path  # the trace says the same, and the extra is nobody's duty
-    _write_whole(directory / f"{name}.html", page)
+    write_whole(directory / f"{name}.html", page)
     return path
 
 
@@ -71,7 +71,8 @@ def files_beside(trace: Path) -> list[Path]:
     return [path for suffix in (".json", ".py", ".html") if (path := trace.with_suffix(suffix)).is_file()]
 
 
-def _write_whole(path: Path, text: str) -> None:
+def write_whole(path: Path, text: str) -> None:
+    """Write a file so that it is there whole or not at all."""
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
         with os.fdopen(handle, "w", encoding="utf-8") as file:

@@ -12,7 +12,6 @@ the server itself, which all would feel.
 from __future__ import annotations
 
 import queue
-import re
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -32,14 +31,13 @@ from pytest_netfault.schedules.steps import (
     Write,
 )
 from pytest_netfault.verifying.kit import Kit
+from pytest_netfault.verifying.shards import Shard
 
 __all__ = [
     "SCENARIO",
     "Place",
-    "Shard",
     "places",
     "play_places",
-    "read_shard",
     "scenario_with",
     "side_by_side",
 ]
@@ -49,32 +47,6 @@ SCENARIO = Schedule(
     [Write("a"), Subscribe(), Write("b"), Seen(), Write("b", via="link"), Delete("a"), Seen(), Write("c")]
 )
 _SIDE_BY_SIDE = 8
-
-
-@dataclass(frozen=True)
-class Shard:
-    """The places of one machine: of ``of`` machines this is number ``number``, from 1."""
-
-    number: int
-    of: int
-
-
-def read_shard(text: str | None) -> Shard:
-    """Read ``"2/8"``.
-
-    >>> read_shard("2/8")
-    Shard(number=2, of=8)
-
-    Raises:
-        ValueError: it is not of that form, or there is no such machine.
-    """
-    if text is None:
-        return Shard(1, 1)
-    given: object = text
-    match = re.fullmatch(r"(\d{1,6})/(\d{1,6})", given) if isinstance(given, str) else None
-    if match is None or not 1 <= int(match[1]) <= int(match[2]):
-        raise ValueError(f"shard must be a number of a number, such as '2/8', not {text!r}")
-    return Shard(int(match[1]), int(match[2]))
 
 
 @dataclass(frozen=True, order=True)
@@ -102,19 +74,22 @@ def places(
 ) -> list[Place]:
     """Every place of this shard, given how many bytes each connection carries up and down.
 
+    To which shard a place belongs is a matter of the place alone. Each machine learns for itself how many bytes there
+    are, and a few more or less at the end of a connection must not move all the places behind it to other shards.
+
     >>> len(places({1: (10, 5), 2: (3, 0)}, direction="up", stride=2, how=("fin", "rst"), shard=Shard(1, 1)))
     14
     """
     ways: tuple[Literal["up", "down"], ...] = ("up", "down")
-    found = [
+    return [
         Place(connection, way, position, kind)
         for connection, counts in sorted(traffic.items())
         for way, count in zip(ways, counts, strict=True)
         if direction in (way, "both")
-        for position in range(0, count, stride)
-        for kind in how
+        for turn, position in enumerate(range(0, count, stride))
+        for number, kind in enumerate(how, start=turn * len(how) + connection)
+        if shard.holds(number)
     ]
-    return found[shard.number - 1 :: shard.of]
 
 
 def scenario_with(scenario: Schedule, place: Place) -> Schedule:

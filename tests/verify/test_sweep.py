@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from pytest_netfault import verify
 from pytest_netfault.faults import Cut, Sever
 from pytest_netfault.schedules import Break, Compact, Schedule, Seen, Subscribe, Write
-from pytest_netfault.verifying.sweeping import Place, Shard, places, read_shard, scenario_with, side_by_side
+from pytest_netfault.verifying.shards import Shard, read_shard
+from pytest_netfault.verifying.sweeping import Place, places, scenario_with, side_by_side
 
 TRAFFIC = st.dictionaries(st.integers(1, 4), st.tuples(st.integers(0, 60), st.integers(0, 60)), max_size=4)
 DIRECTIONS = st.sampled_from(["up", "down", "both"])
@@ -40,6 +41,24 @@ def test_all_shards_together_hold_each_place_once(
         if direction in (way, "both")
     )
     assert len(whole) == expected
+
+
+@given(st.lists(TRAFFIC, min_size=1, max_size=7), DIRECTIONS, st.integers(1, 9), HOW)
+def test_shards_that_learn_different_numbers_of_bytes_hold_no_place_twice(
+    learned: list[dict[int, tuple[int, int]]], direction: Literal["up", "down", "both"], stride: int, how: Any
+) -> None:
+    of = len(learned)
+    parts = [
+        places(traffic, direction=direction, stride=stride, how=how, shard=Shard(number, of))
+        for number, traffic in enumerate(learned, start=1)
+    ]
+    played = [place for part in parts for place in part]
+    assert len(set(played)) == len(played)
+    wholes = [
+        set(places(traffic, direction=direction, stride=stride, how=how, shard=Shard(1, 1)))
+        for traffic in learned
+    ]
+    assert set.intersection(*wholes) <= set(played)  # where all agree that there is a place, it is played
 
 
 def test_a_place_is_a_cut_that_waits_from_the_start() -> None:
@@ -83,7 +102,7 @@ def test_a_loss_at_one_place_is_told_with_its_place(toy: Any, server: Any) -> No
             return error is not None
 
     with pytest.raises(verify.UpdateLost, match="of a sweep") as caught:
-        verify.sweep(FinIsTheEnd, server, direction="down", how=["fin"], stride=7, settle=0.5)
+        verify.sweep(FinIsTheEnd, server, direction="down", how=["fin"], stride=7, settle=0.2)
     assert any(isinstance(step, Break) for step in caught.value.schedule)
 
 

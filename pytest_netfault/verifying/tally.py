@@ -1,0 +1,83 @@
+"""What is counted while a proof runs, and whether that is a proof at all.
+
+Rules of this file: frozen data and pure functions. What was counted in parts adds up to what was counted in one.
+
+>>> (Tally(examples=2, hits=1) + Tally(examples=3, hits=2)).examples
+5
+>>> Tally(examples=5).proved_nothing()
+'no write was acknowledged in 5 examples: is this the store that the server is?'
+"""
+
+from __future__ import annotations
+
+from dataclasses import astuple, dataclass
+
+from pytest_netfault.schedules.contract import Run
+from pytest_netfault.verifying.results import Report
+
+__all__ = ["Tally"]
+
+
+@dataclass(frozen=True)
+class Tally:
+    """What was counted so far."""
+
+    examples: int = 0
+    inconclusive: int = 0
+    faults: int = 0
+    met: int = 0
+    hits: int = 0
+    acknowledged: int = 0
+    unsubscribed: int = 0
+    gave_up: int = 0
+    not_closed: int = 0
+
+    def plus(self, run: Run, *, inconclusive: bool | None = None) -> Tally:
+        return Tally(
+            self.examples + 1,
+            self.inconclusive + (not run.conclusive if inconclusive is None else inconclusive),
+            self.faults + len(run.faults),
+            self.met + sum(fault.met_traffic for fault in run.faults),
+            self.hits + run.hits,
+            self.acknowledged + run.acknowledged,
+            self.unsubscribed + (not run.subscribed),
+            self.gave_up + run.gave_up,
+            self.not_closed + (not run.closed),
+        )
+
+    def __add__(self, other: Tally) -> Tally:
+        return Tally(*(mine + its for mine, its in zip(astuple(self), astuple(other), strict=True)))
+
+    def report(self, *, seconds: float, seed: int | None) -> Report:
+        return Report(
+            examples=self.examples,
+            inconclusive=self.inconclusive,
+            cuts_that_hit_traffic=self.hits,
+            wall_seconds=seconds,
+            writes_acknowledged=self.acknowledged,
+            seed=seed,
+            gave_up=self.gave_up,
+            not_closed=self.not_closed,
+        )
+
+    def proved_nothing(self) -> str | None:
+        """Why this is no proof, in one sentence; None if it is one."""
+        if not self.examples:
+            return "no example was played"
+        if not self.acknowledged:
+            return f"no write was acknowledged in {self.examples} examples: is this the store that the server is?"
+        if not self.hits or (self.faults and not self.met):
+            return (
+                f"no fault met traffic in {self.examples} examples: does the client use the address that "
+                f"open_store is given?"
+            )
+        if self.unsubscribed * 2 > self.examples:
+            return f"no subscription came about in {self.unsubscribed} of {self.examples} examples"
+        if self.gave_up * 2 > self.examples:
+            return (
+                f"the subscriber was told that it can no longer be served in {self.gave_up} of {self.examples} "
+                f"examples, and was owed nothing afterwards"
+            )
+        if self.inconclusive * 2 > self.examples:
+            return f"{self.inconclusive} of {self.examples} examples were inconclusive"
+        return None
