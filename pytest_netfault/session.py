@@ -15,8 +15,7 @@ import json
 import os
 import traceback
 from collections import deque
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -26,10 +25,10 @@ from pytest_netfault.control import ProxyThread
 from pytest_netfault.events import LinkWarning
 from pytest_netfault.report.folder import folder_name, remove_files, write_folder
 from pytest_netfault.report.terminal import LinkStory, Totals, failure_text, rerun_command
+from pytest_netfault.running_test import LINKS_KEPT, RunningTest, Tally
 from pytest_netfault.shared_etcd import SharedCluster, SharedEtcd
 from pytest_netfault.watching import (
     ClusterNetFault,
-    Outcome,
     WatchedLink,
     WatchedNetFault,
     crash_error,
@@ -42,44 +41,6 @@ if TYPE_CHECKING:
     from pytest_netfault.surroundings import Verdict
 
 __all__ = ["NetFaultSession"]
-
-# A failing example of a property-based test is the last that was tried; a plain test has a link or two.
-_LINKS_KEPT = 8
-
-
-@dataclass
-class _Tally:
-    """Faults that are judged together."""
-
-    last: Outcome
-    times: int = 0
-    met: int = 0
-
-
-@dataclass
-class _Test:
-    """What the test that runs has done so far."""
-
-    item: pytest.Item
-    began: float
-    passed: bool = False
-    crash: str = ""
-    artifact: str = ""
-    verdicts: list[Verdict] = field(default_factory=list)
-    nets: int = 0
-    links: int = 0
-    faults: int = 0
-    recent: deque[WatchedLink | LinkStory] = field(default_factory=lambda: deque(maxlen=_LINKS_KEPT))
-    tallies: dict[object, _Tally] = field(default_factory=dict)
-
-    @property
-    def attempt(self) -> int:
-        """Which run of this test it is; pytest-rerunfailures counts them on the item."""
-        return int(getattr(self.item, "execution_count", 1))
-
-    @property
-    def met(self) -> int:
-        return sum(tally.met for tally in self.tallies.values())
 
 
 class NetFaultSession:
@@ -94,7 +55,7 @@ class NetFaultSession:
         self._etcd: SharedEtcd | None = None
         self._cluster: SharedCluster | None = None
         self._kept = False
-        self._test: _Test | None = None
+        self._test: RunningTest | None = None
         self._known_crash: BaseException | None = None
 
     # -- what the fixtures give ---------------------------------------------------------------------------
@@ -239,7 +200,7 @@ class NetFaultSession:
         test = self._test
         if test is not None:
             kept = [self._story(entry, test) if entry in net.watched else entry for entry in test.recent]
-            test.recent = deque(kept, maxlen=_LINKS_KEPT)
+            test.recent = deque(kept, maxlen=LINKS_KEPT)
 
     def closed(self, net: WatchedNetFault) -> None:
         """Let go of a NetFault; only numbers stay."""
@@ -276,7 +237,7 @@ class NetFaultSession:
         for outcome in net.settle():
             self.totals += Totals(met=outcome.met)
             if self._test is not None:
-                tally = self._test.tallies.setdefault(outcome.key, _Tally(outcome))
+                tally = self._test.tallies.setdefault(outcome.key, Tally(outcome))
                 tally.last = outcome
                 tally.times += 1
                 tally.met += outcome.met
@@ -285,7 +246,7 @@ class NetFaultSession:
 
     def begin(self, item: pytest.Item, began: float) -> None:
         """A test, or another attempt at it, begins."""
-        self._test = _Test(item, began)
+        self._test = RunningTest(item, began)
         shared: tuple[tuple[str, SharedEtcd | None], ...] = (
             ("etcd_server", self._etcd),
             ("etcd_cluster", self._cluster),
@@ -340,7 +301,7 @@ class NetFaultSession:
             self._settle(net)
         self._settle_artifacts(test, failed)
         item.user_properties.extend(
-            (f"netfault.{name}", value) for name, value in _properties(test, self.settings)
+            (f"netfault.{name}", value) for name, value in test.properties(self.settings.seed)
         )
         if failed:
             return
@@ -353,7 +314,7 @@ class NetFaultSession:
                 if not tally.met and not leaves_no_trace(tally.last.fault):
                     self._complain(item, tally)
 
-    def _complain(self, item: pytest.Item, tally: _Tally) -> None:
+    def _complain(self, item: pytest.Item, tally: Tally) -> None:
         last = tally.last
         often = "" if tally.times == 1 else f" {tally.times} times"
         sentence = (
@@ -374,13 +335,13 @@ class NetFaultSession:
 
     # -- what a failure shows -----------------------------------------------------------------------------
 
-    def _stories(self, test: _Test) -> list[LinkStory]:
+    def _stories(self, test: RunningTest) -> list[LinkStory]:
         """The links that a test has used: those it opened, and those of others that something happened on."""
         older = [link for net in self._nets for link in net.watched if link not in test.recent]
         used = [story for link in older if (story := self._story(link, test)).events]
         return used + [self._story(entry, test) for entry in test.recent]
 
-    def _story(self, link: WatchedLink | LinkStory, test: _Test) -> LinkStory:
+    def _story(self, link: WatchedLink | LinkStory, test: RunningTest) -> LinkStory:
         if isinstance(link, LinkStory):
             return link
         seen = link.seen()
@@ -400,7 +361,7 @@ class NetFaultSession:
         here = os.path.relpath(self.config.rootpath / path, self.config.invocation_params.dir)
         return here + colons + rest
 
-    def _failure(self, test: _Test, links: list[LinkStory]) -> str:
+    def _failure(self, test: RunningTest, links: list[LinkStory]) -> str:
         nodeid = str(test.item.nodeid)
         folder = self.folder()
         text = failure_text(
@@ -421,7 +382,7 @@ class NetFaultSession:
 
     # -- what a test leaves behind ------------------------------------------------------------------------
 
-    def _write(self, test: _Test, folder: Path, links: list[LinkStory], texts: dict[str, str]) -> None:
+    def _write(self, test: RunningTest, folder: Path, links: list[LinkStory], texts: dict[str, str]) -> None:
         story = {"nodeid": str(test.item.nodeid), "seed": self.settings.seed, "began": test.began}
         events = json.dumps({**story, "links": [asdict(link) for link in links]}, indent=1) + "\n"
         files = {**texts, "events.json": events}
@@ -431,7 +392,7 @@ class NetFaultSession:
         write_folder(folder.parent, folder.name, files)
         test.artifact = str(folder)
 
-    def _settle_artifacts(self, test: _Test, failed: bool) -> None:
+    def _settle_artifacts(self, test: RunningTest, failed: bool) -> None:
         """A test is over: keep its files or not, as ``--netfault-artifacts`` says."""
         folder = self.folder()
         if folder is None or failed or not test.passed:
@@ -449,24 +410,3 @@ class NetFaultSession:
             remove_files(folder, verdict.files)
         if not folder.exists():
             test.artifact = ""
-
-
-def _properties(test: _Test, settings: Settings) -> Iterator[tuple[str, str]]:
-    """What stands beside a test in JUnit files: short texts."""
-    if not (test.links or test.faults or test.verdicts):
-        return
-    yield "seed", str(settings.seed)
-    yield "links", str(test.links)
-    yield "faults", str(test.faults)
-    yield "met", str(test.met)
-    if test.verdicts:
-        worst = min(
-            test.verdicts, key=lambda verdict: ("lost", "proved nothing", "kept").index(verdict.outcome)
-        )
-        yield "verdict", worst.outcome
-        yield "examples", str(sum(verdict.examples for verdict in test.verdicts))
-        yield "inconclusive", str(sum(verdict.inconclusive for verdict in test.verdicts))
-        if worst.schedule:
-            yield "schedule", worst.schedule
-    if test.artifact:
-        yield "artifact", test.artifact
