@@ -110,8 +110,8 @@ def attempt(row: Row, binary: str, pace: Pace) -> tuple[str, list[str]]:
     """One cell of the table, and what is wrong with it."""
     try:
         result = play(row, binary, pace)
-    except AssertionError as error:
-        return "failed", [str(error)]
+    except Exception as error:  # whatever a row or the store says is what is wrong with it
+        return "failed", [f"{type(error).__name__}: {error}"]
     wrong = result.wrong
     if result.late > row.within:
         wrong.append(f"took {result.late:.2f} s, and should take at most {row.within:g}")

@@ -18,7 +18,7 @@ from runtime_config.compat import etcd3
 
 from pytest_netfault.servers.etcd_cluster import EtcdCluster
 
-from .scene import LIMIT, PATIENT, TEXT, Follower, Scene
+from .scene import LIMIT, PATIENT, ROOT, TEXT, Follower, Scene
 
 
 @dataclass(frozen=True)
@@ -174,12 +174,14 @@ def created_then_cut(scene: Scene) -> None:
 
 @row("cut in the middle of a transaction that is sent in pieces")
 def in_a_revision(scene: Scene) -> None:
+    """A reply above 2 MiB is sent in pieces, and these end where they end: inside a transaction of a hundred keys."""
     scene.follow_one()
     with scene.link.sever():
-        scene.write_pieces()
+        for _ in range(4):
+            scene.write_pieces()
         seen = scene.link.bytes_down
-        cut = scene.link.cut(500_000, direction="down", how="fin")
-    scene.link.wait_for_bytes(seen + 500_000, direction="down", timeout=PATIENT)
+        cut = scene.link.cut(2_500_000, direction="down", how="fin")
+    scene.link.wait_for_bytes(seen + 2_500_000, direction="down", timeout=PATIENT)
     scene.clock()
     cut.heal()
     scene.settle()
@@ -220,8 +222,7 @@ def compacted_early(scene: Scene) -> None:
     scene.settle()
 
 
-@row("the server's data is wiped during an outage", told=("store_replaced",))
-def wiped(scene: Scene) -> None:
+def _wipe(scene: Scene, writes: int) -> None:
     data = scene.folder() / "data"
     scene.log_ends = True
     scene.follow_one(f"--data-dir={data}")
@@ -233,10 +234,20 @@ def wiped(scene: Scene) -> None:
         shutil.rmtree(data)
         scene.server.start()
         scene.records.append({})
-        scene.write()
-        scene.write()
+        for _ in range(writes):
+            scene.write()
     scene.follower.wait_for_resync()
     scene.settle()
+
+
+@row("the server's data is wiped during an outage", told=("store_replaced",))
+def wiped(scene: Scene) -> None:
+    _wipe(scene, 1)
+
+
+@row("the same, and written on beyond the revision where it was", told=("store_replaced",))
+def wiped_and_ahead(scene: Scene) -> None:
+    _wipe(scene, 12)
 
 
 @row("the token runs out during an outage")
@@ -309,7 +320,7 @@ def black_hole_at_close(scene: Scene) -> None:
     scene.writer.wait_synced(PATIENT)  # its threads are there
     scene.write()
     before = set(_threads())
-    store = ConfigStore(scene.link.address, root="/config/scenarios", dead_after=scene.pace.dead_after)
+    store = ConfigStore(scene.link.address, root=ROOT, dead_after=scene.pace.dead_after)
     try:
         scene.follower = Follower(store)
         scene.follower.wait_for(scene.write())
@@ -318,7 +329,7 @@ def black_hole_at_close(scene: Scene) -> None:
         with scene.link.blackhole():
             scene.clock()
             store.close()
-            scene.measured.late = time.monotonic() - scene._began
+            scene.stop_clock()
     finally:
         store.close()
     left = set(_threads()) - before
@@ -339,4 +350,28 @@ def backlog(scene: Scene) -> None:
         for number in range(6):
             scene.write(big, f"{number}" + "x" * 1_000_000)
         scene.write_pieces()
+    scene.settle()
+
+
+@row("the subscriber takes nothing while 18 MB of changes arrive", told=("overflow",))
+def slow_consumer(scene: Scene) -> None:
+    scene.follow_one()
+    big = Key("scene.big", str)
+    with scene.follower.busy():
+        for number in range(18):
+            last = scene.write(big, f"{number}" + "x" * 1_000_000)
+        # The feed has handed on all of it: to keep it, or to bridge it.
+        scene.follower.store.wait_revision(last, PATIENT)
+        scene.hold(scene.pace.watch)
+    scene.clock()
+    scene.settle()
+
+
+@row("nothing happens for 60 s: no reconnect, no ping too many")
+def idle(scene: Scene) -> None:
+    scene.follow_one()
+    scene.hold(scene.pace.idle)
+    again = scene.follower.store.counters.reconnects
+    assert again == 0, f"a quiet connection was given up {again} times"
+    scene.clock()
     scene.settle()

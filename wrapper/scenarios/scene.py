@@ -50,18 +50,19 @@ PATIENT = 60.0
 @dataclass(frozen=True)
 class Pace:
     """How long things take, in seconds: outages that are `refused`, a server that is `stopped`, a link that is
-    `frozen`, a quiet `watch` where a fault has no length. `dead_after` is the follower's."""
+    `frozen`, a quiet `watch` where a fault has no length, an `idle` store. `dead_after` is the follower's."""
 
     refused: float
     stopped: float
     frozen: float
     watch: float
+    idle: float
     dead_after: float
 
 
 #: As services meet them, with the wrapper's defaults; and short, for every run of the tests.
-REAL = Pace(refused=3.0, stopped=20.0, frozen=25.0, watch=3.0, dead_after=20.0)
-QUICK = Pace(refused=0.3, stopped=0.8, frozen=0.8, watch=0.0, dead_after=1.0)
+REAL = Pace(refused=3.0, stopped=20.0, frozen=25.0, watch=3.0, idle=60.0, dead_after=20.0)
+QUICK = Pace(refused=0.3, stopped=0.8, frozen=0.8, watch=0.0, idle=1.5, dead_after=1.0)
 
 
 class Follower:
@@ -70,13 +71,25 @@ class Follower:
     def __init__(self, store: ConfigStore, timeout: float | None = None) -> None:
         self.store = store
         self.items: list[Item] = []
+        self._free = threading.Event()
+        self._free.set()
         self._news = threading.Condition()
         store.on_change(SECTION, self._take, timeout=timeout)
 
     def _take(self, item: Item) -> None:
+        self._free.wait(PATIENT)
         with self._news:
             self.items.append(item)
             self._news.notify_all()
+
+    @contextmanager
+    def busy(self) -> Iterator[None]:
+        """The callback does not return while the block runs."""
+        self._free.clear()
+        try:
+            yield
+        finally:
+            self._free.set()
 
     def wait(self, what: str, true: Callable[[list[Item]], bool]) -> None:
         with self._news:
@@ -208,10 +221,13 @@ class Scene:
     def clock(self) -> None:
         self._began = time.monotonic()
 
+    def stop_clock(self) -> None:
+        self.measured.late = time.monotonic() - self._began
+
     def settle(self, revision: int | None = None) -> None:
         """Wait until the follower has everything, which stops the clock; then a last write that it must get too."""
         self.follower.wait_for(max(self.records[-1]) if revision is None else revision)
-        self.measured.late = time.monotonic() - self._began
+        self.stop_clock()
         self.follower.wait_for(self.write())
         if self.measured.cpu == 0.0:
             self.hold(self.pace.watch)
