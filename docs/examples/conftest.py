@@ -40,3 +40,21 @@ def hello_server() -> Iterator[tuple[str, int]]:
         yield server.server_address[:2]
         server.shutdown()
         thread.join()
+
+
+@pytest.fixture(scope="session")
+def redis_address() -> Iterator[str]:
+    """The address of a Redis of ours."""
+    import real_servers
+
+    with real_servers.redis() as address:
+        yield address
+
+
+@pytest.fixture(scope="session")
+def postgres_address() -> Iterator[str]:
+    """The address of a PostgreSQL of ours."""
+    import real_servers
+
+    with real_servers.postgres() as address:
+        yield address
