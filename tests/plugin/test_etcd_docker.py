@@ -13,6 +13,8 @@ from pytest_netfault.servers.errors import ServerError
 from pytest_netfault.servers.etcd_docker import OWNER_LABEL, newest_image
 from pytest_netfault.servers.owner import read_owner
 
+pytestmark = pytest.mark.usefixtures("engine_alone")
+
 USES_IT = """
     def test_passes(etcd_server):
         assert etcd_server.revision() >= 1

@@ -32,6 +32,8 @@ from pytest_netfault.servers.etcd_docker import (
 from pytest_netfault.servers.owner import this_process
 from pytest_netfault.servers.ports import ReservedPort
 
+pytestmark = pytest.mark.usefixtures("engine_alone")
+
 # -- what can be missing -----------------------------------------------------------------------------------
 
 
@@ -222,7 +224,7 @@ def container(
 
 
 def _ours(client: Any) -> list[Any]:
-    found: list[Any] = client.containers.list(all=True, filters={"label": OWNER_LABEL})
+    found: list[Any] = client.containers.list(all=True, filters={"label": OWNER_LABEL}, ignore_removed=True)
     return found
 
 
