@@ -66,6 +66,10 @@ class Schedule:
     def __repr__(self) -> str:
         return f"Schedule([{', '.join(map(repr, self.steps))}])"
 
+    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
+        """For IPython, and for Hypothesis when it prints a failing input: the expression, and no other."""
+        printer.text(repr(self))
+
     @property
     def writes(self) -> int:
         """How many steps change something below the name space that is subscribed to."""

@@ -56,7 +56,15 @@ def schedules(
     """
     palette = Palette(faults, frozenset(abilities))  # type: ignore[arg-type]
     scenes = st.tuples(_drawn(draw_outage, palette), *[_drawn(draw_scene, palette)] * MOST_SCENES)
-    return st.builds(_schedule, _drawn(draw_opening, palette), scenes)
+    return _schedules(_drawn(draw_opening, palette), scenes)
+
+
+# A composite strategy and not st.builds(): of what that builds Hypothesis would print how, with names of ours.
+@st.composite
+def _schedules(
+    draw: st.DrawFn, opening: st.SearchStrategy[list[Step]], scenes: st.SearchStrategy[tuple[list[Step], ...]]
+) -> Schedule:
+    return Schedule([*draw(opening), *(step for scene in draw(scenes) for step in scene)])
 
 
 @st.composite
@@ -64,7 +72,3 @@ def _drawn(draw: st.DrawFn, part: Callable[[Below, Palette], list[Step]], palett
     # A scene whose choices are all made as simple as can be is left out: Hypothesis shrinks each of them to nothing.
     left_out = part is not draw_opening and draw(st.integers(0, 3)) == 0
     return [] if left_out else part(lambda n: draw(st.integers(0, n - 1)), palette)
-
-
-def _schedule(opening: list[Step], scenes: tuple[list[Step], ...]) -> Schedule:
-    return Schedule([*opening, *(step for scene in scenes for step in scene)])

@@ -1,12 +1,19 @@
 from __future__ import annotations
 
+import os
+import re
 import subprocess
 import sys
+from pathlib import Path
+from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, Phase, find, given, settings
+from hypothesis import HealthCheck, Phase, example, find, given, settings, target
+from hypothesis.database import InMemoryExampleDatabase, ReadOnlyDatabase
+from hypothesis.errors import InvalidArgument
 
-from pytest_netfault.schedules import Break, Compact, Reset, Schedule, Subscribe, Write, schedules
+from pytest_netfault import schedules as public
+from pytest_netfault.schedules import Break, Compact, Delete, Reset, Schedule, Subscribe, Write, schedules
 
 # A search that must not depend on what an earlier one saved.
 _SEARCH = settings(database=None, suppress_health_check=list(HealthCheck), deadline=None, max_examples=500)
@@ -56,3 +63,122 @@ def test_without_hypothesis_one_sentence_names_the_extra() -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert "pip install 'pytest-netfault[hypothesis]'" in done.stdout
     assert done.stdout.count("\n") == 1
+
+
+# -- as every other strategy: the database, targets, profiles, seeds ------------------------------------------------
+
+
+def _loses_deletes(schedule: Schedule) -> bool:
+    return any(isinstance(step, Delete) for step in schedule)
+
+
+def _has_profile(name: str) -> bool:
+    try:
+        settings.get_profile(name)
+    except InvalidArgument:
+        return False
+    return True
+
+
+def test_what_failed_is_kept_in_the_database_and_tried_first() -> None:
+    database = InMemoryExampleDatabase()
+    tried: list[Schedule] = []
+
+    def mine(schedule: Schedule) -> None:
+        tried.append(schedule)
+        assert not _loses_deletes(schedule)
+
+    def run(**more: Any) -> None:
+        with pytest.raises(AssertionError):
+            settings(_SEARCH, **more)(given(schedules())(mine))()
+
+    run(database=database, phases=[Phase.generate, Phase.shrink])
+    smallest = min((one for one in tried if _loses_deletes(one)), key=len)
+    tried.clear()
+    # A colleague who reads the same database tries nothing else first:
+    run(database=ReadOnlyDatabase(database), phases=[Phase.reuse])
+    assert _loses_deletes(tried[0])
+    assert len(tried[0]) == len(smallest)
+
+
+def test_a_failing_schedule_is_printed_as_what_can_be_pasted(capsys: pytest.CaptureFixture[str]) -> None:
+    @settings(_SEARCH, print_blob=False)
+    @given(schedule=schedules())
+    def mine(schedule: Schedule) -> None:
+        assert not _loses_deletes(schedule)
+
+    with pytest.raises(AssertionError) as caught:
+        mine()
+    told = "".join(getattr(caught.value, "__notes__", [])) + capsys.readouterr().out
+    match = re.search(r"schedule=(Schedule\(.*\)),?\n", told)
+    assert match is not None, told
+    pasted = eval(match[1], vars(public))
+    assert _loses_deletes(pasted)
+
+    @example(schedule=pasted)
+    @settings(_SEARCH, phases=[Phase.explicit])
+    @given(schedule=schedules())
+    def pasted_into_a_test(schedule: Schedule) -> None:
+        assert not _loses_deletes(schedule)
+
+    with pytest.raises(AssertionError):
+        pasted_into_a_test()
+
+
+def test_a_target_can_be_aimed_at() -> None:
+    lengths: list[int] = []
+
+    @settings(_SEARCH, max_examples=60)
+    @given(schedules())
+    def mine(schedule: Schedule) -> None:
+        lengths.append(len(schedule))
+        target(len(schedule), label="steps")
+
+    mine()
+    assert max(lengths) > min(lengths)
+
+
+def test_the_seed_and_the_profile_of_a_session_decide_what_is_drawn(tmp_path: Path) -> None:
+    (tmp_path / "conftest.py").write_text(
+        "from hypothesis import settings\n"
+        "settings.register_profile('mine', max_examples=7, deadline=None, database=None)\n"
+    )
+    (tmp_path / "test_mine.py").write_text(
+        "from hypothesis import given\n"
+        "from pytest_netfault.schedules import schedules\n"
+        "drawn = []\n"
+        "@given(schedules())\n"
+        "def test_mine(schedule):\n"
+        "    drawn.append(str(schedule))\n"
+        "def test_show():\n"
+        "    print('drawn:', *drawn, sep='\\n')\n"
+    )
+
+    def drawn(*arguments: str) -> list[str]:
+        done = subprocess.run(
+            [
+                sys.executable,
+                "-m",
+                "pytest",
+                "-q",
+                "-s",
+                "-p",
+                "no:randomly",
+                "-p",
+                "no:cacheprovider",
+                *arguments,
+            ],
+            cwd=tmp_path,
+            env={name: value for name, value in os.environ.items() if name != "CI"},
+            capture_output=True,
+            text=True,
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        return [line for line in done.stdout.splitlines() if line.startswith("Schedule(")]
+
+    once = drawn("--hypothesis-profile=mine", "--hypothesis-seed=1")
+    assert len(once) == 7
+    assert drawn("--hypothesis-profile=mine", "--hypothesis-seed=1") == once
+    if _has_profile("ci"):  # what Hypothesis takes by itself in CI; since 6.113
+        assert len(drawn("--hypothesis-profile=ci")) > len(once)
+    assert not (tmp_path / ".hypothesis" / "examples").exists()
