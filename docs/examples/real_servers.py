@@ -16,6 +16,7 @@ import pwd
 import shutil
 import signal
 import socket
+import subprocess
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
@@ -35,6 +36,9 @@ _ENVIRONMENT = {"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C"}
 def redis() -> Iterator[str]:
     """The address of a Redis that is ours until the block ends; it must know ids such as ``0-*`` (Redis 7)."""
     program = _program("redis-server", package="redis-server")
+    version = subprocess.run([program, "--version"], capture_output=True, text=True, check=True).stdout
+    if "v=" not in version or int(version.split("v=")[1].split(".")[0]) < 7:
+        pytest.skip(f"Redis 7 is needed, which numbers the entries of a stream; this is {version.strip()}")
     with ScratchDirectory("redis") as directory, ReservedPort() as port:
         options = {
             "port": port.number,

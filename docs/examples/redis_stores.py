@@ -26,9 +26,8 @@ from pytest_netfault import Delivery, Event
 
 STREAM, HASH, CHANNEL = "changes", "latest", "changed"
 SOCKET_SECONDS = 1.0  # no answer for so long: the connection is dead
-LISTEN_MILLISECONDS = (
-    200  # so often an idle reader hears something, by which it knows that its connection lives
-)
+# So often an idle reader hears something, and knows by it that its connection lives.
+LISTEN_MILLISECONDS = 200
 RETRY_SECONDS = 0.05
 
 # One change: into the log, into the state, and a word to those who listen. Redis runs a script as one.
@@ -79,9 +78,7 @@ class Follower:
     options: ClassVar[Mapping[str, Any]] = {"retry": Retry(NoBackoff(), 0)}
 
     def __init__(self, address: str) -> None:
-        self._redis: Any = _connect(
-            address, **self.options
-        )  # redis-py has types for some of its methods only
+        self._redis: Any = _connect(address, **self.options)
         self._closed = threading.Event()
         self._thread: threading.Thread | None = None
 
