@@ -1,0 +1,85 @@
+"""How much memory a stalled reader costs: ``python tests/benchmarks/bench_memory.py [MEBIBYTES]``.
+
+A sender has a GiB for a reader that does not read. When nothing more goes, the reader takes all of it, slowly at first.
+Told is by how much the resident memory of this process, proxy included, grew until then and at the most. It should
+stay flat: a few MiB, whatever the size.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import resource
+import select
+import socket
+import sys
+import threading
+import time
+from pathlib import Path
+
+from pytest_netfault import NetFault
+from pytest_netfault.faults import Delay, Fault, Slice, Throttle
+
+CASES: list[Fault | None] = [None, Delay(0.005), Throttle(500_000_000), Slice(16_384)]
+STALLED_SECONDS = 0.5
+MIB = 1024 * 1024
+BLOCK = bytes(MIB)
+
+
+def resident() -> float:
+    """Of this process, in MiB."""
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * resource.getpagesize() / MIB
+
+
+def stall(fault: Fault | None, size: int) -> tuple[float, float, float, float]:
+    """MiB that went before all stood still; growth by then, and at the most; seconds to take it all."""
+    with contextlib.ExitStack() as stack:
+        server = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
+        link = stack.enter_context(NetFault(seed=1)).forward(server.getsockname())
+        client = stack.enter_context(socket.create_connection((link.host, link.port)))
+        upstream = stack.enter_context(server.accept()[0])
+        if fault is not None:
+            stack.enter_context(link.apply(fault))
+        upstream.sendall(b"x")
+        client.recv(1)
+        before = resident()
+        sent = 0
+
+        def send() -> None:
+            nonlocal sent
+            while sent < size:
+                sent += client.send(memoryview(BLOCK)[: size - sent])
+
+        thread = threading.Thread(target=send)
+        thread.start()
+        while select.select([], [client], [], STALLED_SECONDS)[1]:
+            time.sleep(0.01)
+        went, at_stall = sent / MIB, resident() - before
+        start = time.monotonic()
+        most, got = at_stall, 0
+        room = bytearray(MIB)
+        while got < size:
+            got += upstream.recv_into(room, 20_000 if got < 4 * MIB else MIB)
+            most = max(most, resident() - before)
+        seconds = time.monotonic() - start
+        thread.join()
+        return went, at_stall, most, seconds
+
+
+def main() -> None:
+    size = (int(sys.argv[1]) if len(sys.argv) > 1 else 1024) * MIB
+    print(
+        f"{size // MIB} MiB for a reader that stalls; growth of the resident memory of sender, proxy and reader"
+    )
+    print(f"{'':26}{'went before':>12}{'grown then':>12}{'at the most':>12}{'MB/s then':>12}")
+    for fault in CASES:
+        went, at_stall, most, seconds = stall(fault, size)
+        print(
+            f"{'no fault' if fault is None else repr(fault):26}{went:8.1f} MiB{at_stall:8.1f} MiB{most:8.1f} MiB"
+            f"{size / 1e6 / seconds:12,.0f}",
+            flush=True,
+        )
+
+
+if __name__ == "__main__":
+    main()
