@@ -55,7 +55,7 @@ def judge(code: str, details: str) -> Verdict:
     >>> judge("UNAVAILABLE", "etcdserver: no leader").name, judge("UNAVAILABLE", "etcdserver: request timed out").name
     ('REFUSED_NOW', 'LOST')
     """
-    if any(text in details for text in _STALE_TOKEN):
+    if code not in _TRANSPORT and any(text in details for text in _STALE_TOKEN):
         return Verdict.REAUTHENTICATE
     if code == "OUT_OF_RANGE":
         return Verdict.FUTURE if "future revision" in details else Verdict.COMPACTED

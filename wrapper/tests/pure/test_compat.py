@@ -50,6 +50,20 @@ print(fields(descriptor_pool.Default()), "range_end" in etcd3.etcdrpc.RangeReque
     assert run(code) == "['mine'] True"
 
 
+@pytest.mark.parametrize("first", ["aetcd", "runtime_config"])
+def test_a_real_other_client_lives_in_the_same_process(first: str) -> None:
+    pytest.importorskip("aetcd", reason="aetcd, another etcd client, is not installed: pip install aetcd")
+    second = {"aetcd": "runtime_config", "runtime_config": "aetcd"}[first]
+    code = f"""
+import {first}, {second}
+import aetcd.rpc
+from runtime_config.compat import etcd3
+ours, theirs = etcd3.etcdrpc.WatchCreateRequest, aetcd.rpc.WatchCreateRequest
+print("fragment" in theirs.DESCRIPTOR.fields_by_name, "fragment" in ours.DESCRIPTOR.fields_by_name)
+"""
+    assert run(code) == "True False"
+
+
 # The module alone, without the rest of the package, under circumstances that the test makes.
 ALONE = f"""
 import importlib.util, sys

@@ -86,6 +86,7 @@ def test_a_late_watchdog_asks_before_it_gives_up() -> None:
         ("OUT_OF_RANGE", "etcdserver: mvcc: required revision is a future revision", Verdict.FUTURE),
         ("FAILED_PRECONDITION", "etcdserver: authentication is not enabled", Verdict.AUTH_DISABLED),
         ("RESOURCE_EXHAUSTED", "etcdserver: too many requests", Verdict.REFUSED_NOW),
+        ("UNAVAILABLE", "a proxy says: invalid auth token", Verdict.LOST),
         ("PERMISSION_DENIED", "etcdserver: permission denied", Verdict.FINAL),
         ("INVALID_ARGUMENT", "etcdserver: request is too large", Verdict.FINAL),
     ],
@@ -116,7 +117,8 @@ def test_a_final_refusal_has_its_own_error(code: str, details: str, kind: type[E
 
 @given(
     st.sampled_from(["UNAVAILABLE", "DEADLINE_EXCEEDED", "INTERNAL", "UNKNOWN", "CANCELLED"]),
-    st.text(max_size=40),
+    # Hypothesis tries the texts that it finds in our own modules, too: what etcd says is known.
+    st.text(max_size=40).filter(lambda details: not details.startswith("etcdserver: ")),
 )
 def test_a_transport_error_in_unknown_words_is_never_called_not_applied(code: str, details: str) -> None:
     assert judge(code, details) in (Verdict.LOST, Verdict.NOT_SENT)
