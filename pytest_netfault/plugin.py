@@ -103,6 +103,9 @@ class _Around:
             return None
         return _session(self._config).folder()
 
+    def progressed(self, line: str) -> None:
+        _session(self._config).live.show(line)
+
     def judged(self, verdict: surroundings.Verdict) -> None:
         _session(self._config).judged(verdict)
 
@@ -199,6 +202,7 @@ def _session(config: pytest.Config) -> NetFaultSession:
         from pytest_netfault.session import NetFaultSession
 
         session = config.stash[_SESSION] = NetFaultSession(config, config.stash[_SETTINGS])
+        config.pluginmanager.register(session, "netfault-session")
         if _RUNNING in config.stash:
             session.begin(*config.stash[_RUNNING])
     return config.stash[_SESSION]
@@ -313,6 +317,8 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
         return
     from pytest_netfault.report.terminal import summary_line
 
+    if mine is not None and mine.interrupted:
+        terminalreporter.write_line(mine.interrupted)
     lost = workers.lost if workers is not None else ()
     terminalreporter.write_line(summary_line(config.stash[_SETTINGS].seed, _totals(config), lost=lost))
 

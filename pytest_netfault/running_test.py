@@ -40,6 +40,7 @@ class RunningTest:
     item: pytest.Item
     began: float
     passed: bool = False
+    over: bool = False
     crash: str = ""
     artifact: str = ""
     verdicts: list[Verdict] = field(default_factory=list)

@@ -13,6 +13,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import time
 import traceback
 from collections import deque
 from dataclasses import asdict
@@ -23,8 +24,11 @@ import pytest
 
 from pytest_netfault.control import ProxyThread
 from pytest_netfault.events import LinkWarning
+from pytest_netfault.live import Live
 from pytest_netfault.report.folder import folder_name, remove_files, write_folder
 from pytest_netfault.report.terminal import LinkStory, Totals, failure_text, rerun_command
+from pytest_netfault.report.timeline_links import link_picture
+from pytest_netfault.reporting import PAGE, drawing_of, page_of, proof_story
 from pytest_netfault.running_test import LINKS_KEPT, RunningTest, Tally
 from pytest_netfault.shared_etcd import SharedCluster, SharedEtcd
 from pytest_netfault.watching import (
@@ -38,6 +42,7 @@ from pytest_netfault.watching import (
 if TYPE_CHECKING:
     from pytest_netfault.control import ActiveFault
     from pytest_netfault.options import Settings
+    from pytest_netfault.report.timeline import Timeline
     from pytest_netfault.surroundings import Verdict
 
 __all__ = ["NetFaultSession"]
@@ -54,6 +59,8 @@ class NetFaultSession:
         self._nets: list[WatchedNetFault] = []
         self._etcd: SharedEtcd | None = None
         self._cluster: SharedCluster | None = None
+        self.live = Live(config)
+        self.interrupted = ""
         self._kept = False
         self._test: RunningTest | None = None
         self._known_crash: BaseException | None = None
@@ -225,6 +232,14 @@ class NetFaultSession:
 
     def judged(self, verdict: Verdict) -> None:
         """A proof in the test that runs has ended."""
+        self.live.done()
+        self.totals += Totals(
+            kept=verdict.outcome == "kept",
+            lost=verdict.outcome == "lost",
+            unproved=verdict.outcome == "proved nothing",
+            examples=verdict.examples,
+            hits=verdict.hits,
+        )
         if self._test is not None:
             self._test.verdicts.append(verdict)
             if verdict.files:
@@ -279,7 +294,8 @@ class NetFaultSession:
         self._new_crash()  # it is told here; a test that is expected to fail leaves it to the teardown
         links = self._stories(test)
         if links or test.crash or test.verdicts:
-            text = self._failure(test, links)
+            crash = getattr(report.longrepr, "reprcrash", None)
+            text = self._failure(test, links, getattr(crash, "message", "") or "it failed")
             report.sections.append(("netfault", text))
 
     def end(self, item: pytest.Item, failed: bool) -> None:
@@ -297,6 +313,8 @@ class NetFaultSession:
         test = self._test
         if test is None or test.item is not item:
             return
+        test.over = True
+        self.live.done()
         for net in self._nets:
             self._settle(net)
         self._settle_artifacts(test, failed)
@@ -361,9 +379,11 @@ class NetFaultSession:
         here = os.path.relpath(self.config.rootpath / path, self.config.invocation_params.dir)
         return here + colons + rest
 
-    def _failure(self, test: RunningTest, links: list[LinkStory]) -> str:
+    def _failure(self, test: RunningTest, links: list[LinkStory], wrong: str) -> str:
         nodeid = str(test.item.nodeid)
         folder = self.folder()
+        picture = self._picture(test, links, f"{nodeid} failed", wrong)
+        page = page_of(picture) if folder is not None else ""
         text = failure_text(
             seed=self.settings.seed,
             command=rerun_command(self._from_here(nodeid), self.settings.seed),
@@ -372,13 +392,46 @@ class NetFaultSession:
             attempt=test.attempt,
             crash=test.crash,
             folder="" if folder is None else str(folder),
+            proofs=[proof_story(verdict) for verdict in test.verdicts if verdict.outcome != "kept"],
+            drawing=drawing_of(picture),
+            page=str(folder / PAGE) if folder is not None and page else "",
         )
         if folder is not None:
             try:
-                self._write(test, folder, links, {"failure.txt": text + "\n"})
+                pages = {PAGE: page} if page else {}
+                self._write(test, folder, links, {"failure.txt": text + "\n", **pages})
             except OSError as error:
                 return f"{text}\n... or not: {error}"  # a full disk must not hide why the test failed
         return text
+
+    def _picture(
+        self, test: RunningTest, links: list[LinkStory], headline: str, wrong: str
+    ) -> Timeline | None:
+        """What the links of a test did, if anything happened on them."""
+        if not any(link.events for link in links):
+            return None
+        facts = (("seed", str(self.settings.seed)), ("test", str(test.item.nodeid)))
+        return link_picture(
+            links, headline=headline, wrong=wrong, began=test.began, until=time.monotonic(), facts=facts
+        )
+
+    def pytest_keyboard_interrupt(self) -> None:
+        """Ctrl-C, while the links are still there: write what is known of the test that runs."""
+        test, folder = self._test, self.folder()
+        self.live.done()
+        if test is None or test.over or folder is None:
+            return
+        links = self._stories(test)
+        picture = self._picture(test, links, f"{test.item.nodeid} was interrupted", "interrupted (Ctrl-C)")
+        page = page_of(picture)
+        try:
+            if page:
+                self._write(test, folder, links, {PAGE: page})
+        except OSError as error:
+            self.interrupted = f"netfault: what had happened by then was not written: {error}"
+            return
+        if folder.is_dir():
+            self.interrupted = f"netfault: interrupted; what had happened by then is in {folder}"
 
     # -- what a test leaves behind ------------------------------------------------------------------------
 
@@ -400,7 +453,9 @@ class NetFaultSession:
         if self.settings.artifacts == "on":
             if test.links or test.faults or test.verdicts:
                 try:
-                    self._write(test, folder, self._stories(test), {})
+                    links = self._stories(test)
+                    page = page_of(self._picture(test, links, f"{test.item.nodeid} passed", ""))
+                    self._write(test, folder, links, {PAGE: page} if page else {})
                 except OSError as error:
                     test.item.warn(LinkWarning(f"the files of a test were not written: {error}"))
             return

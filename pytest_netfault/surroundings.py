@@ -32,6 +32,8 @@ class Verdict:
         schedule: of a loss the smallest schedule, as one expression; else empty.
         broken: of a loss the names of the broken guarantees.
         files: of a loss the files that were written, the trace first.
+        hits: faults that met traffic.
+        drawing: of a loss its timeline in plain characters.
     """
 
     call: str
@@ -43,6 +45,8 @@ class Verdict:
     schedule: str = ""
     broken: tuple[str, ...] = ()
     files: tuple[Path, ...] = ()
+    hits: int = 0
+    drawing: str = ""
 
 
 class Surroundings(Protocol):
@@ -58,6 +62,9 @@ class Surroundings(Protocol):
 
     def folder(self) -> Path | None:
         """Where the files of a loss go if the test says nothing; None for nowhere. It need not exist."""
+
+    def progressed(self, line: str) -> None:
+        """Where a proof is, in one line; told in its thread, after each schedule that it played."""
 
     def judged(self, verdict: Verdict) -> None:
         """A proof has ended; told in its thread, before it returns or raises."""

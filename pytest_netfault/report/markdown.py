@@ -54,14 +54,10 @@ def session_summary(seed: int, totals: Totals, rows: Sequence[Row]) -> str:
         return ""
     failed = [row for row in rows if row.failed]
     tests = "1 test" if len(rows) == 1 else f"{len(rows)} tests"
-    proofs = {
-        verdict: sum(row.verdict == verdict for row in rows) for verdict in ("kept", "lost", "proved nothing")
-    }
-    said = ", ".join(f"{number} {verdict}" for verdict, number in proofs.items() if number)
     lines = [
         f"### netfault: {tests}, {len(failed) or 'none'} failed",
         "",
-        summary_line(seed, totals).removeprefix("netfault: ") + (f"; proofs: {said}" if said else ""),
+        summary_line(seed, totals).removeprefix("netfault: "),
         "",
     ]
     if failed:

@@ -1,4 +1,4 @@
-"""What a terminal shows of the network: one section in a failure, one line at the end.
+"""What a terminal shows of the network: one section in a failure, one line at the end, and where a long proof is.
 
 Rules of this file: pure; data in, text out; no colours, because the same text goes into JUnit files and logs.
 """
@@ -6,15 +6,25 @@ Rules of this file: pure; data in, text out; no colours, because the same text g
 from __future__ import annotations
 
 import shlex
+import textwrap
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 
 from pytest_netfault.events import LinkEvent, describe
 
-__all__ = ["EVENTS_SHOWN", "LinkStory", "Totals", "failure_text", "rerun_command", "summary_line"]
+__all__ = [
+    "EVENTS_SHOWN",
+    "LinkStory",
+    "ProofStory",
+    "Totals",
+    "failure_text",
+    "rerun_command",
+    "summary_line",
+]
 
 # What fits on a screen beside the test's own traceback.
 EVENTS_SHOWN = 20
+_COLUMNS = 100
 
 
 @dataclass(frozen=True)
@@ -41,6 +51,23 @@ class LinkStory:
 
 
 @dataclass(frozen=True)
+class ProofStory:
+    """A proof that a test called.
+
+    Attributes:
+        told: how it ended, in one line.
+        drawing: of a loss the timeline in plain characters, else empty.
+        schedule: of a loss the smallest schedule, as one expression, else empty.
+        page: where the picture of it is, or empty.
+    """
+
+    told: str
+    drawing: str = ""
+    schedule: str = ""
+    page: str = ""
+
+
+@dataclass(frozen=True)
 class Totals:
     """What a session did to the network.
 
@@ -48,14 +75,24 @@ class Totals:
         links: links opened.
         faults: faults that came into force.
         met: those of them that were seen to meet traffic.
+        kept: proofs that found nothing.
+        lost: proofs that found a loss.
+        unproved: proofs that proved nothing.
+        examples: schedules that the proofs played.
+        hits: their faults that met traffic.
     """
 
     links: int = 0
     faults: int = 0
     met: int = 0
+    kept: int = 0
+    lost: int = 0
+    unproved: int = 0
+    examples: int = 0
+    hits: int = 0
 
     def __add__(self, other: Totals) -> Totals:
-        return Totals(self.links + other.links, self.faults + other.faults, self.met + other.met)
+        return Totals(*(getattr(self, one.name) + getattr(other, one.name) for one in fields(self)))
 
     def to_json(self) -> dict[str, int]:
         """Plain numbers, for the way from a worker of pytest-xdist to its controller."""
@@ -74,10 +111,26 @@ def summary_line(seed: int, totals: Totals, *, lost: Sequence[str] = ()) -> str:
     'netfault: seed 7, 3 links, 4 faults, 1 of them met traffic'
     >>> summary_line(7, Totals(links=1), lost=["gw1"])
     'netfault: seed 7, 1 link, no faults (without gw1, which crashed)'
+    >>> summary_line(7, Totals(kept=2, lost=1, examples=112, hits=301))
+    'netfault: seed 7, proofs: 2 kept, 1 lost, 112 examples, 301 faults met traffic'
     """
-    words = [f"seed {seed}", _count(totals.links, "link"), _count(totals.faults, "fault")]
+    verdicts = [
+        f"{number} {word}"
+        for number, word in (
+            (totals.kept, "kept"),
+            (totals.lost, "lost"),
+            (totals.unproved, "proved nothing"),
+        )
+        if number
+    ]
+    words = [f"seed {seed}"]
+    if totals.links or totals.faults or not verdicts:
+        words += [_count(totals.links, "link"), _count(totals.faults, "fault")]
     if totals.faults:
         words.append(f"{totals.met if totals.met else 'none'} of them met traffic")
+    if verdicts:
+        hits = f"{_count(totals.hits, 'fault')} met traffic"
+        words += [f"proofs: {', '.join(verdicts)}", _count(totals.examples, "example"), hits]
     without = f" (without {', '.join(lost)}, which crashed)" if lost else ""
     return f"netfault: {', '.join(words)}{without}"
 
@@ -100,6 +153,9 @@ def failure_text(
     attempt: int = 1,
     crash: str = "",
     folder: str = "",
+    proofs: Sequence[ProofStory] = (),
+    drawing: str = "",
+    page: str = "",
 ) -> str:
     """The section of a failing test.
 
@@ -111,6 +167,9 @@ def failure_text(
         attempt: which run of the test this is, from 1.
         crash: the traceback of the proxy, if it crashed.
         folder: where more was written.
+        proofs: those that the test called and that did not keep what they promise.
+        drawing: the timeline of the links in plain characters.
+        page: where the picture of the links is.
 
     >>> story = LinkStory("etcd", "127.0.0.1:4001", "127.0.0.1:2379", 12, 0, ("Sever()",),
     ...                   (LinkEvent(5.5, "etcd", "fault", detail="Sever()"),))
@@ -122,6 +181,8 @@ def failure_text(
     lines = [f"seed {seed}, to run it again: {command}"]
     if attempt > 1:
         lines.append(f"attempt {attempt}")
+    for proof in proofs:
+        lines += _proof_lines(proof)
     for link in links:
         holding = f", in force: {', '.join(link.in_force)}" if link.in_force else ""
         lines.append(
@@ -132,11 +193,35 @@ def failure_text(
     if len(events) > EVENTS_SHOWN:
         lines.append(f"the last {EVENTS_SHOWN} of {len(events)} events:")
     lines += [f"  {describe(event, since=since)}" for event in events[-EVENTS_SHOWN:]]
+    if drawing:
+        lines += ["", drawing, ""]
+    if page:
+        lines.append(f"picture: {page}")
     if crash:
         lines += ["the proxy crashed:", crash.rstrip()]
     if folder:
         lines.append(f"more in {folder}")
     return "\n".join(lines)
+
+
+def _proof_lines(proof: ProofStory) -> list[str]:
+    lines = [proof.told]
+    if proof.drawing:
+        lines += ["", proof.drawing, ""]
+    if proof.schedule:
+        lines.append("the smallest schedule, for verify.replay(open_store, server, schedule):")
+        # Only between words: what is printed can be pasted.
+        lines += textwrap.wrap(
+            proof.schedule,
+            _COLUMNS,
+            initial_indent="    ",
+            subsequent_indent="        ",
+            break_long_words=False,
+            break_on_hyphens=False,
+        )
+    if proof.page:
+        lines.append(f"picture: {proof.page}")
+    return lines
 
 
 def _count(number: int, thing: str) -> str:

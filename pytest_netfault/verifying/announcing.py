@@ -44,7 +44,7 @@ def announced(call: str, seed: int, prove: Callable[[], Report]) -> Report:
                 examples=0 if played is None else played.examples,
                 inconclusive=0 if played is None else played.inconclusive,
                 seed=seed,
-                told=lost.headline or f"lost: {', '.join(lost.broken)}",
+                told=f"lost: {', '.join(lost.broken)}" if lost.timeline is None else lost.timeline.headline,
                 schedule=str(lost.schedule),
                 broken=lost.broken,
                 files=lost.files,

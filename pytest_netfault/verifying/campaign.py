@@ -7,13 +7,15 @@ r"""A proof by examples: draw schedules, play them, and make the first one that 
 
 Rules of this file: what is played is decided by the seed alone, never by what happened before. ``max_seconds``
 bounds all of it together; shrinking has a bound of its own besides, because a small schedule is worth seconds, not
-minutes.
+minutes. Ctrl-C ends it at once; what had been played by then is not lost: the smallest failing run, or else the last
+one, is written as a loss would be.
 """
 
 from __future__ import annotations
 
+import contextlib
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Literal
@@ -24,6 +26,8 @@ from pytest_netfault.schedules.schedule import Schedule
 from pytest_netfault.schedules.shrinking import complexity, shrink
 from pytest_netfault.verifying.files import document, files_beside, picture_beside, write_report
 from pytest_netfault.verifying.kit import Kit
+from pytest_netfault.verifying.picture import picture
+from pytest_netfault.verifying.progressing import progress_of_session
 from pytest_netfault.verifying.results import Progress, ProgressCallback, ProvedNothing, Report, UpdateLost
 from pytest_netfault.verifying.shards import Shard
 from pytest_netfault.verifying.story import tell
@@ -33,6 +37,7 @@ from pytest_netfault.verifying.tally import Tally
 __all__ = ["Campaign"]
 
 SHRINK_SECONDS = 25.0
+_UNSURE_SECONDS = 5.0
 # How often the smallest schedule is played in all, to say how surely it fails.
 _PLAYS = 3
 
@@ -58,9 +63,10 @@ class Campaign:
         self._began = time.monotonic()
         self._deadline = float("inf") if max_seconds is None else self._began + max_seconds
         self._report_dir = report_dir
-        self._progress = progress
+        self._progress = progress_of_session() if progress is None else progress
         self._tally = Tally()
         self._smallest: Schedule | None = None
+        self._worth_keeping: Run | None = None
 
     @property
     def tally(self) -> Tally:
@@ -82,13 +88,14 @@ class Campaign:
             ProvedNothing: none did, but nothing was put to the test either.
         """
         __tracebackhide__ = True
-        for number, schedule in enumerate(schedules, start=1):
-            if number > 1 and time.monotonic() >= self._deadline:
-                break
-            run = self._play(schedule)
-            self._tell("playing", number, of, run)
-            if run.broken:
-                raise self._lost(run, f"Found in example {number} of {of}")
+        with self._kept_if_interrupted():
+            for number, schedule in enumerate(schedules, start=1):
+                if number > 1 and time.monotonic() >= self._deadline:
+                    break
+                run = self._play(schedule)
+                self._tell("playing", number, of, run)
+                if run.broken:
+                    raise self._lost(run, f"Found in example {number} of {of}")
         return self._done()
 
     def replay(self, schedule: Schedule) -> Report:
@@ -136,10 +143,11 @@ class Campaign:
                 broken.append(run)
             return not broken
 
-        play_places(wanted, scenario, open_kit, workers=side_by_side(scenario), on_run=on_run)
-        if broken:
-            where = f"Found at place {self._tally.examples} of {len(wanted)} of a sweep"
-            raise self._lost(broken[0], where)
+        with self._kept_if_interrupted():
+            play_places(wanted, scenario, open_kit, workers=side_by_side(scenario), on_run=on_run)
+            if broken:
+                where = f"Found at place {self._tally.examples} of {len(wanted)} of a sweep"
+                raise self._lost(broken[0], where)
         swept = ", ".join(
             f"connection {n}: {up} B up, {down} B down" for n, (up, down) in learned.traffic.items()
         )
@@ -148,7 +156,7 @@ class Campaign:
     def _done(self, *, holes: tuple[Cut, ...] = (), sweep: str | None = None) -> Report:
         __tracebackhide__ = True
         report = replace(self._report(), holes=holes, sweep=sweep)
-        reason = self._tally.proved_nothing()
+        reason = self._tally.proved_nothing(holes=len(holes))
         if reason is not None:
             raise ProvedNothing(f"nothing was proved: {reason} ({report})", report=report)
         return report
@@ -169,6 +177,9 @@ class Campaign:
     ) -> None:
         if run.broken and (self._smallest is None or complexity(run.schedule) < complexity(self._smallest)):
             self._smallest = run.schedule
+            self._worth_keeping = run
+        if self._smallest is None:
+            self._worth_keeping = run
         if self._progress is not None:
             self._progress(
                 Progress(
@@ -182,7 +193,6 @@ class Campaign:
         report = self._report()
         plays: dict[Schedule, int] = {run.schedule: 1}
         failures: dict[Schedule, list[Run]] = {run.schedule: [run]}
-        stop = min(self._deadline, time.monotonic() + SHRINK_SECONDS)
 
         def play(
             stage: Literal["shrinking", "repeating"], schedule: Schedule, done: int, of: int | None
@@ -199,6 +209,14 @@ class Campaign:
             surely = all(play("shrinking", schedule, sum(plays.values()), None) for _ in range(2))
             return schedule if surely else None
 
+        repeats = [
+            play("repeating", run.schedule, number, _PLAYS - 1)
+            for number in range(1, _PLAYS)
+            if time.monotonic() < self._deadline
+        ]
+        # What failed once and not again may fail surely when it is simpler; but few tries will tell.
+        seconds = SHRINK_SECONDS if any(repeats) else _UNSURE_SECONDS
+        stop = min(self._deadline, time.monotonic() + seconds)
         smallest, _ = shrink(run.schedule, run.schedule, attempt, go_on=lambda: time.monotonic() < stop)
         tries = sum(plays.values()) - 1
         more = _PLAYS - plays[smallest]
@@ -240,4 +258,26 @@ class Campaign:
             repeated=repeated,
             report=replace(report or self._report(), wall_seconds=self._seconds),
             files=() if path is None else tuple(files_beside(path)),
+            timeline=picture(run, seed=self._seed),
         )
+
+    @contextlib.contextmanager
+    def _kept_if_interrupted(self) -> Iterator[None]:
+        """After Ctrl-C, leave what is known by then where a loss would be."""
+        try:
+            yield
+        except KeyboardInterrupt:
+            run = self._worth_keeping
+            if run is not None and self._report_dir is not None:
+                name = f"interrupted-seed{self._seed}-{run.trace.filter.key.rstrip('.')}"
+                with contextlib.suppress(
+                    OSError
+                ):  # Ctrl-C is what is to be told, also where the disk is full
+                    write_report(
+                        self._report_dir,
+                        name,
+                        run,
+                        document(run, seed=self._seed),
+                        played=self._tally.examples,
+                    )
+            raise

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -40,18 +41,42 @@ def document(run: Run, *, seed: int | None, settle: float | None = None) -> dict
     }
 
 
-def write_report(directory: Path, name: str, run: Run, trace: dict[str, Any]) -> Path:
-    """Write ``name.json`` and ``name.py``, and ``name.html`` if it can be drawn; return the path of the trace."""
+def write_report(
+    directory: Path, name: str, run: Run, trace: dict[str, Any], *, played: int | None = None
+) -> Path:
+    """Write ``name.json`` and ``name.py``, and ``name.html`` if it can be drawn; return the path of the trace.
+
+    Args:
+        directory: made if need be.
+        name: of the files.
+        run: what is told.
+        trace: its :func:`document`.
+        played: of a proof that was interrupted, how many examples it had played.
+    """
+    why = (
+        f"Breaks: {', '.join(run.broken)}"
+        if run.broken
+        else f"Interrupted after {played} examples; the last one"
+    )
     directory.mkdir(parents=True, exist_ok=True)
     path = directory / f"{name}.json"
     write_whole(path, json.dumps(trace, indent=1, ensure_ascii=False) + "\n")
     write_whole(
         directory / f"{name}.py",
-        f"from pytest_netfault.schedules import *\n\n# Breaks: {', '.join(run.broken)}\n"
-        f"SCHEDULE = {wrapped(run.schedule)}\n",
+        f"from pytest_netfault.schedules import *\n\n# {why}\nSCHEDULE = {wrapped(run.schedule)}\n",
     )
+    drawing = picture(run, seed=trace["seed"])
+    if played is not None:
+        what = "smallest failing" if run.broken else "last"
+        drawing = replace(
+            drawing,
+            headline=f"Interrupted. {drawing.headline}"
+            if run.broken
+            else "Interrupted before anything was lost",
+            facts=(*drawing.facts, ("interrupted", f"after {played} examples; this is the {what} one")),
+        )
     try:
-        page = render(picture(run, seed=trace["seed"]))
+        page = render(drawing)
     except ReportNotPossible:
         return path  # the trace says the same, and the extra is nobody's duty
     write_whole(directory / f"{name}.html", page)

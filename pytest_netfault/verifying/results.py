@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from pytest_netfault.faults import Cut
+from pytest_netfault.report.timeline import Timeline
 from pytest_netfault.schedules.schedule import Schedule
 
 __all__ = ["Progress", "ProgressCallback", "ProvedNothing", "Report", "UpdateLost"]
@@ -78,6 +79,7 @@ class UpdateLost(AssertionError):
         repeated: how often that schedule failed, and out of how many plays.
         report: what was tried until then.
         files: what was written about it, the trace first; empty without ``report_dir``.
+        timeline: the picture of it, or None; ``pytest_netfault.report.html.render()`` makes a page of it.
     """
 
     def __init__(
@@ -91,6 +93,7 @@ class UpdateLost(AssertionError):
         repeated: tuple[int, int] = (1, 1),
         report: Report | None = None,
         files: tuple[Path, ...] = (),
+        timeline: Timeline | None = None,
     ) -> None:
         super().__init__(message)
         self.schedule = schedule
@@ -100,6 +103,7 @@ class UpdateLost(AssertionError):
         self.repeated = repeated
         self.report = report
         self.files = files
+        self.timeline = timeline
 
 
 class ProvedNothing(AssertionError):

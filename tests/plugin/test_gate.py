@@ -209,7 +209,7 @@ def test_a_summary_is_appended_where_it_was_asked_for(
     proofs.run(*options, "--netfault-summary=github", *parallel, plugins=["xdist"])
     text = file.read_text()
     assert text.startswith("of the step before\n### netfault: 2 tests, 1 failed\n\nseed 11, ")
-    assert "proofs: 1 kept, 1 lost\n" in text
+    assert "proofs: 1 kept, 1 lost, 2 examples, 2 faults met traffic\n" in text
     assert "| `test_it.py::test_lost` | lost | 0 | 0 | `out/test_it.py-test_lost-" in text
     assert "\n```python\nSchedule([Subscribe()" in text
     assert "\npytest test_it.py::test_lost --netfault-seed=11\n" in text

@@ -1,0 +1,181 @@
+"""What a person sees of a failure: a drawing in the terminal, a page where files were asked for, also after Ctrl-C."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pytest_netfault.report.html import embedded
+from pytest_netfault.report.timeline import Timeline
+
+pytest.importorskip("jinja2", reason="the report is drawn with Jinja2: pip install 'pytest-netfault[report]'")
+
+TOY = Path(__file__).parent.parent / "verify" / "mutants"
+
+FAILS = """
+    def test_fails(netfault, echo, talk):
+        link = netfault.forward(echo, name="store")
+        talk(link)
+        with link.delay(0.001):
+            talk(link)
+        raise TimeoutError("<nothing> came")
+
+    def test_passes(netfault, echo, talk):
+        talk(netfault.forward(echo))
+"""
+
+
+def page_of(output: Path) -> Timeline:
+    (page,) = output.glob("*/report.html")
+    return embedded(page.read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_a_failing_test_gets_a_page_and_a_drawing(sessions: Any, workers: int) -> None:
+    sessions.file(FAILS)
+    parallel = ("-n2",) if workers else ()
+    result = sessions.run("--netfault-output=out", *parallel, plugins=["xdist"])
+    output = sessions.pytester.path / "out"
+    (folder,) = output.iterdir()
+    result.stdout.fnmatch_lines(
+        [
+            "*- netfault -*",
+            "faults  *Delay(0.001)*",
+            "connections *|*",
+            f"picture: {folder / 'report.html'}",
+            f"more in {folder}",
+            "netfault: seed *, 2 links, 1 fault, 1 of them met traffic",
+        ]
+    )
+    drawn = page_of(output)
+    assert drawn.headline == "test_it.py::test_fails failed"
+    assert [card.kind for card in drawn.cards] == ["broke", "missing"]
+    assert drawn.cards[1].title == "TimeoutError: <nothing> came"
+
+
+def test_each_failing_test_has_a_page_of_its_own(sessions: Any) -> None:
+    sessions.file(FAILS + FAILS.replace("test_fails", "test_fails_too").replace("test_passes", "test_fine"))
+    sessions.run("--netfault-output=out").assert_outcomes(failed=2, passed=2)
+    pages = [embedded(page.read_text("utf-8")) for page in (sessions.pytester.path / "out").rglob("*.html")]
+    assert {page.headline for page in pages} == {
+        "test_it.py::test_fails failed",
+        "test_it.py::test_fails_too failed",
+    }
+
+
+def test_without_an_output_there_is_a_drawing_and_no_page(sessions: Any, files_below: Any) -> None:
+    sessions.file(FAILS)
+    before = files_below(sessions.pytester.path)
+    result = sessions.run()
+    result.stdout.fnmatch_lines(["faults  *Delay(0.001)*"])
+    result.stdout.no_fnmatch_line("*picture:*")
+    assert files_below(sessions.pytester.path) - before <= {"stdout", "stderr"}
+
+
+def test_without_jinja2_the_text_is_all_there_is(sessions: Any, files_below: Any) -> None:
+    sessions.file(FAILS)
+    sessions.conftest("import sys; sys.modules['jinja2'] = None")
+    result = sessions.run("--netfault-output=out")
+    result.assert_outcomes(failed=1, passed=1)
+    result.stdout.fnmatch_lines(["faults  *Delay(0.001)*"])
+    result.stdout.no_fnmatch_line("*picture:*")
+    assert not any(name.endswith(".html") for name in files_below(sessions.pytester.path))
+
+
+INTERRUPTED = """
+    import threading
+
+    def test_it(netfault, echo, talk):
+        link = netfault.forward(echo, name="store")
+        talk(link)
+        link.sever()
+        print("\\nnow", flush=True)
+        threading.Event().wait()
+"""
+
+
+def test_an_interrupted_test_gets_a_page(sessions: Any, read_until: Any, interrupt: Any) -> None:
+    sessions.file(INTERRUPTED)
+    process = sessions.start("-s", "--netfault-output=out")
+    read_until(process, "^now")
+    said = interrupt(process)
+    output = sessions.pytester.path / "out"
+    (folder,) = output.iterdir()
+    assert f"netfault: interrupted; what had happened by then is in {folder}" in said
+    assert process.returncode == pytest.ExitCode.INTERRUPTED
+    drawn = page_of(output)
+    assert drawn.headline == "test_it.py::test_it was interrupted"
+    assert any(mark.label == "Sever()" for mark in drawn.marks)
+
+
+def test_after_ctrl_c_without_an_output_nothing_is_written(
+    sessions: Any, read_until: Any, interrupt: Any, files_below: Any
+) -> None:
+    sessions.file(INTERRUPTED)
+    before = files_below(sessions.pytester.path)
+    process = sessions.start("-s")
+    read_until(process, "^now")
+    assert "interrupted; what" not in interrupt(process)
+    assert files_below(sessions.pytester.path) == before
+
+
+PROOF = """
+    import threading
+    import pytest
+    import toy
+    from pytest_netfault import Break, Schedule, Seen, Sever, Subscribe, Write, verify
+
+    class FromNow(toy.RightStore):
+        began = False
+
+        def resume_at(self):
+            self.began, first = True, not self.began
+            return self.next if first else None
+
+        def on_events(self, revision, changes):
+            self.next = 0
+            super().on_events(revision, changes)
+
+    def test_proof():
+        def stop(progress):
+            if progress.{stage}:
+                print("\\nnow", flush=True)
+                threading.Event().wait()
+
+        with toy.ToyServer() as server:
+            verify.no_update_lost(
+                {store}, server, faults=[Sever], seed=3, settle=0.4, max_examples=50, progress=stop
+            )
+"""
+
+
+@pytest.mark.parametrize(
+    ("store", "stage", "headline"),
+    [
+        ("toy.RightStore", "done == 2", "Interrupted before anything was lost"),
+        ("FromNow", "stage == 'shrinking'", "Interrupted. *never arrived"),
+    ],
+)
+def test_an_interrupted_proof_keeps_what_it_knows(
+    sessions: Any,
+    monkeypatch: pytest.MonkeyPatch,
+    read_until: Any,
+    interrupt: Any,
+    store: str,
+    stage: str,
+    headline: str,
+) -> None:
+    monkeypatch.setenv("PYTHONPATH", str(TOY))
+    sessions.file(PROOF.replace("{store}", store).replace("{stage}", stage))
+    process = sessions.start("-s", "--netfault-output=out")
+    read_until(process, "^now")
+    assert "interrupted; what had happened by then is in" in interrupt(process)
+    (page,) = (sessions.pytester.path / "out").glob("*/interrupted-*.html")
+    drawn = embedded(page.read_text(encoding="utf-8"))
+    assert re.fullmatch(headline.replace("*", ".*"), drawn.headline)
+    assert {"interrupted", "seed"} <= dict(drawn.facts).keys()
+    names = {path.suffix for path in page.parent.iterdir()}
+    assert {".json", ".py", ".html"} <= names
