@@ -285,7 +285,7 @@ def _judged(parts: list[Part]) -> Report:
         if part.lost is not None:
             part.lost.report = report
             raise part.lost
-    reason = tally.proved_nothing()
+    reason = tally.proved_nothing(holes=len(report.holes))
     if reason is not None:
         raise ProvedNothing(f"nothing was proved: {reason} ({report})", report=report)
     return report

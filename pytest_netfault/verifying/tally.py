@@ -60,8 +60,12 @@ class Tally:
             not_closed=self.not_closed,
         )
 
-    def proved_nothing(self) -> str | None:
-        """Why this is no proof, in one sentence; None if it is one."""
+    def proved_nothing(self, *, holes: int = 0) -> str | None:
+        """Why this is no proof, in one sentence; None if it is one.
+
+        Args:
+            holes: in a sweep, how many cuts never fired.
+        """
         if not self.examples:
             return "no example was played"
         if not self.acknowledged:
@@ -79,5 +83,16 @@ class Tally:
                 f"examples, and was owed nothing afterwards"
             )
         if self.inconclusive * 2 > self.examples:
-            return f"{self.inconclusive} of {self.examples} examples were inconclusive"
+            return (
+                f"{self.inconclusive} of {self.examples} examples were inconclusive: {self._why_open(holes)}"
+            )
         return None
+
+    def _why_open(self, holes: int) -> str:
+        restless = self.inconclusive - self.unsubscribed - holes
+        reasons = [
+            f"no subscription came about in {self.unsubscribed}" if self.unsubscribed else "",
+            f"the cut never fired in {holes}" if holes else "",
+            f"things had not come to rest in {restless}" if restless > 0 else "",
+        ]
+        return ", ".join(filter(None, reasons))

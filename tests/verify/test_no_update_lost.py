@@ -17,7 +17,7 @@ import pytest
 from pytest_netfault import verify
 from pytest_netfault.checks.guarantees import judge_trace
 from pytest_netfault.checks.trace import Trace
-from pytest_netfault.faults import Corrupt, Cut, Reset, Sever
+from pytest_netfault.faults import Corrupt, Cut, Sever
 from pytest_netfault.schedules import Break, Heal, Schedule, Seen, Subscribe, Write
 from pytest_netfault.verifying.kit import namespaces
 
@@ -140,33 +140,41 @@ def test_latest_value_lets_values_be_skipped(toy: Any, server: Any) -> None:
         verify.replay(Skipping, server, schedule)
 
 
-def test_the_same_seed_plays_the_same_schedules_in_another_process(toy: Any, server: Any) -> None:
-    played: list[str] = []
-    verify.no_update_lost(
-        toy.RightStore,
-        server,
-        seed=11,
-        max_examples=4,
-        faults=[Reset],
-        progress=lambda p: played.append(str(p.schedule)),
+def test_the_same_seed_plays_the_same_schedules_with_the_same_verdicts_in_another_process(
+    toy: Any, tmp_path: Path
+) -> None:
+    script = tmp_path / "prove.py"
+    script.write_text(
+        "import sys; sys.path.insert(0, sys.argv[1])\n"
+        "import table\n"
+        "from pytest_netfault import verify\n"
+        "class Enough(Exception): pass\n"
+        "def tell(p):\n"
+        "    print(p.failed, p.schedule)\n"
+        "    if p.failed: raise Enough\n"
+        "for kind in (table.load('toy').RightStore, table.mutants()['IgnoresDeletes']):\n"
+        "    with table.load('toy').ToyServer() as server:\n"
+        "        try: verify.no_update_lost(kind, server, seed=3, max_examples=6, progress=tell)\n"
+        "        except Enough: pass\n"
     )
-    code = (
-        "import sys; sys.path.insert(0, sys.argv[1]); import toy\n"
-        "from pytest_netfault import Reset, verify\n"
-        "with toy.ToyServer() as server:\n"
-        "    verify.no_update_lost(toy.RightStore, server, seed=11, max_examples=4, faults=[Reset],\n"
-        "        progress=lambda p: print(p.schedule))\n"
-    )
-    there = subprocess.run(
-        [sys.executable, "-c", code, str(Path(toy.__file__).parent)],
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    assert there.stdout.splitlines() == played
+
+    def told() -> list[str]:
+        done = subprocess.run(
+            [sys.executable, str(script), str(Path(toy.__file__).parent)],
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        return done.stdout.splitlines()
+
+    here = told()
+    assert told() == here
+    verdicts = [line.split()[0] for line in here]
+    assert verdicts[:6] == ["False"] * 6  # the right client, and then the one with a mistake
+    assert verdicts[-1] == "True"
 
 
-def test_a_loss_that_does_not_repeat_is_kept_and_counted(toy: Any, server: Any) -> None:
+def test_a_loss_that_does_not_repeat_is_kept_and_counted(toy: Any, server: Any, tmp_path: Path) -> None:
     class Once(toy.RightStore):  # type: ignore[misc, name-defined]
         """Loses one event in its life, and never again."""
 
@@ -180,9 +188,11 @@ def test_a_loss_that_does_not_repeat_is_kept_and_counted(toy: Any, server: Any) 
             super().on_events(revision, changes)
 
     with pytest.raises(verify.UpdateLost, match="failed in 1 of 3 plays") as caught:
-        verify.no_update_lost(Once, server, seed=1, max_examples=20, max_seconds=120)
+        verify.no_update_lost(Once, server, seed=1, max_examples=20, max_seconds=120, report_dir=tmp_path)
     assert caught.value.repeated == (1, 3)
-    assert caught.value.trace["stream"]
+    # The trace is that of the one play that lost, although others came after it.
+    (path,) = tmp_path.glob("*.json")
+    assert judge_trace(Trace.from_json(json.loads(path.read_text()))).broken == caught.value.broken != ()
 
 
 def test_max_seconds_bounds_the_search(toy: Any, server: Any) -> None:
