@@ -6,12 +6,22 @@ A fixture of function scope is the same object for all inputs of ``@given``, so 
 
 from __future__ import annotations
 
-from hypothesis import given, reject, settings
+from hypothesis import example, given, reject, settings
 from hypothesis import strategies as st
 from runtime_config import ConfigStore, Key
 from stores.runtime_config_store import open_store
 
-from pytest_netfault import Blackhole, ProvedNothing, Reset, Sever, verify
+from pytest_netfault import (
+    Blackhole,
+    Break,
+    ProvedNothing,
+    Reset,
+    Schedule,
+    Sever,
+    Subscribe,
+    Write,
+    verify,
+)
 from pytest_netfault.schedules import schedules
 
 LIMIT = Key("billing.limit", int, default=0)
@@ -42,6 +52,7 @@ def test_every_value_arrives_once_and_in_order(netfault_factory, etcd_server, ou
 
 
 @network
+@example(schedule=Schedule([Subscribe(), Break(Sever()), Write("a")]))  # as a failure printed it
 @given(schedule=schedules(faults=[Sever, Reset], abilities=["compact", "many"]))
 def test_no_schedule_loses_an_update(etcd_server, schedule):
     """The schedules of the proof kit, drawn and shrunk by hypothesis: its profiles and its database apply."""
