@@ -55,26 +55,32 @@ class Live:
             return
         self._last = now
         with self._uncaptured():
-            if not changing:
+            if not self._shown:
                 terminal.ensure_newline()
+            self._shown = True
+            if not changing:
                 terminal.write_line(f"netfault: {line}")
             else:
-                if not self._shown:
-                    terminal.ensure_newline()
-                self._shown = True
                 # One line, whatever the width: a line that wraps cannot be taken back.
                 width = max(shutil.get_terminal_size().columns - 1, 10)
                 terminal.rewrite(f"netfault: {line}"[:width], erase=True)
             terminal.flush()
 
-    def done(self) -> None:
-        """The proof is over: take back what a terminal shows. Without a line there is nothing to do."""
+    def done(self, nodeid: str = "") -> None:
+        """The proof is over: take back what a terminal shows. If nothing was shown, there is nothing to do.
+
+        Args:
+            nodeid: the test that goes on; its file is named again, because its result follows.
+        """
         shown, self._shown, self._began, self._last = self._shown, False, None, float("-inf")
         terminal = self._config.pluginmanager.getplugin("terminalreporter")
         if shown and terminal is not None:
             with self._uncaptured():
-                terminal.rewrite("", erase=True)
-                terminal.write("\r")
+                if terminal.isatty:
+                    terminal.rewrite("", erase=True)
+                    terminal.write("\r")
+                if nodeid and not self._config.get_verbosity():  # with -v pytest does so itself
+                    terminal.write_fspath_result(nodeid, "")
                 terminal.flush()
 
     @contextlib.contextmanager

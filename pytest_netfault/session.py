@@ -232,7 +232,7 @@ class NetFaultSession:
 
     def judged(self, verdict: Verdict) -> None:
         """A proof in the test that runs has ended."""
-        self.live.done()
+        self.live.done("" if self._test is None else str(self._test.item.nodeid))
         self.totals += Totals(
             kept=verdict.outcome == "kept",
             lost=verdict.outcome == "lost",
