@@ -35,8 +35,10 @@ def hold(config: pytest.Config, servers: Sequence[tuple[str, str]]) -> None:
             terminal.write_line(f"netfault: a test failed, so {kept} is kept; Ctrl-C ends it")
             terminal.flush()
         threading.Event().wait()
-    except KeyboardInterrupt:
-        pass  # that is how one says that one has seen enough
+    except KeyboardInterrupt:  # that is how one says that one has seen enough
+        if terminal is not None:
+            terminal.ensure_newline()
+            terminal.write_line("netfault: Ctrl-C, so it ends")
     finally:
         if capture is not None:
             capture.resume_global_capture()

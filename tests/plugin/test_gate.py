@@ -267,7 +267,9 @@ def test_a_server_is_kept_after_a_failure_until_ctrl_c(
         process, r"netfault: a test failed, so etcd_server at [\d.]+:(\d+) is kept; Ctrl-C ends it"
     )
     assert not refuses(int(told[1]))
-    assert "1 failed" in interrupt(process)
+    told_after = interrupt(process)
+    assert "netfault: Ctrl-C, so it ends" in told_after
+    assert "1 failed" in told_after
     assert process.returncode == pytest.ExitCode.TESTS_FAILED
     assert refuses(int(told[1]))
     sessions.file(KEPT.format(holds=True))
