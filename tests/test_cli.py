@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import io
 import logging
+import re
 import subprocess
 import sys
 from importlib.metadata import version
+from pathlib import Path
 
 import pytest
 
 from pytest_netfault import demo
 from pytest_netfault.cli import main
+
+COMMANDS = ["demo", "judge", "replay", "merge"]
 
 
 def run(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -30,17 +34,23 @@ def test_the_version_is_that_of_the_distribution(capsys: pytest.CaptureFixture[s
 def test_without_a_command_it_shows_what_there_is(capsys: pytest.CaptureFixture[str]) -> None:
     assert main([]) == 2
     shown = capsys.readouterr().out
-    assert "demo" in shown
-    assert "judge" in shown
+    assert set(re.findall(r"^    ([a-z]+) ", shown, re.MULTILINE)) == set(COMMANDS)
 
 
-@pytest.mark.parametrize("command", [[], ["demo"], ["judge"]])
+@pytest.mark.parametrize("command", [[], *([command] for command in COMMANDS)])
 def test_each_help_has_an_example(command: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit, match=r"^0$"):
         sys.exit(main([*command, "--help"]))
     shown = capsys.readouterr().out
     assert "example" in shown
-    assert " ".join(["netfault", *command]) in shown.partition("example")[2]
+    assert " ".join(["netfault", *command]) in " ".join(shown.partition("example")[2].split())
+
+
+def test_the_page_of_commands_is_complete() -> None:
+    page = (Path(__file__).parent.parent / "docs/reference/options.md").read_text(encoding="utf-8")
+    commands = page.partition("## Commands")[2]
+    assert re.findall(r"^    netfault ([a-z]+) ", commands, re.MULTILINE) == COMMANDS
+    assert re.findall(r"^\| `([a-z]+)` \|", commands, re.MULTILINE) == COMMANDS
 
 
 @pytest.mark.parametrize("wrong", [["--examples", "0"], ["--examples", "many"], ["--seed", "x"]])
