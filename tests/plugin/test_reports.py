@@ -122,6 +122,70 @@ def test_after_ctrl_c_without_an_output_nothing_is_written(
     assert files_below(sessions.pytester.path) == before
 
 
+LOSES = """
+    import toy
+    from pytest_netfault import Break, Schedule, Seen, Sever, Subscribe, Write, verify
+
+    class FromNow(toy.RightStore):
+        began = False
+
+        def resume_at(self):
+            self.began, first = True, not self.began
+            return self.next if first else None
+
+        def on_events(self, revision, changes):
+            self.next = 0
+            super().on_events(revision, changes)
+
+    LOSS = Schedule([Subscribe(), Write("a"), Seen(), Break(Sever()), Write("a")])
+
+    def test_lost():
+        with toy.ToyServer() as server:
+            verify.replay(FromNow, server, LOSS, settle=0.5)
+
+    def test_kept():
+        with toy.ToyServer() as server:
+            verify.replay(toy.RightStore, server, LOSS, settle=0.5)
+
+    def test_proved_nothing():
+        with toy.ToyServer() as server:
+            verify.replay(toy.RightStore, server, Schedule([Subscribe(), Write("a")]))
+"""
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_a_lost_update_is_told_drawn_and_can_be_played_again(
+    sessions: Any, monkeypatch: pytest.MonkeyPatch, workers: int
+) -> None:
+    monkeypatch.setenv("PYTHONPATH", str(TOY))
+    sessions.file(LOSES)
+    parallel = ("-n2",) if workers else ()
+    result = sessions.run("--netfault-seed=7", "--netfault-output=out", *parallel, plugins=["xdist"])
+    result.assert_outcomes(failed=2, passed=1)
+    (page,) = (sessions.pytester.path / "out").glob("*/*.html")
+    text = "\n".join(result.outlines)
+    _, _, section = text[text.index(" test_lost ") :].partition("- netfault -")
+    lines = iter(section.splitlines())
+    for wanted in (
+        "seed 7, to run it again: pytest test_it.py::test_lost --netfault-seed=7",
+        "replay: An update was lost: revision 3 never arrived",
+        "The store commits .*revision 2.*",
+        "Faults .*#.*",
+        "The subscriber gets .*X 3 never arrived.*",
+        "    Schedule\\(\\[Subscribe.*",
+        f"picture: {re.escape(str(page))}",
+        f"more in {re.escape(str(page.parent))}",
+    ):
+        assert any(re.fullmatch(wanted, line) for line in lines), wanted
+    assert embedded(page.read_text(encoding="utf-8")).headline.startswith("An update was lost: revision 3")
+    result.stdout.fnmatch_lines(
+        [
+            "netfault: seed 7, proofs: 1 kept, 1 lost, 1 proved nothing, 3 examples, 2 faults met traffic",
+        ]
+    )
+    result.stdout.fnmatch_lines(["replay: nothing was proved: no fault met traffic in 1 examples*"])
+
+
 PROOF = """
     import threading
     import pytest

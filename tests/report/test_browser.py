@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from pytest_netfault.report.timeline import Timeline
+from pytest_netfault.report.timeline import Flow, Timeline
 
 pytest.importorskip("jinja2", reason="the report is drawn with Jinja2: pip install 'pytest-netfault[report]'")
 
@@ -185,3 +185,32 @@ def test_values_are_never_markup(show: Callable[..., Any], small: Timeline) -> N
 
 def test_nothing_but_the_page_is_loaded(show: Callable[..., Any], small: Timeline) -> None:
     assert show(small).run("return performance.getEntriesByType('resource').map(entry => entry.name)") == []
+
+
+def test_ticks_can_be_told_apart(show: Callable[..., Any], large: Timeline) -> None:
+    browser = show(large)
+    hear = """
+    const said = [], draw = CanvasRenderingContext2D.prototype.fillText;
+    CanvasRenderingContext2D.prototype.fillText = function (text, x, y) {
+      if (y === 13) said.push(text);
+      draw.apply(this, arguments);
+    };
+    document.getElementById("closer").click();
+    return new Promise(done => requestAnimationFrame(() => requestAnimationFrame(() => {
+      CanvasRenderingContext2D.prototype.fillText = draw;
+      done(said.filter(text => / (s|ms|\u00b5s)$/.test(text)));
+    })));
+    """
+    ticks = browser.run(hear)
+    assert len(ticks) > 3
+    assert len(set(ticks)) == len(ticks)
+
+
+def test_the_way_of_what_came_twice_is_drawn(show: Callable[..., Any], small: Timeline) -> None:
+    brown = LOST_PIXELS.replace(
+        "data[n] > 180 && data[n + 1] < 120 && data[n + 2] < 130",
+        "Math.abs(data[n] - 160) < 12 && Math.abs(data[n + 1] - 74) < 12 && data[n + 2] < 20",
+    )
+    assert show(small).run(brown) == 0
+    again = replace(small, flows=(*small.flows, Flow(("e4", "e7"), wrong=True)))
+    assert show(again).run(brown) > 50

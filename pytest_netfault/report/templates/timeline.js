@@ -168,7 +168,7 @@
       const from = timeAt(uAt(a)), to = timeAt(uAt(b)), step = nice((to - from) / ((b - a) / 60));
       if (!(step > 0)) continue;
       for (let k = Math.ceil(from / step); k * step <= to + step * 1e-6; k++) {
-        const px = X(k * step), text = duration(k * step), w = measured(ctx, text) / 2 + 6;
+        const px = X(k * step), text = tick(k * step, step), w = measured(ctx, text) / 2 + 6;
         ctx.beginPath(); ctx.moveTo(px, AXIS - 4); ctx.lineTo(px, height); ctx.stroke();
         if (px - w < free || px + w > right + 2 || words.some(([from, to]) => px - w < to && px + w > from)) continue;
         ctx.fillStyle = colours.page; ctx.fillRect(px - w + 4, 4, 2 * w - 8, 18); ctx.fillStyle = colours.ink;
@@ -176,6 +176,11 @@
         free = px + w;
       }
     }
+  }
+  // As many digits as tell a tick from the next.
+  function tick(seconds, step) {
+    const [scale, unit] = seconds >= 1 ? [1, " s"] : seconds >= 1e-3 ? [1e3, " ms"] : [1e6, " \u00b5s"];
+    return +(seconds * scale).toFixed(Math.min(Math.max(-Math.floor(Math.log10(step * scale) + 1e-9), 0), 6)) + unit;
   }
   function nice(step) {
     const ten = Math.pow(10, Math.floor(Math.log10(step)));
@@ -272,7 +277,7 @@
     const fits = (key, a, b) => { for (const [c, d] of taken.get(key) || []) if (a < d && b > c) return false; return true; };
     const take = (key, a, b) => { if (!taken.has(key)) taken.set(key, []); taken.get(key).push([a, b]); };
     const crowded = seen.length > DENSE;
-    const order = crowded ? seen.filter(one => rank(one)).slice(0, 400).concat(seen.filter((one, n) => !rank(one) && n % Math.ceil(seen.length / DENSE) === 0)) : seen.slice();
+    const order = crowded ? seen.filter(one => rank(one) || one.box.lane.kind === "faults").slice(0, 400) : seen.slice();
     order.sort((one, two) => rank(two) - rank(one) || one.a - two.a);
     if (!crowded) for (const one of seen) if (one.mark.shape !== "bar") take(one.mark.lane + one.mark.row + ":0", one.a - 8, one.a + 8);
     for (const one of order) {
