@@ -182,8 +182,9 @@ def sweep(
 ) -> Report:
     """Play a small scenario once for every byte position of the client's connections, cut exactly there.
 
-    One run without a cut learns how many bytes each connection carries each way; a place is a position, a direction, a
-    connection and a way to end. Many places are played side by side on the one server.
+    A few runs without a cut learn how many bytes each connection carries each way; a place is a position, a direction, a
+    connection and a way to end. Many places are played side by side on the one server. A place that is not reached,
+    because the connection carried fewer bytes that time, is tried twice more.
 
     Args:
         open_store: as for :func:`no_update_lost`.

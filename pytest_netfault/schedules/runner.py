@@ -461,7 +461,8 @@ class _Player:
             namespace=self._namespace,
             log=self._log,
             handed=handed,
-            started=self._started or (until, until),
+            # A subscribe() that has not returned has fixed its start, or will, at or behind where it began.
+            started=self._started or (self._before, until),
             until=until,
             compactions=self._compactions,
             quiet=quiet,

@@ -31,7 +31,16 @@ from pytest_netfault.verifying.progressing import progress_of_session
 from pytest_netfault.verifying.results import Progress, ProgressCallback, ProvedNothing, Report, UpdateLost
 from pytest_netfault.verifying.shards import Shard
 from pytest_netfault.verifying.story import tell
-from pytest_netfault.verifying.sweeping import Place, places, play_places, side_by_side
+from pytest_netfault.verifying.sweeping import (
+    LEARNING_RUNS,
+    Place,
+    carried,
+    fired,
+    in_words,
+    places,
+    play_places,
+    side_by_side,
+)
 from pytest_netfault.verifying.tally import Tally
 
 __all__ = ["Campaign"]
@@ -124,18 +133,21 @@ class Campaign:
             ProvedNothing: there is no place, or no cut fired.
         """
         __tracebackhide__ = True
-        learned = self._kit.play(scenario)
-        if learned.broken:
-            raise self._error(learned, "The scenario breaks a guarantee without any cut.", (1, 1))
-        wanted = places(learned.traffic, direction=direction, stride=stride, how=how, shard=shard)
+        learned = []
+        for number in range(1, LEARNING_RUNS + 1):
+            learned.append(self._kit.play(scenario))
+            if learned[-1].broken:
+                raise self._error(
+                    learned[-1], "The scenario breaks a guarantee without any cut.", (1, number)
+                )
+        wanted = places(carried(learned), direction=direction, stride=stride, how=how, shard=shard)
         holes: list[Cut] = []
         broken: list[Run] = []
 
         def on_run(place: Place, run: Run) -> bool:
-            fired = any(fault.met_traffic for fault in run.faults)
-            if not fired:
+            if not fired(run):
                 holes.append(place.cut)
-            self._tally = self._tally.plus(run, inconclusive=not fired or not run.conclusive)
+            self._tally = self._tally.plus(run, inconclusive=not fired(run) or not run.conclusive)
             done = self._tally.examples
             rest = self._seconds / done * (len(wanted) - done)
             self._tell("sweeping", done, len(wanted), run, remaining=rest)
@@ -148,10 +160,7 @@ class Campaign:
             if broken:
                 where = f"Found at place {self._tally.examples} of {len(wanted)} of a sweep"
                 raise self._lost(broken[0], where)
-        swept = ", ".join(
-            f"connection {n}: {up} B up, {down} B down" for n, (up, down) in learned.traffic.items()
-        )
-        return self._done(holes=tuple(holes), sweep=swept)
+        return self._done(holes=tuple(holes), sweep=in_words(learned))
 
     def _done(self, *, holes: tuple[Cut, ...] = (), sweep: str | None = None) -> Report:
         __tracebackhide__ = True

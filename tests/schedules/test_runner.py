@@ -31,7 +31,7 @@ from pytest_netfault.schedules import (
     schedules,
 )
 from pytest_netfault.schedules.contract import Pace, Run
-from pytest_netfault.schedules.subject import Delivery, Event, WriteRejected
+from pytest_netfault.schedules.subject import Delivery, Event, Resync, WriteRejected
 
 LOSS = Schedule([Subscribe(), Break(Sever()), Write("a")])
 
@@ -353,6 +353,21 @@ def test_what_is_not_a_delivery_is_the_mistake_of_the_adapter(world: Any) -> Non
 
     with pytest.raises(TypeError, match=r"deliver\(\) takes a Delivery such as .*, not Event"):
         world.play(LOSS, world.opener(subscribe=subscribe))
+
+
+def test_a_subscription_that_does_not_return_is_not_blamed_for_where_it_began(world: Any) -> None:
+    let_go = threading.Event()
+
+    def subscribe(_: Any, __: str, deliver: Any) -> None:
+        deliver(Delivery(resync=Resync(world.revision(), {})))
+        world.commit({"somebody.else": "1"})  # the store goes on meanwhile
+        let_go.wait(60)
+
+    run = world.play(Schedule([Subscribe(), Break(Sever())]), world.opener(subscribe=subscribe))
+    let_go.set()
+    assert run.broken == (), run.verdict.evidence
+    assert not run.subscribed
+    assert not run.conclusive
 
 
 # -- ownership ------------------------------------------------------------------------------------------

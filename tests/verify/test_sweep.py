@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any, Literal
 
 import pytest
@@ -12,7 +13,7 @@ from pytest_netfault import verify
 from pytest_netfault.faults import Cut, Sever
 from pytest_netfault.schedules import Break, Compact, Schedule, Seen, Subscribe, Write
 from pytest_netfault.verifying.shards import Shard, read_shard
-from pytest_netfault.verifying.sweeping import Place, places, scenario_with, side_by_side
+from pytest_netfault.verifying.sweeping import Place, carried, in_words, places, scenario_with, side_by_side
 
 TRAFFIC = st.dictionaries(st.integers(1, 4), st.tuples(st.integers(0, 60), st.integers(0, 60)), max_size=4)
 DIRECTIONS = st.sampled_from(["up", "down", "both"])
@@ -59,6 +60,40 @@ def test_shards_that_learn_different_numbers_of_bytes_hold_no_place_twice(
         for traffic in learned
     ]
     assert set.intersection(*wholes) <= set(played)  # where all agree that there is a place, it is played
+
+
+def test_there_is_a_place_as_far_as_any_run_got_and_both_are_told() -> None:
+    runs: Any = [
+        SimpleNamespace(traffic={1: (10, 4), 2: (3, 9)}),  # the same two connections, come in either order
+        SimpleNamespace(traffic={2: (10, 4), 1: (3, 9)}),
+    ]
+    assert carried(runs) == {1: (10, 9), 2: (10, 9)}
+    assert (
+        in_words(runs)
+        == "connection 1: 3 to 10 B up, 4 to 9 B down, connection 2: 3 to 10 B up, 4 to 9 B down"
+    )
+    assert in_words(runs[:1]) == "connection 1: 10 B up, 4 B down, connection 2: 3 B up, 9 B down"
+
+
+def test_a_place_that_is_missed_is_tried_again(toy: Any, server: Any) -> None:
+    opened = 0
+
+    class TalksMoreEveryOtherTime(toy.RightStore):  # type: ignore[misc, name-defined]
+        """Asks once more before it subscribes, in every second life: connection 3 is there only then."""
+
+        def start(self) -> None:
+            nonlocal opened
+            opened += 1
+            if opened % 2:
+                self.request({"op": "get", "prefix": self.prefix})
+            super().start()
+
+    scenario = Schedule([Subscribe(), Write("a")])
+    report = verify.sweep(
+        TalksMoreEveryOtherTime, server, scenario, direction="up", how=["rst"], stride=20, shard="1/2"
+    )
+    assert report.examples > 3
+    assert len(report.holes) < report.examples / 2
 
 
 def test_a_place_is_a_cut_that_waits_from_the_start() -> None:

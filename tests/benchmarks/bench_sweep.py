@@ -1,0 +1,100 @@
+"""A cut at every byte: how many places there are, how long they take, and at how many of them a client loses.
+
+    python tests/benchmarks/bench_sweep.py [naive_etcd3 runtime_config_store] [--stride N] [--settle S]
+
+`verify.sweep` stops at the first loss; this goes on and counts. Prints a line for each way to end a connection and
+asserts nothing. The clients are those of the documentation, on a real etcd.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import logging
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+from pytest_netfault.schedules.contract import Pace, Run
+from pytest_netfault.servers.find import find_etcd
+from pytest_netfault.verifying.kit import Kit
+from pytest_netfault.verifying.shards import WHOLE
+from pytest_netfault.verifying.sweeping import (
+    LEARNING_RUNS,
+    SCENARIO,
+    Place,
+    carried,
+    fired,
+    in_words,
+    places,
+    play_places,
+    side_by_side,
+)
+
+STORES = Path(__file__).parents[2] / "docs" / "examples" / "stores"
+
+
+def open_store_of(name: str) -> Any:
+    spec = importlib.util.spec_from_file_location(f"netfault_bench_{name}", STORES / f"{name}.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = sys.modules[spec.name] = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module.open_store
+
+
+def sweep(name: str, server: Any, *, stride: int, settle: float) -> None:
+    open_store = open_store_of(name)
+
+    def open_kit() -> Kit:
+        return Kit(open_store, server, promise="every-event", pace=Pace(settle=settle), seed=1)
+
+    with open_kit() as kit:
+        learned = [kit.play(SCENARIO) for _ in range(LEARNING_RUNS)]
+    how = ("fin", "rst", "blackhole")
+    wanted = places(carried(learned), direction="both", stride=stride, how=how, shard=WHOLE)
+    print(f"{name}: {in_words(learned)}; {len(wanted)} places (stride {stride})", flush=True)
+    tried, lost, holes = Counter[str](), Counter[str](), Counter[str]()
+    first: list[str] = []
+    began = time.monotonic()
+
+    def on_run(place: Place, run: Run) -> bool:
+        tried[place.how] += 1
+        holes[place.how] += not fired(run)
+        lost[place.how] += bool(run.broken)
+        if run.broken and not first:
+            first.append(f"{place.cut} ({', '.join(run.broken)})")
+        return True
+
+    play_places(wanted, SCENARIO, open_kit, workers=side_by_side(SCENARIO), on_run=on_run)
+    seconds = time.monotonic() - began
+    for kind in how:
+        print(f"  {kind:<10} {tried[kind]:>5} places, {holes[kind]:>3} never reached, lost at {lost[kind]}")
+    each = seconds / len(wanted)
+    print(
+        f"  {seconds:.1f} s, {each * 1000:.0f} s for 1,000 places; first loss: {first[0] if first else 'none'}"
+    )
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("names", nargs="*", default=["naive_etcd3", "runtime_config_store"], metavar="NAME")
+    parser.add_argument("--stride", type=int, default=1)
+    parser.add_argument("--settle", type=float, default=5.0)
+    options = parser.parse_args()
+    logging.disable(logging.CRITICAL)  # each lost connection is logged, and here is nothing else
+    server = find_etcd().start()
+    try:
+        for name in options.names:
+            sweep(name, server, stride=options.stride, settle=options.settle)
+    finally:
+        server.close()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
