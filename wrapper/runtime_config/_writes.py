@@ -59,31 +59,32 @@ class Write:
 
     def request(self, layout: Layout, floor: int) -> Any:
         """The transaction. `floor` is a revision that the store had reached when this write began."""
-        keys = [layout.raw(expect.name) for expect in self.expects]
-        compare = [
-            _messages.mod_equals(key, expect.revision) if expect.revision else _messages.absent(key)
-            for key, expect in zip(keys, self.expects, strict=True)
-        ]
-        failure = [_messages.op_read(key) for key in keys]
+        txn = _messages.new_transaction()
+        for expect in self.expects:
+            key = layout.raw(expect.name)
+            _messages.add_revision_is(txn.compare, key, expect.revision)
+            _messages.add_read(txn.failure, key)
         if not self.puts:
-            return _messages.transaction(compare, (), failure)
-        compare.append(_messages.mod_at_most(layout.fence(self.write_id), floor))
-        failure.append(_messages.op_read(layout.fence(self.write_id)))
-        success = [self._operation(layout, put) for put in self.puts]
-        success.append(_messages.op_put(layout.slot(self.write_id), self.write_id.encode()))
-        if len(self.puts) == 1 and self.puts[0].raw is not None:
+            return txn
+        fence = layout.fence(self.write_id)
+        _messages.add_revision_at_most(txn.compare, fence, floor)
+        _messages.add_read(txn.failure, fence)
+        parts = [txn.success]
+        if len(self.puts) + 1 > MAX_OPERATIONS:
+            # The limit holds for each level, less what is on the levels above; halves are far below it.
+            parts = [_messages.add_nested(txn.success), _messages.add_nested(txn.success)]
+        for number, put in enumerate(self.puts):
+            key = layout.raw(put.name)
+            operations = parts[number * len(parts) // len(self.puts)]
+            if put.raw is None:
+                _messages.add_delete(operations, key)
+            else:
+                _messages.add_put(operations, key, put.raw)
+        _messages.add_put(txn.success, layout.slot(self.write_id), self.write_id.encode())
+        if len(self.puts) == 1 and put.raw is not None:
             # So that `set` can say which version this is; without the value, which we have.
-            success.append(_messages.op_read(layout.raw(self.puts[0].name), keys_only=True))
-        if len(success) > MAX_OPERATIONS:
-            # The limit holds for each level, and halves are far below it.
-            half = len(success) // 2
-            success = [_messages.nested(success[:half]), _messages.nested(success[half:])]
-        return _messages.transaction(compare, success, failure)
-
-    @staticmethod
-    def _operation(layout: Layout, put: Put) -> Any:
-        key = layout.raw(put.name)
-        return _messages.op_delete(key) if put.raw is None else _messages.op_put(key, put.raw)
+            _messages.add_read(txn.success, key, keys_only=True)
+        return txn
 
 
 def current(write: Write, reply: Any) -> list[Entry | None]:

@@ -42,6 +42,14 @@ def test_values_are_stored_bare_and_beside_them_the_id() -> None:
     assert request.compare[-1].key == LAYOUT.fence(write.write_id)
 
 
+@pytest.mark.parametrize("count", [2, 127, 128])
+def test_the_order_of_a_transaction_is_kept(count: int) -> None:
+    request = Write.of([], [Put(f"b.k{n}", b"v") for n in range(count)]).request(LAYOUT, 5)
+    operations = [inner for op in request.success for inner in (list(op.request_txn.success) or [op])]
+    keys = [op.request_put.key for op in operations if op.HasField("request_put")]
+    assert keys[:-1] == [LAYOUT.raw(f"b.k{n}") for n in range(count)]
+
+
 def test_ids_differ_and_slots_are_bounded() -> None:
     writes = [Write.of([], []) for _ in range(500)]
     assert len({write.write_id for write in writes}) == 500
