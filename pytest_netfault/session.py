@@ -410,9 +410,14 @@ class NetFaultSession:
         """What the links of a test did, if anything happened on them."""
         if not any(link.events for link in links):
             return None
-        facts = (("seed", str(self.settings.seed)), ("test", str(test.item.nodeid)))
         return link_picture(
-            links, headline=headline, wrong=wrong, began=test.began, until=time.monotonic(), facts=facts
+            links,
+            headline=headline,
+            wrong=wrong,
+            began=test.began,
+            until=time.monotonic(),
+            facts=(("seed", str(self.settings.seed)), ("test", str(test.item.nodeid))),
+            command=rerun_command(self._from_here(str(test.item.nodeid)), self.settings.seed),
         )
 
     def pytest_keyboard_interrupt(self) -> None:

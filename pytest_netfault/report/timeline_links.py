@@ -32,6 +32,7 @@ def link_picture(
     began: float,
     until: float,
     facts: Sequence[tuple[str, str]] = (),
+    command: str = "",
 ) -> Timeline:
     """The picture of a test.
 
@@ -42,6 +43,7 @@ def link_picture(
         began: when it began, ``time.monotonic()`` in seconds.
         until: when it was over.
         facts: what else is worth telling.
+        command: what runs it again.
     """
     shown = [link for link in links if link.events][:_LINKS]
     lanes = [Lane("test", "The test", "steps")]
@@ -58,18 +60,22 @@ def link_picture(
         ),
     ]
     for number, link in enumerate(shown):
-        name = f"{link.name}: " if len(shown) > 1 else ""
+        named = (
+            [f"{link.name}: faults", f"{link.name}: connections"]
+            if len(shown) > 1
+            else ["Faults", "Connections"]
+        )
         faults = fault_marks(
             link.events, lane=f"faults{number}", since=began, until=until, prefix=f"fault{number}-"
         )
         if faults:
             placed, rows = packed(faults, at_most=4)
-            lanes.append(Lane(f"faults{number}", f"{name}faults", "faults", rows))
+            lanes.append(Lane(f"faults{number}", named[0], "faults", rows))
             marks += placed
         bars, rows = connection_marks(
             link.events, lane=f"connections{number}", since=began, until=until, prefix=f"connection{number}"
         )
-        lanes.append(Lane(f"connections{number}", f"{name}connections", "connections", rows))
+        lanes.append(Lane(f"connections{number}", named[1], "connections", rows))
         marks += bars
     guilty = _last_that_met(marks)
     marks = [replace(mark, tone="culprit") if mark.id == guilty else mark for mark in marks]
@@ -79,7 +85,12 @@ def link_picture(
     if wrong:
         cards.append(Card("missing", _short(wrong), f"At {milliseconds(until - began)}.", names["ended"]))
     return Timeline(
-        headline=headline, lanes=tuple(lanes), marks=numbered, cards=tuple(cards), facts=tuple(facts)
+        headline=headline,
+        lanes=tuple(lanes),
+        marks=numbered,
+        cards=tuple(cards),
+        facts=tuple(facts),
+        paste=command,
     )
 
 

@@ -43,8 +43,8 @@ def test_a_failing_test_gets_a_page_and_a_drawing(sessions: Any, workers: int) -
     result.stdout.fnmatch_lines(
         [
             "*- netfault -*",
-            "faults  *Delay(0.001)*",
-            "connections *|*",
+            "Faults  *Delay(0.001)*",
+            "Connections *|*",
             f"picture: {folder / 'report.html'}",
             f"more in {folder}",
             "netfault: seed *, 2 links, 1 fault, 1 of them met traffic",
@@ -54,6 +54,7 @@ def test_a_failing_test_gets_a_page_and_a_drawing(sessions: Any, workers: int) -
     assert drawn.headline == "test_it.py::test_fails failed"
     assert [card.kind for card in drawn.cards] == ["broke", "missing"]
     assert drawn.cards[1].title == "TimeoutError: <nothing> came"
+    assert drawn.paste.startswith("pytest test_it.py::test_fails --netfault-seed=")
 
 
 def test_each_failing_test_has_a_page_of_its_own(sessions: Any) -> None:
@@ -70,7 +71,7 @@ def test_without_an_output_there_is_a_drawing_and_no_page(sessions: Any, files_b
     sessions.file(FAILS)
     before = files_below(sessions.pytester.path)
     result = sessions.run()
-    result.stdout.fnmatch_lines(["faults  *Delay(0.001)*"])
+    result.stdout.fnmatch_lines(["Faults  *Delay(0.001)*"])
     result.stdout.no_fnmatch_line("*picture:*")
     assert files_below(sessions.pytester.path) - before <= {"stdout", "stderr"}
 
@@ -80,7 +81,7 @@ def test_without_jinja2_the_text_is_all_there_is(sessions: Any, files_below: Any
     sessions.conftest("import sys; sys.modules['jinja2'] = None")
     result = sessions.run("--netfault-output=out")
     result.assert_outcomes(failed=1, passed=1)
-    result.stdout.fnmatch_lines(["faults  *Delay(0.001)*"])
+    result.stdout.fnmatch_lines(["Faults  *Delay(0.001)*"])
     result.stdout.no_fnmatch_line("*picture:*")
     assert not any(name.endswith(".html") for name in files_below(sessions.pytester.path))
 

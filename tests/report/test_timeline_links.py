@@ -23,10 +23,16 @@ STORY = LinkStory("etcd", "127.0.0.1:4000", "127.0.0.1:2379", 457, 211, ("Sever(
 
 def test_it_shows_what_the_link_did_and_where_the_test_failed() -> None:
     drawing = link_picture(
-        [STORY], headline="t.py::test_a failed", wrong="TimeoutError: late\nmore", began=9.9, until=11.0
+        [STORY],
+        headline="t.py::test_a failed",
+        wrong="TimeoutError: late\nmore",
+        began=9.9,
+        until=11.0,
+        command="pytest t.py::test_a",
     )
+    assert drawing.paste == "pytest t.py::test_a"
     assert drawing.headline == "t.py::test_a failed"
-    assert [lane.name for lane in drawing.lanes] == ["The test", "faults", "connections"]
+    assert [lane.name for lane in drawing.lanes] == ["The test", "Faults", "Connections"]
     broke, wrong = drawing.cards
     assert broke.title == "Sever()"
     assert "closed connection #1 after 457 B up and 211 B down" in broke.text
