@@ -9,7 +9,7 @@ that it is, within these bounds.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Protocol
 
 from pytest_netfault.checks.trace import (
@@ -26,7 +26,7 @@ from pytest_netfault.checks.trace import (
     Trace,
     TraceEvent,
 )
-from pytest_netfault.schedules.subject import Delivery, Event
+from pytest_netfault.schedules.subject import Delivery, Event, Resync
 
 __all__ = ["Decode", "build_trace", "decode_utf8", "read_log"]
 
@@ -96,8 +96,11 @@ def build_trace(
         quiet: whether the run ended because nothing more was to come, or was stopped before.
     """
     prefix = f"{namespace}."
-    stream = tuple(_with_revisions(handed, log, prefix))
+    skipping = promise == "latest-value"
+    stream = tuple(_with_revisions(handed, log, prefix, skipping=skipping))
     reached = max([until, *(_revisions(stream))])
+    if skipping:
+        log = _told_apart(log, handed, stream, reached)
     return Trace(
         id=name,
         promise=promise,
@@ -129,16 +132,51 @@ def _start(stream: Sequence[StreamItem], started: tuple[int, int]) -> int:
     return after
 
 
-def _with_revisions(handed: Sequence[Delivery], log: Sequence[Revision], prefix: str) -> Iterable[StreamItem]:
-    matching = _Matching(log, prefix)
+def _told_apart(
+    log: Sequence[Revision], handed: Sequence[Delivery], stream: Sequence[StreamItem], reached: int
+) -> tuple[Revision, ...]:
+    """The log without what a client that may skip, and shows no revisions, cannot be seen to have skipped.
+
+    Was a key put to 1, to 2 and to 1 again, and the last that such a client said of it is 1, then that is right: which
+    of the two it meant nobody can tell.
+    """
+    said: dict[str, TraceEvent] = {}  # the last of each key, if it came without a revision
+    floor = 0  # what a snapshot has told is told
+    for delivery, item in zip(handed, stream, strict=True):
+        if isinstance(item, Resynced):
+            said.clear()
+            floor = item.revision
+        elif isinstance(item, Delivered):
+            for event, matched in zip(delivery.events or (), item.events, strict=True):
+                said.pop(event.key, None)
+                if event.revision is None and matched.revision > floor:
+                    said[event.key] = matched
+    last = {event.key: event for entry in log if entry.revision <= reached for event in entry.events}
+    same = {
+        key: one.revision
+        for key, one in said.items()
+        if key in last and (last[key].type, last[key].value) == (one.type, one.value)
+    }
+    kept = (
+        Revision(
+            entry.revision, tuple(one for one in entry.events if entry.revision <= same.get(one.key, reached))
+        )
+        for entry in log
+    )
+    return tuple(entry for entry in kept if entry.events)
+
+
+def _with_revisions(
+    handed: Sequence[Delivery], log: Sequence[Revision], prefix: str, *, skipping: bool
+) -> Iterable[StreamItem]:
+    matching = _Matching(log, prefix, skipping=skipping)
     for delivery in handed:
         if delivery.events is not None:
             yield Delivered(tuple(matching.event(event) for event in delivery.events))
         elif delivery.bookmark is not None:
             yield Bookmarked(delivery.bookmark)
         elif delivery.resync is not None:
-            revision, kvs = delivery.resync.revision, delivery.resync.kvs
-            yield Resynced(matching.snapshot(kvs) if revision is None else revision, dict(kvs))
+            yield Resynced(matching.snapshot(delivery.resync), dict(delivery.resync.kvs))
         else:
             yield Failed(delivery.error or "")
 
@@ -147,12 +185,14 @@ class _Matching:
     """Gives revisions to what came without: a change is the next one in the log that says the same of its key.
 
     If all that say the same were handed over already, it is the last of them once more. If the log never said so, it
-    gets a revision that no log has, and is judged a phantom.
+    gets a revision that no log has, and is judged a phantom. A client that may skip is not taken to go back where it
+    need not have.
     """
 
-    def __init__(self, log: Sequence[Revision], prefix: str) -> None:
+    def __init__(self, log: Sequence[Revision], prefix: str, *, skipping: bool) -> None:
         self._log = log
         self._prefix = prefix
+        self._skipping = skipping
         self._known: dict[tuple[str, str | None], list[int]] = {}
         for entry in log:
             for event in entry.events:
@@ -164,10 +204,13 @@ class _Matching:
     def event(self, event: Event) -> TraceEvent:
         kind: Any = "delete" if event.value is None else "put"
         if event.revision is not None:
+            self._newest = max(self._newest, event.revision)
             return TraceEvent(kind, event.key, event.value, event.revision)
         said = (event.key, event.value)
         revisions = self._known.get(said, ())
         taken = self._taken.get(said, 0)
+        while self._skipping and taken < len(revisions) and revisions[taken] < self._newest:
+            taken += 1
         self._taken[said] = taken + 1
         if not revisions:
             return TraceEvent(kind, event.key, event.value, 0)
@@ -175,8 +218,12 @@ class _Matching:
         self._newest = max(self._newest, revision)
         return TraceEvent(kind, event.key, event.value, revision)
 
-    def snapshot(self, kvs: Mapping[str, str]) -> int:
+    def snapshot(self, told: Resync) -> int:
         """The newest revision at which the state was this; if there is none, the newest that was handed over."""
+        if told.revision is not None:
+            self._newest = max(self._newest, told.revision)
+            return told.revision
+        kvs = told.kvs
         state: dict[str, str] = {}
         found = None if kvs else self._newest
         for entry in self._log:

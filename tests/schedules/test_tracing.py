@@ -26,10 +26,16 @@ LOG = (
 )
 
 
-def trace(*handed: Delivery, started: tuple[int, int] = (4, 4), until: int = 8, log: Any = LOG) -> Any:
+def trace(
+    *handed: Delivery,
+    started: tuple[int, int] = (4, 4),
+    until: int = 8,
+    log: Any = LOG,
+    promise: Any = "every-event",
+) -> Any:
     return build_trace(
         name="test",
-        promise="every-event",
+        promise=promise,
         namespace="r17",
         log=log,
         handed=handed,
@@ -130,3 +136,50 @@ def test_what_is_committed_after_the_end_is_nobodys_debt() -> None:
     assert [entry.revision for entry in trace(until=6).log] == [5, 6]
     further = trace(Delivery(events=(Event("r17.a", None, revision=8),)), until=6)
     assert [entry.revision for entry in further.log] == [5, 6, 7, 8]
+
+
+# A key goes to 1, to 2, away, and to 1 again; another is put in between, and the first goes away once more.
+TURNS = (
+    Revision(5, (LogEvent("put", "r17.a", "1"),)),
+    Revision(6, (LogEvent("put", "r17.a", "2"),)),
+    Revision(7, (LogEvent("delete", "r17.a"),)),
+    Revision(8, (LogEvent("put", "r17.b", "3"),)),
+    Revision(9, (LogEvent("put", "r17.a", "1"),)),
+)
+GONE = (*TURNS, Revision(10, (LogEvent("delete", "r17.a"),)))
+
+
+@pytest.mark.parametrize(
+    ("handed", "log", "broken"),
+    [
+        ([("r17.a", "1"), ("r17.b", "3")], TURNS, ()),
+        ([("r17.b", "3"), ("r17.a", "1")], TURNS, ()),
+        ([("r17.a", "1"), ("r17.a", "2"), ("r17.b", "3"), ("r17.a", "1")], TURNS, ()),
+        ([("r17.a", "1"), ("r17.a", "2"), ("r17.b", "3")], TURNS, ("complete",)),
+        ([("r17.a", "1"), ("r17.b", "3"), ("r17.a", "2")], TURNS, ("ordered", "complete")),
+        ([("r17.b", "3"), ("r17.a", None)], GONE, ()),
+        ([("r17.a", None), ("r17.b", "3")], GONE, ()),
+        ([("r17.a", None), ("r17.b", "3"), ("r17.a", "1")], GONE, ("complete",)),
+        ([("r17.a", None)], GONE, ("complete",)),
+    ],
+)
+def test_who_may_skip_and_shows_no_revisions_is_believed_what_it_may_have_meant(
+    handed: list[tuple[str, str | None]], log: Any, broken: tuple[str, ...]
+) -> None:
+    judged = trace(*map(events, handed), until=10, log=log, promise="latest-value")
+    assert set(judge_trace(judged).broken) == set(broken)
+
+
+def test_who_shows_revisions_is_taken_at_its_word() -> None:
+    told = Delivery(events=(Event("r17.a", "1", revision=5), Event("r17.b", "3", revision=8)))
+    judged = trace(told, until=10, log=TURNS, promise="latest-value")
+    assert judge_trace(judged).broken == ("complete",)
+    assert judged.log == TURNS
+
+
+def test_what_a_snapshot_has_told_is_not_taken_back() -> None:
+    snapshot = Delivery(resync=Resync(9, {"r17.a": "1", "r17.b": "3"}))
+    late = trace(snapshot, events(("r17.a", None)), until=10, log=GONE, promise="latest-value")
+    assert judge_trace(late).broken == ()
+    old = trace(snapshot, events(("r17.a", "2")), until=10, log=GONE, promise="latest-value")
+    assert set(judge_trace(old).broken) == {"ordered", "complete"}
