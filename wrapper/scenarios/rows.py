@@ -199,6 +199,7 @@ def compacted(scene: Scene) -> None:
         scene.server.compact()
     scene.follower.wait_for_resync()
     scene.settle()
+    assert scene.follower.store.counters.resyncs == 1, "the resync was not counted"
 
 
 @row("history is compacted between the first read and the watch", told=("compacted",))
@@ -365,6 +366,7 @@ def slow_consumer(scene: Scene) -> None:
         scene.hold(scene.pace.watch)
     scene.clock()
     scene.settle()
+    assert scene.follower.store.counters.overflows == 1, "the overflow was not counted"
 
 
 @row("nothing happens for 60 s: no reconnect, no ping too many")

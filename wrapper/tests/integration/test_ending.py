@@ -120,6 +120,29 @@ store.close()
     assert out.stdout.split() == ["7", "1"], out.stderr
 
 
+def test_a_store_is_opened_after_a_fork_in_each_worker(etcd_server: Any, root: str, tmp_path: Path) -> None:
+    script = tmp_path / "workers.py"
+    script.write_text(f"""
+import os
+from runtime_config import ConfigStore, Key
+key = Key("end.count", int, default=0)
+children = []
+for _ in range(2):
+    child = os.fork()
+    if child == 0:
+        with ConfigStore({etcd_server.address!r}, root={root!r}, timeout=60) as store:
+            store.update(key, lambda count: count + 1)
+        os._exit(0)
+    children.append(child)
+print([os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children])
+with ConfigStore({etcd_server.address!r}, root={root!r}, timeout=60) as store:
+    print(store.get(key).value)
+""")
+    command = [sys.executable, "-W", "error", str(script)]
+    out = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert out.stdout.split("\n")[:2] == ["[0, 0]", "2"], out.stderr
+
+
 def test_ctrl_c_ends_a_wait(etcd_server: Any, root: str) -> None:
     code = f"""
 import _thread, signal, threading, os

@@ -136,15 +136,31 @@ def test_a_cut_and_changes_around_it(follower: Follower, writer: ConfigStore, li
     settled(follower, writer, written)
 
 
-def test_an_outage_before_the_first_change(follower: Follower, writer: ConfigStore, link: Any) -> None:
+def test_an_outage_before_the_first_change(
+    follower: Follower, writer: ConfigStore, link: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", logger="runtime_config")
     write = counting(writer)
+    heard = follower.store.counters.last_contact
     with link.sever():
         wait_state(follower.store, STALE)
         assert follower.store.stale_since is not None
         written = [write(), write()]
     written.append(write())
     settled(follower, writer, written)
-    assert follower.store.counters.reconnects >= 1
+    counters = follower.store.counters
+    assert counters.reconnects >= 1
+    assert heard is not None
+    assert counters.last_contact is not None
+    assert counters.last_contact > heard
+    # Whoever has no use for states reads it in the log: one logger, a warning when it begins, and when it is over.
+    said = [
+        (record.levelname, record.getMessage())
+        for record in caplog.records
+        if record.name == "runtime_config"
+    ]
+    assert ("INFO", "the store is synced") in said
+    assert any(level == "WARNING" and "values may be old" in text for level, text in said)
 
 
 def test_a_cut_again_and_again(follower: Follower, writer: ConfigStore, link: Any) -> None:
