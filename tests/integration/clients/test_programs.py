@@ -79,7 +79,10 @@ class Run:
             assert not ended, f"it ended without {words}: {self.output}"
         raise AssertionError(f"it does not say one of {words}: {self.output}")
 
-    def hangs(self, silence: float) -> bool:
+    def hangs(self, silence: float, fault: ActiveFault | None = None) -> bool:
+        """Whether it still runs after a while, which begins when the fault has met it."""
+        while fault is not None and not fault.met_traffic and not self.process.wait(0.02):
+            pass
         return not self.process.wait(silence)
 
 
@@ -229,7 +232,7 @@ def test_a_program_through_every_fault(
     elif isinstance(fault, Blackhole) and fault.direction == "both":
         run = runs.long()
         with link.apply(fault) as active:
-            assert run.hangs(helpers.silence), run.output
+            assert run.hangs(helpers.silence, active), run.output
         if fault.on_heal == "resume":
             runs.wait_for_progress()
             assert run.hangs(0), run.output
@@ -237,14 +240,14 @@ def test_a_program_through_every_fault(
         else:
             runs.check_lost(run, active)
     elif isinstance(fault, (Blackhole, StallAccept)) or (isinstance(fault, Cut) and fault.how == "blackhole"):
-        with link.apply(fault):
+        with link.apply(fault) as active:
             run = runs.short()
-            assert run.hangs(helpers.silence), run.output
+            assert run.hangs(helpers.silence, active), run.output
         assert run.succeeds(), run.output
     elif isinstance(fault, Corrupt):
-        with link.apply(fault):
+        with link.apply(fault) as active:
             run = runs.short()
-            if run.hangs(1.0):
+            if run.hangs(1.0, active):
                 link.reset()
             assert not run.succeeds()
     elif isinstance(fault, Refuse):

@@ -1,0 +1,337 @@
+"""Real servers, each for as long as the session that uses it.
+
+Rules of this file: a server is a process that dies with the test process, and what it left on disk is removed; it is
+ready when its fixture is; a program or package that is missing is a skip that names it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import signal
+import socket
+import socketserver
+import ssl
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pytest_netfault.servers.ports import ReservedPort
+from pytest_netfault.servers.process import OwnedProcess
+from pytest_netfault.servers.scratch import ScratchDirectory
+
+# Far longer than a server takes to start: reached only when something is broken.
+PATIENCE = 60.0
+
+
+def _without_error(ready: Callable[[int], object], port: int) -> bool:
+    try:
+        ready(port)
+    except OSError:
+        return False
+    return True
+
+
+class Server:
+    """A server's process, its directory and its port; a context manager.
+
+    Args:
+        command: the program and its arguments, made from the port and the directory.
+        ready: raises `OSError` until the server can be used.
+        prepare: fills the directory before the server starts.
+        goodbye: how the server is asked to end, where killing it would leave something behind.
+    """
+
+    def __init__(
+        self,
+        command: Callable[[int, Path], list[str]],
+        *,
+        ready: Callable[[int], object],
+        prepare: Callable[[Path], object] = lambda _: None,
+        goodbye: signal.Signals = signal.SIGKILL,
+    ) -> None:
+        self._stack = contextlib.ExitStack()
+        with self._stack:
+            self.folder = self._stack.enter_context(ScratchDirectory("integration")).path
+            prepare(self.folder)
+            self.port = self._stack.enter_context(ReservedPort()).number
+            self._output = self.folder / "output.txt"
+            self._goodbye = goodbye
+            self._process = OwnedProcess(
+                command(self.port, self.folder),
+                output=self._output,
+                environment={"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C"},
+                folder=self.folder,
+            )
+            self._stack.callback(self._end)
+            self._wait_until(ready)
+            self._stack = self._stack.pop_all()
+
+    @property
+    def address(self) -> str:
+        return f"127.0.0.1:{self.port}"
+
+    def _wait_until(self, ready: Callable[[int], object]) -> None:
+        for _ in range(int(PATIENCE / 0.02)):
+            if _without_error(ready, self.port):
+                return
+            if self._process.wait(0.02):
+                break
+        raise AssertionError(f"the server does not serve: {self._output.read_text(errors='replace')}")
+
+    def _end(self) -> None:
+        if self._process.returncode is None and self._goodbye is not signal.SIGKILL:
+            os.kill(self._process.pid, self._goodbye)
+            self._process.wait(10)
+        self._process.kill()
+
+    def __enter__(self) -> Server:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
+
+
+def _accepts(port: int) -> None:
+    socket.create_connection(("127.0.0.1", port), timeout=PATIENCE).close()
+
+
+@pytest.fixture(scope="session")
+def redis_address(helpers: Any) -> Iterator[str]:
+    program = helpers.program("redis-server")
+
+    def command(port: int, folder: Path) -> list[str]:
+        options = {"port": port, "bind": "127.0.0.1", "save": "", "appendonly": "no", "dir": folder}
+        return [program, *(text for name, value in options.items() for text in (f"--{name}", str(value)))]
+
+    with Server(command, ready=_accepts) as server:
+        yield server.address
+
+
+@pytest.fixture(scope="session")
+def postgres_address(helpers: Any) -> Iterator[str]:
+    folders = [str(path) for path in sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)]
+    postgres, initdb = helpers.program("postgres", *folders), helpers.program("initdb", *folders)
+    user: list[str] = []
+    if os.geteuid() == 0:  # PostgreSQL refuses to run as root
+        import pwd
+
+        try:
+            pwd.getpwnam("postgres")
+        except KeyError:
+            pytest.skip("PostgreSQL does not run as root, and there is no user postgres")
+        # The kernel forgets the wish to die with us when the user changes, so it is made once more.
+        user = [
+            helpers.program("setpriv"),
+            "--reuid=postgres",
+            "--regid=postgres",
+            "--clear-groups",
+            "--pdeathsig=KILL",
+        ]
+
+    def prepare(folder: Path) -> None:
+        data = folder / "data"
+        data.mkdir(mode=0o700)
+        if user:
+            folder.chmod(0o711)
+            shutil.chown(data, "postgres", "postgres")
+        make = [
+            *user,
+            initdb,
+            "-D",
+            str(folder / "data"),
+            "-U",
+            "postgres",
+            "-A",
+            "trust",
+            "-N",
+            "-E",
+            "UTF8",
+        ]
+        made = OwnedProcess(
+            [*make, "--locale=C"],
+            output=folder / "initdb.txt",
+            environment={"PATH": os.defpath},
+            folder=folder,
+        )
+        assert made.wait(PATIENCE)
+        assert made.returncode == 0, (folder / "initdb.txt").read_text(errors="replace")
+
+    def command(port: int, folder: Path) -> list[str]:
+        options = {
+            "listen_addresses": "127.0.0.1",
+            "unix_socket_directories": "",
+            "fsync": "off",
+            "dynamic_shared_memory_type": "mmap",
+        }
+        settings = [text for name, value in options.items() for text in ("-c", f"{name}={value}")]
+        return [*user, postgres, "-D", str(folder / "data"), "-p", str(port), *settings]
+
+    # SIGINT, so that it gives its shared memory back.
+    with Server(command, ready=_answers_postgres, prepare=prepare, goodbye=signal.SIGINT) as server:
+        yield server.address
+
+
+def _answers_postgres(port: int) -> None:
+    psycopg = pytest.importorskip("psycopg", reason="psycopg is not installed")
+    try:
+        psycopg.connect(f"host=127.0.0.1 port={port} user=postgres dbname=postgres").close()
+    except psycopg.OperationalError as error:
+        raise OSError(str(error)) from error
+
+
+@dataclass(frozen=True)
+class Certificate:
+    """A certificate for 127.0.0.1 and localhost, and who vouches for it."""
+
+    pem: Path
+    authority: Path
+
+    def client(self) -> ssl.SSLContext:
+        return ssl.create_default_context(cafile=str(self.authority))
+
+
+@pytest.fixture(scope="session")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> Certificate:
+    trustme = pytest.importorskip("trustme", reason="trustme is not installed")
+    folder = tmp_path_factory.mktemp("certificate")
+    authority = trustme.CA()
+    issued = authority.issue_cert("127.0.0.1", "localhost")
+    issued.private_key_and_cert_chain_pem.write_to_path(str(folder / "server.pem"))
+    authority.cert_pem.write_to_path(str(folder / "authority.pem"))
+    return Certificate(folder / "server.pem", folder / "authority.pem")
+
+
+_NGINX = """\
+daemon off; master_process off; pid {folder}/pid; error_log stderr warn;
+events {{ worker_connections 4096; }}
+http {{
+  access_log off; keepalive_requests 1000000;
+  client_body_temp_path {folder}/body; proxy_temp_path {folder}/proxy; fastcgi_temp_path {folder}/fastcgi;
+  uwsgi_temp_path {folder}/uwsgi; scgi_temp_path {folder}/scgi;
+  server {{
+    listen 127.0.0.1:{port}{options}; root {folder}/files; client_max_body_size 10m; {tls}
+    location /put/ {{ dav_methods PUT; create_full_put_path on; }}
+  }}
+}}
+"""
+
+
+def _nginx(helpers: Any, options: str = "", tls: str = "") -> Server:
+    program = helpers.program("nginx")
+
+    def command(port: int, folder: Path) -> list[str]:
+        text = _NGINX.format(folder=folder, port=port, options=options, tls=tls)
+        (folder / "nginx.conf").write_text(text)
+        return [program, "-p", str(folder), "-c", str(folder / "nginx.conf"), "-e", "stderr"]
+
+    def prepare(folder: Path) -> None:
+        (folder / "files").mkdir()
+        (folder / "files" / "blob").write_bytes(helpers.blob)
+        with (folder / "files" / "endless").open("wb") as sparse:
+            sparse.truncate(1 << 40)
+
+    return Server(command, ready=_accepts, prepare=prepare)
+
+
+@pytest.fixture(scope="session")
+def nginx_address(helpers: Any) -> Iterator[str]:
+    """HTTP/1.1: ``/blob`` is what is exchanged, ``/endless`` does not end, ``/put/`` takes what is PUT."""
+    with _nginx(helpers) as server:
+        yield server.address
+
+
+@pytest.fixture(scope="session")
+def nginx_tls_address(helpers: Any, certificate: Certificate) -> Iterator[str]:
+    """The same over TLS, with HTTP/2."""
+    tls = f"ssl_certificate {certificate.pem}; ssl_certificate_key {certificate.pem};"
+    with _nginx(helpers, " ssl http2", tls) as server:
+        yield server.address
+
+
+@pytest.fixture
+def iperf3_address(helpers: Any) -> Iterator[str]:
+    """A server for each test: it serves one client at a time."""
+    program = helpers.program("iperf3")
+    # It says that it listens; a connection to try it out would count as a client.
+    with Server(
+        lambda port, _: [
+            program,
+            "--server",
+            "--bind",
+            "127.0.0.1",
+            "--port",
+            str(port),
+            "--forceflush",
+        ],
+        ready=_listens,
+    ) as server:
+        yield server.address
+
+
+def _listens(port: int) -> None:
+    """Whether a socket listens on the port, told by the kernel and without connecting."""
+    wanted = f"0100007F:{port:04X}" if sys.byteorder == "little" else f"7F000001:{port:04X}"
+    rows = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+    if not any(row[1] == wanted and row[3] == "0A" for row in rows):
+        raise OSError("not yet")
+
+
+class _Echo(socketserver.StreamRequestHandler):
+    def handle(self) -> None:
+        with contextlib.suppress(OSError):  # the client is gone, or was never one
+            if (context := self.server.context) is not None:  # type: ignore[attr-defined]
+                self.request = context.wrap_socket(self.request, server_side=True)
+            try:
+                while data := self.request.recv(65536):
+                    self.request.sendall(data)
+            finally:
+                self.request.close()
+
+
+class _EchoServer(socketserver.ThreadingTCPServer):
+    daemon_threads = True
+    block_on_close = False
+    request_queue_size = 2048
+
+    def __init__(self, context: ssl.SSLContext | None = None) -> None:
+        self.context = context
+        super().__init__(("127.0.0.1", 0), _Echo)
+
+    @property
+    def address(self) -> str:
+        return f"127.0.0.1:{self.server_address[1]}"
+
+
+@contextlib.contextmanager
+def _serving(server: _EchoServer) -> Iterator[str]:
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
+    thread.start()
+    try:
+        yield server.address
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+@pytest.fixture(scope="session")
+def echo_address() -> Iterator[str]:
+    """Sends back what it receives."""
+    with _serving(_EchoServer()) as address:
+        yield address
+
+
+@pytest.fixture(scope="session")
+def tls_echo_address(certificate: Certificate) -> Iterator[str]:
+    """Sends back what it receives, over TLS."""
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(certificate.pem)
+    with _serving(_EchoServer(context)) as address:
+        yield address
