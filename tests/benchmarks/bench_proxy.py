@@ -1,130 +1,36 @@
 """Measure the proxy beside Toxiproxy and beside no proxy at all, in one run, with load generators of others.
 
-    python tests/benchmarks/bench_proxy.py [--rounds 3] [--only bulk,latency,...]
+    python tests/benchmarks/bench_proxy.py [--rounds 3] [--only bulk,latency,requests,connections,delay,...]
 
 Each round measures every way in turn, so that a slow moment of the machine hits all of them; the table shows
-medians and their ratios. Needs ``redis-server``, ``redis-benchmark``, ``iperf3``, ``nginx`` and ``ab`` (Debian packages
-redis-server, iperf3, nginx and apache2-utils); Toxiproxy is measured where its server is on PATH or in ~/go/bin.
-Nothing is asserted here: figures are for people.
+medians over the rounds and their ratios. Needs ``redis-server``, ``redis-benchmark``, ``iperf3``, ``nginx`` and ``ab``;
+Toxiproxy is measured where it is installed. Nothing is asserted here: figures are for people.
 """
 
 from __future__ import annotations
 
 import argparse
-import contextlib
 import csv
 import json
 import math
 import os
 import platform
-import shutil
 import socket
 import statistics
 import subprocess
 import sys
-import tempfile
-import threading
 import time
-import urllib.request
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager, ExitStack
+from dataclasses import dataclass
+
+from peers import INSTALL, NO_TOXIPROXY, iperf, missing, nginx, redis, toxiproxy, toxiproxy_program
 
 from pytest_netfault import NetFault
+from pytest_netfault.control import ProxyThread
 
-Measure = Callable[[str, int], float]
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        return int(probe.getsockname()[1])
-
-
-def wait_until_served(port: int) -> None:
-    deadline = time.monotonic() + 10
-    while True:
-        try:
-            socket.create_connection(("127.0.0.1", port), timeout=1).close()
-        except OSError:  # noqa: PERF203 - it is waiting, not working
-            if time.monotonic() > deadline:
-                raise
-            time.sleep(0.02)
-        else:
-            return
-
-
-@contextlib.contextmanager
-def process(*command: str) -> Iterator[None]:
-    child = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    try:
-        yield
-    finally:
-        child.terminate()
-        child.wait()
-
-
-@contextlib.contextmanager
-def redis() -> Iterator[int]:
-    port = free_port()
-    with process("redis-server", "--port", str(port), "--save", "", "--bind", "127.0.0.1"):
-        wait_until_served(port)
-        yield port
-
-
-@contextlib.contextmanager
-def iperf() -> Iterator[int]:
-    port = free_port()
-    with process("iperf3", "-s", "-B", "127.0.0.1", "-p", str(port)):
-        wait_until_served(port)
-        yield port
-
-
-@contextlib.contextmanager
-def nginx() -> Iterator[int]:
-    port = free_port()
-    with tempfile.TemporaryDirectory() as home:
-        Path(home).chmod(0o755)
-        conf = Path(home, "nginx.conf")
-        conf.write_text(
-            f"daemon off; pid {home}/pid; error_log {home}/error.log; worker_processes 1; user root;\n"
-            "events { worker_connections 4096; }\n"
-            f"http {{ access_log off; server {{ listen 127.0.0.1:{port}; location / {{ return 200 'ok'; }} }} }}\n"
-        )
-        with process("nginx", "-c", str(conf), "-p", home):
-            wait_until_served(port)
-            yield port
-
-
-def toxiproxy_server() -> str | None:
-    for name in (
-        "toxiproxy-server",
-        str(Path.home() / "go/bin/toxiproxy-server"),
-        str(Path.home() / "go/bin/server"),
-    ):
-        if found := shutil.which(name):
-            return found
-    return None
-
-
-@contextlib.contextmanager
-def toxiproxy() -> Iterator[Callable[[int], int] | None]:
-    server = toxiproxy_server()
-    if server is None:
-        yield None
-        return
-    api = free_port()
-    with process(server, "-host", "127.0.0.1", "-port", str(api)):
-        wait_until_served(api)
-
-        def forward(port: int) -> int:
-            listen = free_port()
-            body = json.dumps(
-                {"name": f"p{listen}", "upstream": f"127.0.0.1:{port}", "listen": f"127.0.0.1:{listen}"}
-            )
-            request = urllib.request.Request(f"http://127.0.0.1:{api}/proxies", body.encode(), method="POST")
-            urllib.request.urlopen(request).close()
-            return listen
-
-        yield forward
+Figures = dict[str, float]
+WAYS = ("direct", "Toxiproxy", "netfault")
 
 
 def bulk(host: str, port: int) -> float:
@@ -186,155 +92,248 @@ def connections(host: str, port: int) -> float:
     return float(line.split()[3])
 
 
-# What is measured, on which server, whether more is better, and what we want to reach.
-ROWS: dict[str, tuple[Measure, Callable[[], contextlib.AbstractContextManager[int]], bool, str]] = {
-    "bulk MB/s": (bulk, iperf, True, ">= 2 x Toxiproxy, >= 0.6 of direct"),
-    "1 connection, p50 us": (latency, redis, False, "<= 1.1 x Toxiproxy"),
-    "100 connections, requests/s": (requests, redis, True, ">= 1.0 x Toxiproxy"),
-    "connections/s": (connections, nginx, True, ">= 1.2 x Toxiproxy"),
-}
+@dataclass(frozen=True)
+class Row:
+    """One line of the table: what each way reached, and what we want."""
+
+    what: str
+    figures: Figures
+    goal: str
+    reached: bool | None  # None: there is no goal
+    digits: int = 0
+    ratios: bool = True
+
+    def __str__(self) -> str:
+        ours = self.figures["netfault"]
+        cells = [self.figures.get(way, math.nan) for way in WAYS]
+        shown = [f"{'-' if math.isnan(cell) else f'{cell:,.{self.digits}f}':>11}" for cell in cells]
+        ratios = [ours / self.figures.get(way, math.nan) for way in ("Toxiproxy", "direct")]
+        blank = not self.ratios
+        shown += [f"{'-' if blank or math.isnan(ratio) else f'{ratio:.2f}':>9}" for ratio in ratios]
+        verdict = {True: "reached", False: "missed", None: ""}[self.reached]
+        return f"{self.what:34}{''.join(shown)}  {verdict:8} {self.goal}"
 
 
-def compare(rounds: int, only: set[str] | None) -> None:
-    print(f"{'':30} {'direct':>10} {'Toxiproxy':>10} {'netfault':>10} {'/Toxi':>7} {'/direct':>8}  goal")
-    for name, (measure, server, _, goal) in ROWS.items():
-        if only is not None and not any(word in name for word in only):
-            continue
-        with server() as port, toxiproxy() as toxi, NetFault(seed=1) as net:
-            ways = {"direct": port, "netfault": net.forward(port).port}
-            if toxi is not None:
-                ways["Toxiproxy"] = toxi(port)
-            figures: dict[str, list[float]] = {way: [] for way in ways}
-            for _ in range(rounds):
-                for way, at in ways.items():
-                    figures[way].append(measure("127.0.0.1", at))
-        median = {way: statistics.median(values) for way, values in figures.items()}
-        toxi_figure = median.get("Toxiproxy", math.nan)
-        print(
-            f"{name:30} {median['direct']:>10,.0f} {toxi_figure:>10,.0f} {median['netfault']:>10,.0f}"
-            f" {median['netfault'] / toxi_figure:>7.2f} {median['netfault'] / median['direct']:>8.2f}  {goal}",
-            flush=True,
-        )
+HEADER = f"{'':34}{''.join(f'{way:>11}' for way in WAYS)}{'/Toxi':>9}{'/direct':>9}  {'':8} goal"
 
 
-def bulk_under_delay(rounds: int) -> None:
-    with iperf() as port, NetFault(seed=1) as net:
-        link = net.forward(port)
-        plain, delayed = [], []
-        for _ in range(rounds):
-            plain.append(bulk("127.0.0.1", link.port))
-            with link.delay(0.1):
-                delayed.append(bulk("127.0.0.1", link.port))
-        without, under = statistics.median(plain), statistics.median(delayed)
-    print(f"bulk under delay(0.1): {under:,.0f} of {without:,.0f} MB/s, {under / without:.2f}  goal >= 0.9")
+def against(figures: Figures, way: str) -> float:
+    return figures["netfault"] / figures.get(way, math.nan)
+
+
+def medians(rounds: int, measures: dict[str, Callable[[], float]]) -> Figures:
+    """Each measure once in each round, in turns."""
+    seen: dict[str, list[float]] = {way: [] for way in measures}
+    for _ in range(rounds):
+        for way, measure in measures.items():
+            seen[way].append(measure())
+    return {way: statistics.median(values) for way, values in seen.items()}
 
 
 def percentile(values: list[float], share: float) -> float:
     return sorted(values)[min(len(values) - 1, int(share * len(values)))]
 
 
-def control_calls() -> None:
-    with redis() as port, NetFault(seed=1) as net:
+def timed(work: Callable[[], object]) -> float:
+    """Milliseconds that it takes."""
+    start = time.perf_counter()
+    work()
+    return (time.perf_counter() - start) * 1000
+
+
+# -- the rows ------------------------------------------------------------------------------------------------
+
+
+def through_each(
+    rounds: int, server: Callable[[], AbstractContextManager[int]], measure: Callable[[str, int], float]
+) -> Figures:
+    with server() as port, toxiproxy() as toxi, NetFault(seed=1) as net:
+        ways = {"direct": port, "netfault": net.forward(port).port}
+        if toxi is not None:
+            ways["Toxiproxy"] = toxi.forward(port)
+        return medians(rounds, {way: lambda at=at: measure("127.0.0.1", at) for way, at in ways.items()})  # type: ignore[misc]
+
+
+def bulk_row(rounds: int) -> Iterable[Row]:
+    seen = through_each(rounds, iperf, bulk)
+    reached = not against(seen, "Toxiproxy") < 2 and against(seen, "direct") >= 0.6
+    yield Row("bulk, MB/s", seen, ">= 2 x Toxiproxy, >= 0.6 x direct", reached)
+
+
+def latency_row(rounds: int) -> Iterable[Row]:
+    seen = through_each(rounds, redis, latency)
+    reached = not against(seen, "Toxiproxy") > 1.1
+    yield Row("1 connection, p50, us", seen, "<= 1.1 x Toxiproxy", reached)
+
+
+def requests_row(rounds: int) -> Iterable[Row]:
+    seen = through_each(rounds, redis, requests)
+    yield Row("100 connections, requests/s", seen, ">= 1.0 x Toxiproxy", not against(seen, "Toxiproxy") < 1)
+
+
+def connections_row(rounds: int) -> Iterable[Row]:
+    seen = through_each(rounds, nginx, connections)
+    yield Row("connections/s", seen, ">= 1.2 x Toxiproxy", not against(seen, "Toxiproxy") < 1.2)
+
+
+def delay_rows(rounds: int) -> Iterable[Row]:
+    with iperf() as port, toxiproxy() as toxi, NetFault(seed=1) as net:
         link = net.forward(port)
-        load = subprocess.Popen(
-            ["redis-benchmark", "-p", str(link.port), "-t", "get", "-c", "200", "-n", "100000000", "-q"],
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )
-        try:
-            link.wait_for_connection(200)
-            link.wait_for_bytes(1_000_000, "down", timeout=30)
-            apply, heal = [], []
+
+        def ours_late() -> float:
+            with link.delay(0.1):
+                return bulk("127.0.0.1", link.port)
+
+        measures = {"netfault": lambda: bulk("127.0.0.1", link.port), "netfault late": ours_late}
+        if toxi is not None:
+            listen = toxi.forward(port)
+
+            def theirs_late() -> float:
+                toxi.delay(listen, 100)
+                try:
+                    return bulk("127.0.0.1", listen)
+                finally:
+                    toxi.heal(listen)
+
+            measures |= {"Toxiproxy": lambda: bulk("127.0.0.1", listen), "Toxiproxy late": theirs_late}
+        seen = medians(rounds, measures)
+    late = {way: seen[f"{way} late"] for way in ("netfault", "Toxiproxy") if way in seen}
+    share = {way: late[way] / seen[way] for way in late}
+    yield Row("bulk under delay(0.1), MB/s", late, "", None)
+    yield Row("  of bulk without it", share, ">= 0.9", share["netfault"] >= 0.9, digits=2, ratios=False)
+
+
+def control_rows(_: int) -> Iterable[Row]:
+    calls: dict[str, dict[str, list[float]]] = {"apply": {}, "heal": {}}
+    with redis() as port, toxiproxy() as toxi, NetFault(seed=1) as net, ExitStack() as stack:
+        link = net.forward(port)
+
+        def load(at: int) -> None:
+            command = ["redis-benchmark", "-p", str(at), "-t", "get", "-c", "200", "-n", "100000000", "-q"]
+            child = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            stack.callback(child.wait)
+            stack.callback(child.kill)
+
+        def measure(way: str, apply: Callable[[], object], heal: Callable[[], object]) -> None:
+            for name in calls:
+                calls[name][way] = []
             for _ in range(300):
-                start = time.perf_counter()
-                fault = link.delay(0.001)
-                middle = time.perf_counter()
-                fault.heal()
-                end = time.perf_counter()
-                apply.append((middle - start) * 1000)
-                heal.append((end - middle) * 1000)
-        finally:
-            load.kill()
-            load.wait()
-    for what, values in (("a fault call", apply), ("a heal", heal)):
-        print(
-            f"{what}, 200 connections under load: p50 {percentile(values, 0.5):.2f} ms,"
-            f" p99 {percentile(values, 0.99):.2f} ms  goal p99 < 5 ms"
-        )
+                calls["apply"][way].append(timed(apply))
+                calls["heal"][way].append(timed(heal))
+
+        with stack:
+            load(link.port)
+            link.wait_for_connection(200, timeout=60)
+            link.wait_for_bytes(1_000_000, "down", timeout=60)
+            measure("netfault", lambda: link.delay(0.001), link.heal)
+        if toxi is not None:
+            listen = toxi.forward(port)
+            with stack:
+                load(listen)
+                time.sleep(1)  # it cannot tell how many connections it has
+                measure("Toxiproxy", lambda: toxi.delay(listen, 1), lambda: toxi.heal(listen))
+    for name, what in (("apply", "a fault call"), ("heal", "a heal")):
+        p99 = {way: percentile(values, 0.99) for way, values in calls[name].items()}
+        p50 = {way: percentile(values, 0.5) for way, values in calls[name].items()}
+        yield Row(f"{what}, 200 connections, p50, ms", p50, "", None, digits=2)
+        yield Row(f"{what}, 200 connections, p99, ms", p99, "< 5 ms", p99["netfault"] < 5, digits=2)
 
 
-def set_up() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        address = server.getsockname()
+def set_up_rows(_: int) -> Iterable[Row]:
+    with socket.create_server(("127.0.0.1", 0)) as server, toxiproxy() as toxi:
+        port = server.getsockname()[1]
         start = time.perf_counter()
-        net = NetFault(seed=1)
-        net.forward(address)
+        thread = ProxyThread()
+        net = NetFault(seed=1, _thread=thread)
+        net.forward(port)
         first = (time.perf_counter() - start) * 1000
-        forwards = []
+        forward = {"netfault": statistics.median([timed(lambda: net.forward(port)) for _ in range(200)])}
+        net.close()
+        if toxi is not None:
+            forward["Toxiproxy"] = statistics.median([timed(lambda: toxi.forward(port)) for _ in range(200)])
+        ups, downs = [], []
         for _ in range(200):
             start = time.perf_counter()
-            net.forward(address)
-            forwards.append((time.perf_counter() - start) * 1000)
-        net.close()
-        whole = []
-        for _ in range(100):
-            start = time.perf_counter()
-            with NetFault(seed=1) as one:
-                one.forward(address)
-            whole.append((time.perf_counter() - start) * 1000)
-    print(
-        f"first NetFault and link {first:.1f} ms (goal < 200 ms); forward() p50 {statistics.median(forwards):.2f} ms"
-        f" (goal < 3 ms); NetFault with a thread of its own, up and down, p50 {statistics.median(whole):.2f} ms"
-        " (goal < 10 ms)"
-    )
+            one = NetFault(seed=1, _thread=thread)
+            one.forward(port)
+            ups.append((time.perf_counter() - start) * 1000)
+            downs.append(timed(one.close))
+        thread.close()
+    yield Row("the first link of a session, ms", {"netfault": first}, "< 200 ms", first < 200, digits=1)
+    yield Row("forward(), p50, ms", forward, "< 3 ms", forward["netfault"] < 3, digits=2)
+    for what, values in (("set-up of a NetFault and link", ups), ("its teardown", downs)):
+        middle = statistics.median(values)
+        yield Row(f"{what}, ms", {"netfault": middle}, "< 5 ms", middle < 5, digits=2)
 
 
-def delay_accuracy() -> None:
+def accuracy_rows(_: int) -> Iterable[Row]:
     asked = 0.02
-    late: list[float] = []
-    with socket.create_server(("127.0.0.1", 0)) as server, NetFault(seed=1) as net:
-        link = net.forward(server.getsockname())
-        client = socket.create_connection((link.host, link.port))
-        other, _ = server.accept()
-        with link.delay(asked, direction="up"), client, other:
+    late: dict[str, list[float]] = {}
+
+    def measure(way: str, port: int, server: socket.socket, less: float) -> None:
+        late[way] = []
+        with socket.create_connection(("127.0.0.1", port)) as client, server.accept()[0] as other:
             for _ in range(300):
                 start = time.perf_counter()
                 client.sendall(b"x")
                 other.recv(1)
-                late.append((time.perf_counter() - start - asked) * 1000)
-    print(
-        f"delay(0.02): median +{statistics.median(late):.2f} ms, p99 +{percentile(late, 0.99):.2f} ms"
-        "  goal +1 ms, +5 ms"
-    )
+                late[way].append((time.perf_counter() - start - less) * 1000)
+
+    with (
+        socket.create_server(("127.0.0.1", 0)) as server,
+        toxiproxy() as toxi,
+        NetFault(seed=1) as net,
+    ):
+        port = server.getsockname()[1]
+        link = net.forward(port)
+        with link.delay(asked, direction="up"):
+            measure("netfault", link.port, server, asked)
+        measure("direct", port, server, 0)
+        if toxi is not None:
+            listen = toxi.forward(port)
+            toxi.delay(listen, int(asked * 1000), down=False)
+            measure("Toxiproxy", listen, server, asked)
+    for name, share, goal in (("median", 0.5, 1), ("p99", 0.99, 5)):
+        seen = {way: percentile(values, share) for way, values in late.items()}
+        reached = -0.001 <= seen["netfault"] <= goal
+        yield Row(
+            f"delay(0.02) too late by, {name}, ms", seen, f"< {goal} ms", reached, digits=2, ratios=False
+        )
+
+
+ROWS: dict[str, Callable[[int], Iterable[Row]]] = {
+    "bulk": bulk_row,
+    "latency": latency_row,
+    "requests": requests_row,
+    "connections": connections_row,
+    "delay": delay_rows,
+    "control": control_rows,
+    "setup": set_up_rows,
+    "accuracy": accuracy_rows,
+}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--only", type=lambda text: set(text.split(",")), default=None)
+    parser.add_argument(
+        "--only", type=lambda text: text.split(","), default=list(ROWS), help=f"of {', '.join(ROWS)}"
+    )
     options = parser.parse_args()
-    missing = [
-        tool
-        for tool in ("redis-server", "redis-benchmark", "iperf3", "nginx", "ab")
-        if not shutil.which(tool)
-    ]
-    if missing:
-        sys.exit(
-            f"not on PATH: {', '.join(missing)}; on Debian: apt-get install redis iperf3 nginx apache2-utils"
-        )
+    if unknown := set(options.only) - set(ROWS):
+        parser.error(f"--only takes {', '.join(ROWS)}, not {', '.join(sorted(unknown))}")
+    if lacking := missing():
+        sys.exit(f"not on PATH: {', '.join(lacking)}; {INSTALL}")
     machine = f"{platform.platform()}, Python {platform.python_version()}, {os.cpu_count()} cores"
-    print(f"{time.strftime('%Y-%m-%d')}, {machine}")
-    compare(options.rounds, options.only)
-    parts: dict[str, Callable[[], None]] = {
-        "delay": lambda: bulk_under_delay(options.rounds),
-        "control": control_calls,
-        "setup": set_up,
-        "accuracy": delay_accuracy,
-    }
-    for name, part in parts.items():
-        if options.only is None or name in options.only:
-            part()
-    assert threading.active_count() == 1, threading.enumerate()
+    print(
+        f"{time.strftime('%Y-%m-%d')}, {machine}, load {os.getloadavg()[0]:.1f}; medians of {options.rounds}"
+    )
+    if toxiproxy_program() is None:
+        print(NO_TOXIPROXY)
+    print(HEADER, flush=True)
+    for name in options.only:
+        for row in ROWS[name](options.rounds):
+            print(str(row).rstrip(), flush=True)
 
 
 if __name__ == "__main__":
