@@ -23,6 +23,7 @@ LINES = 20
 _ROWS = 3  # of one lane; the page has the rest
 _LABEL = 24
 _FIRST = ("lost", "bad", "culprit")  # what is labelled where there is no room for all
+_RANK = {"culprit": 1, "bad": 2, "lost": 3}  # what covers the others where they share a place
 _LEGEND = {
     "o": "arrived",
     "X": "never arrived",
@@ -132,7 +133,7 @@ def _row(
     if shade is not None and lane.kind != "faults":
         for place in range(shade[0], shade[1] + 1):
             line[place] = ":"
-    ranked = sorted(marks, key=lambda mark: (mark.shape != "bar", mark.tone in ("culprit", "bad", "lost")))
+    ranked = sorted(marks, key=lambda mark: (mark.shape != "bar", _RANK.get(mark.tone, 0)))
     spans = []
     for mark in ranked:
         first, last = at(mark.start), at(_last(mark, float("inf")))
