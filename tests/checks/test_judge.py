@@ -332,3 +332,19 @@ def test_judging_needs_nothing_but_the_standard_library(tmp_path: Path) -> None:
         [sys.executable, "-c", program, str(path)], capture_output=True, text=True, check=False
     )
     assert (done.returncode, done.stdout, done.stderr) == (0, f"{path}: kept\n", "")
+
+
+RECORDED = sorted((Path(__file__).parent / "histories").glob("*/*.json"))
+
+
+@pytest.mark.parametrize("path", RECORDED, ids=lambda path: f"{path.parent.name}-{path.stem}")
+def test_recorded_subscriptions(path: Path) -> None:
+    out = io.StringIO()
+    status = judge([path], as_json=True, out=out)
+    (told,) = json.loads(out.getvalue())
+    assert told["broken"] == json.loads(path.read_text())["broken"]
+    assert (told["verdict"], status) == {"good": ("kept", 0), "bad": ("broken", 1)}[path.parent.name]
+
+
+def test_there_are_recorded_subscriptions_of_both_kinds() -> None:
+    assert {path.parent.name for path in RECORDED} == {"good", "bad"}
