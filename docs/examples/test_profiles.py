@@ -17,17 +17,19 @@ from hypothesis.database import (
 )
 
 # What failed on one machine is tried first on the next. Developers also read what the CI jobs of the project found.
+FOLDER = DirectoryBasedExampleDatabase(".hypothesis/examples")
 SHARED = MultiplexedDatabase(
-    DirectoryBasedExampleDatabase(".hypothesis/examples"),
+    FOLDER,
     ReadOnlyDatabase(GitHubArtifactDatabase("your-organisation", "your-project")),
 )
 
 # An outage takes its time, so there is no deadline; print_blob lets a colleague repeat a failure as it was.
 settings.register_profile("network", deadline=None, print_blob=True, max_examples=20)
 settings.register_profile("network-developer", settings.get_profile("network"), database=SHARED)
-# At night other inputs each time, and many of them; at a push always the same few would do.
+# At night other inputs each time, and many of them; at a push always the same few would do. In CI Hypothesis saves
+# nothing unless it is told where: this is what the job uploads.
 settings.register_profile(
-    "network-nightly", settings.get_profile("network"), max_examples=500, derandomize=False
+    "network-nightly", settings.get_profile("network"), max_examples=500, derandomize=False, database=FOLDER
 )
 
 

@@ -182,3 +182,17 @@ def test_the_seed_and_the_profile_of_a_session_decide_what_is_drawn(tmp_path: Pa
     if _has_profile("ci"):  # what Hypothesis takes by itself in CI; since 6.113
         assert len(drawn("--hypothesis-profile=ci")) > len(once)
     assert not (tmp_path / ".hypothesis" / "examples").exists()
+
+
+def test_the_profiles_of_the_documentation_save_what_ci_finds_for_developers() -> None:
+    code = (
+        "import sys; sys.path.insert(0, sys.argv[1])\n"
+        "import test_profiles\n"
+        "from hypothesis import settings\n"
+        "night = settings.get_profile('network-nightly')\n"
+        "assert night.database is test_profiles.FOLDER, night\n"
+        "assert not night.derandomize\n"
+        "assert settings.get_profile('network-developer').database is test_profiles.SHARED\n"
+    )
+    examples = Path(__file__).parents[2] / "docs" / "examples"
+    subprocess.run([sys.executable, "-c", code, str(examples)], env={**os.environ, "CI": "true"}, check=True)
