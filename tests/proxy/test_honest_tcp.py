@@ -136,9 +136,8 @@ def test_an_upstream_that_appears_later_is_reached(net: Any, helpers: Any) -> No
 def test_a_connection_to_itself_is_no_upstream(net: Any, helpers: Any, monkeypatch: Any) -> None:
     """Calling a closed port from the range of automatic ones sometimes gets that very port as the caller's own,
     and TCP then connects the socket to itself: an echo that looks like success."""
-    from pytest_netfault.proxy.upstream import Upstream
 
-    def to_itself(_upstream: Upstream) -> Any:
+    def to_itself() -> Any:
         attempts = [None]
 
         def connect() -> socket.socket | None:
@@ -154,8 +153,8 @@ def test_a_connection_to_itself_is_no_upstream(net: Any, helpers: Any, monkeypat
 
         return connect
 
-    monkeypatch.setattr(Upstream, "connector", to_itself)
     link = net.forward(9)
+    monkeypatch.setattr(link._link._upstream, "connector", to_itself)
     assert helpers.call(link) == (b"", "rst")
 
 
@@ -163,12 +162,11 @@ def test_a_connection_to_itself_is_no_upstream(net: Any, helpers: Any, monkeypat
 def test_an_upstream_that_answers_and_ends_before_the_proxy_looks_is_heard(
     rig: Any, helpers: Any, ending: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from pytest_netfault.proxy.upstream import Upstream
+    upstream = rig.link._link._upstream
+    real, called, done = upstream.connector, threading.Event(), threading.Event()
 
-    real, called, done = Upstream.connector, threading.Event(), threading.Event()
-
-    def slow(upstream: Upstream) -> Any:
-        connect = real(upstream)
+    def slow() -> Any:
+        connect = real()
 
         def attempt() -> Any:
             try:
@@ -179,7 +177,7 @@ def test_an_upstream_that_answers_and_ends_before_the_proxy_looks_is_heard(
 
         return attempt
 
-    monkeypatch.setattr(Upstream, "connector", slow)
+    monkeypatch.setattr(upstream, "connector", slow)
     client = rig.dial()
     assert called.wait(20)
     server = rig.answer()

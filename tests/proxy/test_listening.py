@@ -239,4 +239,4 @@ def test_a_name_that_cannot_be_resolved_is_one_clear_sentence(net: NetFault, hel
         net.forward(80, listen="nowhere.invalid:80")
     with pytest.raises((OSError, ValueError), match="listen"):
         net.forward(80, listen="a" * 70 + ".test:80")
-    assert helpers.open_descriptors() == before
+    assert helpers.open_descriptors() <= before  # others may have closed some of theirs meanwhile

@@ -9,7 +9,7 @@ import resource
 import select
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -39,29 +39,39 @@ class Boom(Exception):
 
 class TestCrash:
     @pytest.fixture
-    def crashed(
-        self, monkeypatch: pytest.MonkeyPatch
-    ) -> Iterator[tuple[NetFault, Any, set[threading.Thread]]]:
-        """A net whose proxy has raised while it moved bytes, its link, and the threads that were there before."""
+    def explode(self, monkeypatch: pytest.MonkeyPatch) -> Callable[[NetFault, str], None]:
+        """Let a net's proxy raise when it is to read; other proxies of this process go on."""
 
-        def boom(_pipe: Pipe) -> None:
-            raise Boom("inside the proxy")
+        def explode(net: NetFault, words: str) -> None:
+            engine, real = net._thread.engine(), Pipe.readable
 
-        monkeypatch.setattr(Pipe, "readable", boom)
-        before = set(threading.enumerate())
+            def boom(pipe: Pipe) -> None:
+                if pipe.connection.engine is not engine:
+                    real(pipe)
+                    return
+                raise Boom(words)
+
+            monkeypatch.setattr(Pipe, "readable", boom)
+
+        return explode
+
+    @pytest.fixture
+    def crashed(self, explode: Callable[[NetFault, str], None]) -> Iterator[tuple[NetFault, Any]]:
+        """A net whose proxy has raised while it moved bytes, and its link."""
         net = NetFault()
         with socket.create_server(("127.0.0.1", 0)) as server:
             link = net.forward(server.getsockname())
+            explode(net, "inside the proxy")
             with socket.create_connection((link.host, link.port), timeout=20) as client:
                 client.sendall(b"x")
                 with contextlib.suppress(ConnectionResetError):
                     assert client.recv(1) == b""  # its sockets are closed, all the same
-                yield net, link, before
+                yield net, link
         with contextlib.suppress(RuntimeError):
             net.close()
 
     def test_every_later_call_fails_with_the_cause(self, crashed: Any) -> None:
-        net, link, _ = crashed
+        net, link = crashed
         for call in (
             link.sever,
             link.heal,
@@ -78,16 +88,16 @@ class TestCrash:
             assert not isinstance(caught.value, NetFaultClosed)
 
     def test_closing_raises_it_and_closes_everything(self, crashed: Any) -> None:
-        net, link, before = crashed
+        net, link = crashed
         with pytest.raises(RuntimeError, match="crashed") as caught:
             net.close()
         assert isinstance(caught.value.__cause__, Boom)
         net.close()
-        assert set(threading.enumerate()) <= before
+        assert not net._thread._thread.is_alive()
         with socket.create_server((link.host, link.port)):
             pass
 
-    def test_who_waits_is_told(self, monkeypatch: pytest.MonkeyPatch, helpers: Any) -> None:
+    def test_who_waits_is_told(self, explode: Callable[[NetFault, str], None], helpers: Any) -> None:
         with socket.create_server(("127.0.0.1", 0)) as server, contextlib.ExitStack() as stack:
             net = NetFault()
             link = net.forward(server.getsockname())
@@ -105,10 +115,7 @@ class TestCrash:
             while not link._link._waiters:
                 pass
 
-            def boom(_pipe: Pipe) -> None:
-                raise Boom("meanwhile")
-
-            monkeypatch.setattr(Pipe, "readable", boom)
+            explode(net, "meanwhile")
             client.sendall(b"x")
             waiting.join(20)
             assert [type(error) for error in errors] == [RuntimeError]
