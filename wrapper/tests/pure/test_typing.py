@@ -78,8 +78,9 @@ def pyright(file: Path) -> Said:
         pytest.skip("pyright is not installed: pip install pyright")
     environment = {**os.environ, "PYRIGHT_PYTHON_IGNORE_WARNINGS": "1"}
     # The package on PyPI fetches the program itself when it is first called.
-    first = subprocess.run([program, "--version"], capture_output=True, env=environment, check=False)
-    if first.returncode != 0:
+    try:
+        subprocess.run([program, "--version"], capture_output=True, env=environment, check=True, timeout=60)
+    except (subprocess.CalledProcessError, subprocess.TimeoutExpired):
         pytest.skip("pyright cannot run here: it needs node, and npm that reaches a registry")
     command = [program, "--outputjson", "--pythonpath", sys.executable, str(file)]
     out = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
