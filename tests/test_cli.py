@@ -14,6 +14,7 @@ import pytest
 
 from pytest_netfault import demo
 from pytest_netfault.cli import main
+from pytest_netfault.verifying import campaign
 
 COMMANDS = ["demo", "judge", "replay", "merge"]
 
@@ -106,6 +107,7 @@ def test_the_demo_catches_the_loop_and_proves_the_wrapper() -> None:
 def test_a_wrapper_that_loses_makes_the_demo_fail(monkeypatch: pytest.MonkeyPatch) -> None:
     naive = demo.example_store("naive_etcd3")
     monkeypatch.setattr(demo, "example_store", lambda _name: naive)
+    monkeypatch.setattr(campaign, "SHRINK_SECONDS", 1.0)  # how small it gets is not what is tested
     out = io.StringIO()
     assert demo.run_demo(seed=5, examples=5, out=out) == 1
     assert "the wrapper did not keep its promise" in out.getvalue()

@@ -19,6 +19,7 @@ from pytest_netfault.checks.guarantees import judge_trace
 from pytest_netfault.checks.trace import Trace
 from pytest_netfault.faults import Corrupt, Cut, Sever
 from pytest_netfault.schedules import Break, Heal, Schedule, Seen, Subscribe, Write
+from pytest_netfault.verifying import campaign
 from pytest_netfault.verifying.kit import namespaces
 
 # The watch is surely there when the link breaks: the subscriber has seen something through it.
@@ -174,7 +175,11 @@ def test_the_same_seed_plays_the_same_schedules_with_the_same_verdicts_in_anothe
     assert verdicts[-1] == "True"
 
 
-def test_a_loss_that_does_not_repeat_is_kept_and_counted(toy: Any, server: Any, tmp_path: Path) -> None:
+def test_a_loss_that_does_not_repeat_is_kept_and_counted(
+    toy: Any, server: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(campaign, "_UNSURE_SECONDS", 1.0)  # nothing smaller will be found
+
     class Once(toy.RightStore):  # type: ignore[misc, name-defined]
         """Loses one event in its life, and never again."""
 

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from pytest_netfault import verify
 from pytest_netfault.faults import Cut, Sever
 from pytest_netfault.schedules import Break, Compact, Schedule, Seen, Subscribe, Write
+from pytest_netfault.verifying import campaign
 from pytest_netfault.verifying.shards import Shard, read_shard
 from pytest_netfault.verifying.sweeping import Place, carried, in_words, places, scenario_with, side_by_side
 
@@ -131,7 +132,11 @@ def test_a_right_client_survives_a_cut_at_every_byte(toy: Any, server: Any) -> N
     assert remaining[-1] == 0
 
 
-def test_a_loss_at_one_place_is_told_with_its_place(toy: Any, server: Any) -> None:
+def test_a_loss_at_one_place_is_told_with_its_place(
+    toy: Any, server: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(campaign, "SHRINK_SECONDS", 2.0)  # how small it gets is not what is tested
+
     class FinIsTheEnd(toy.RightStore):  # type: ignore[misc, name-defined]
         def goes_on(self, error: Exception | None) -> bool:
             return error is not None
