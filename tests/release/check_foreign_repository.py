@@ -116,7 +116,7 @@ class Foreign:
             },
             capture_output=True,
             text=True,
-            timeout=300,
+            timeout=900,
         )
 
 

@@ -77,7 +77,7 @@ class Environment:
             cwd=cwd or self.path,
             capture_output=True,
             text=True,
-            timeout=300,
+            timeout=900,
         )
 
 
