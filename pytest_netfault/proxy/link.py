@@ -75,6 +75,7 @@ class InForce:
     """A fault on a link, from ``apply`` to ``heal``."""
 
     fault: Fault
+    words: str  # its expression, for events
     root: str  # of every random choice: the seed, and how many faults of its kind were in force before it
     stages: dict[int, list[tuple[Pipe, Stage]]] = field(default_factory=dict)  # by the connection's number
     healed: bool = False
@@ -225,9 +226,13 @@ class ProxyLink:
         roots = (f"{self.seed}/{type(fault).__name__}/{ordinal}" for ordinal in itertools.count())
         root = next(root for root in roots if root not in taken)
         active = InForce(
-            fault, root, drops_before=self.listener.drops, bytes_before=self._bytes_in(directions_of(fault))
+            fault,
+            repr(fault),
+            root,
+            drops_before=self.listener.drops,
+            bytes_before=self._bytes_in(directions_of(fault)),
         )
-        self.log("fault", None, detail=repr(fault))
+        self.log("fault", None, detail=active.words)
         if isinstance(fault, Reset):
             self.listener.accept_all()
             active.met = bool(self._connections)
@@ -257,6 +262,7 @@ class ProxyLink:
             connection.sever()
             return
         placed = active.stages[connection.number] = []
+        now = self.engine.now()
         for pipe in connection.pipes:
             place = Place(connection.number, pipe.direction, pipe.count, active.root)
             stage = stage_of(fault, place)
@@ -264,8 +270,7 @@ class ProxyLink:
                 continue
             placed.append((pipe, stage))
             if not isinstance(stage, CutStage):  # which says itself where it hit
-                pipe.fresh.append((stage, repr(fault)))
-            now = self.engine.now()
+                pipe.fresh.append((stage, active.words))
             idle = pipe.flow.empty
             pipe.flow.add(now, stage)
             if isinstance(stage, CutStage) and stage.reached and connection.state == "connecting":
@@ -294,7 +299,7 @@ class ProxyLink:
         active.met = self.met(active)
         active.healed = True
         self._faults.remove(active)
-        self.log("heal", None, detail=repr(active.fault))
+        self.log("heal", None, detail=active.words)
         stages, active.stages = active.stages, {}
         for pipe, stage in (placed for of_connection in stages.values() for placed in of_connection):
             connection = pipe.connection
