@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
 from pytest_netfault import verify
+from pytest_netfault.verifying.progressing import progress_line
 
 if TYPE_CHECKING:
     from pytest_netfault.schedules.subject import OpenStore
@@ -187,18 +188,6 @@ def _prove(
             return error
 
 
-def _line(progress: verify.Progress) -> str:
-    """One line for a terminal: where the proof is."""
-    of = "" if progress.of is None else f" of {progress.of}"
-    words = {
-        "playing": f"schedule {progress.done}{of}",
-        "shrinking": f"an update was lost; looking for a smaller schedule, try {progress.done}",
-        "repeating": f"playing the smallest schedule again, {progress.done}{of}",
-    }[progress.stage]
-    smallest = "" if progress.smallest is None else f" (smallest so far: {len(progress.smallest)} steps)"
-    return f"{words}{smallest}, {progress.seconds:.0f} s"
-
-
 @contextlib.contextmanager
 def _progress(out: TextIO, indent: str) -> Iterator[Callable[[verify.Progress], None]]:
     """Shows where a proof is: on a terminal a line that changes, elsewhere a plain line now and then."""
@@ -210,7 +199,7 @@ def _progress(out: TextIO, indent: str) -> Iterator[Callable[[verify.Progress], 
                 "progress is drawn with rich, which is not installed: pip install 'pytest-netfault[report]'"
             ) from error
         with Console(file=out).status(f"{indent}starting") as status:
-            yield lambda progress: status.update(f"{indent}{_line(progress)}")
+            yield lambda progress: status.update(f"{indent}{progress_line(progress)}")
         return
     last = -10.0
 
@@ -218,7 +207,7 @@ def _progress(out: TextIO, indent: str) -> Iterator[Callable[[verify.Progress], 
         nonlocal last
         if progress.seconds - last >= 10:
             last = progress.seconds
-            print(f"{indent}{_line(progress)}", file=out, flush=True)
+            print(f"{indent}{progress_line(progress)}", file=out, flush=True)
 
     yield plain
 
