@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pytest_netfault.faults import FAULTS, Corrupt, Cut, Reset, Sever
-from pytest_netfault.schedules import Break, Compact, Pause, Restart, Schedule, Write, WriteMany
+from pytest_netfault.schedules import Break, Compact, Heal, Passed, Pause, Restart, Schedule, Write, WriteMany
 from pytest_netfault.schedules.drawing import ALL, Palette, draw_schedule, seeded
 from pytest_netfault.schedules.steps import STEPS, writes_of
 
@@ -61,6 +61,23 @@ def test_most_schedules_write_while_something_is_broken() -> None:
 
     drawn = [seeded(3, number, Palette()) for number in range(200)]
     assert sum(map(writes_in_an_outage, drawn)) > 180
+
+
+def test_an_early_cut_is_not_healed_before_the_subscriber_has_come_back_into_it() -> None:
+    def waits_for_its_cut(schedule: Schedule) -> bool:
+        cuts = {
+            step.fault.after_bytes
+            for step in schedule
+            if isinstance(step, Break) and isinstance(step.fault, Cut) and step.fault.direction == "down"
+        }
+        return any(
+            isinstance(step, Passed) and step.count in cuts and isinstance(after, Heal)
+            for step, after in zip(schedule.steps, schedule.steps[1:], strict=False)
+        )
+
+    drawn = [seeded(4, number, Palette()) for number in range(200)]
+    assert sum(map(waits_for_its_cut, drawn)) > 10
+    assert sum(map(waits_for_its_cut, (seeded(4, number, Palette((Reset,))) for number in range(50)))) == 0
 
 
 def test_the_same_seed_draws_the_same_in_another_process() -> None:

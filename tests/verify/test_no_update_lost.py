@@ -314,6 +314,7 @@ def test_a_subscriber_that_is_always_told_to_give_up_proves_nothing(toy: Any, se
         ({"settle": -1}, ValueError, "settle must be more than 0 seconds and finite, not -1"),
         ({"settle": "5"}, TypeError, "settle must be a number of seconds, not '5'"),
         ({"seed": 1.5}, TypeError, "seed must be a whole number or None, not 1.5"),
+        ({"shard": "9/8"}, ValueError, "shard must be a number of a number, such as '2/8', not '9/8'"),
         ({"report_dir": 7}, TypeError, "report_dir must be a path, not 7"),
         ({"report_dir": __file__}, ValueError, "report_dir must be a directory"),
     ],
