@@ -163,10 +163,15 @@ class Scene:
         store: ConfigStore = self.opened(ConfigStore(endpoints, **options))
         return store
 
-    def follow(self, endpoints: list[str] | None = None, writing: list[str] | None = None) -> None:
+    def follow(
+        self,
+        endpoints: list[str] | None = None,
+        writing: list[str] | None = None,
+        dead_after: float | None = None,
+    ) -> None:
         """The writer, and the follower behind the link, which has its first snapshot on return."""
         self.writer = self.store(writing or self.server.address)
-        store = self.store(endpoints or self.link.address, dead_after=self.pace.dead_after)
+        store = self.store(endpoints or self.link.address, dead_after=dead_after or self.pace.dead_after)
         store.wait_synced(PATIENT)
         self.follower = Follower(store)
         self.follower.wait("a snapshot", bool)
