@@ -6,6 +6,7 @@ they pass or fail; times are for the command, because a busy machine proves noth
 
 from __future__ import annotations
 
+import dataclasses
 import importlib
 import importlib.util
 import logging
@@ -69,6 +70,21 @@ def quiet() -> Iterator[None]:
 def test_nothing_is_lost_or_doubled(name: str, binary: str) -> None:
     result: Any = SCENARIOS.play(SCENARIOS.ROWS[name], binary, SCENARIOS.QUICK)
     assert result.wrong == []
+
+
+@pytest.mark.usefixtures("quiet")
+def test_the_command_prints_the_table_and_tells_what_is_wrong(
+    etcd_binary: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    arguments = ["--quick", "--only", "cut_rst", "--etcd", etcd_binary]
+    # A bound is for a machine that is not busy; here it is the row itself that may be wrong.
+    row = dataclasses.replace(SCENARIOS.ROWS["cut_rst"], within=60.0)
+    monkeypatch.setitem(SCENARIOS.ROWS, "cut_rst", row)
+    assert SCENARIOS.main(arguments) == 0
+    assert f"| {row.title} | - | 0 / 0, " in capsys.readouterr().out
+    monkeypatch.setitem(SCENARIOS.ROWS, "cut_rst", dataclasses.replace(row, told=("compacted",)))
+    assert SCENARIOS.main(arguments) == 1
+    assert "told of [], expected ['compacted']" in capsys.readouterr().out
 
 
 def test_the_readme_names_every_row() -> None:
