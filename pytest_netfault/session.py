@@ -315,6 +315,9 @@ class NetFaultSession:
             return
         test.over = True
         self.live.done()
+        crashed = self._thread is None or self._thread.crash is not None
+        if self._cluster is not None and "etcd_cluster" in getattr(item, "fixturenames", ()) and not crashed:
+            self._cluster.heal()  # what a test leaves parted is judged with that test, and not with the next one
         for net in self._nets:
             self._settle(net)
         self._settle_artifacts(test, failed)

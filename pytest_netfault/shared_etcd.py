@@ -128,13 +128,17 @@ class SharedCluster(SharedEtcd):
         super().__init__(cluster)
         self._net = net
 
+    def heal(self) -> None:
+        """Heal every link between the members. The plugin does this after each test that uses the fixture."""
+        self._net.heal()
+
     def make_ready(self) -> None:
         """Heal every link, start and resume every member, and return once each of them serves.
 
         Raises:
             ServerError: one of them does not, within a minute.
         """
-        self._net.heal()
+        self.heal()
         members = list(self._server.members.values())
         for member in members:
             member.start(wait=False)

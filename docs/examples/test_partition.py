@@ -19,7 +19,7 @@ def put(member, key, value, timeout):
 
 
 def test_a_leader_without_a_majority_confirms_nothing(etcd_cluster):
-    old = etcd_cluster.leader()
+    old = etcd_cluster.leader(timeout=30)
     before = put(etcd_cluster.members[old], "YQ==", "MQ==", timeout=10)
 
     with etcd_cluster.partition([old], MEMBERS - {old}):
