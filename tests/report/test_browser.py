@@ -9,7 +9,10 @@ from typing import Any
 
 import pytest
 
+from pytest_netfault.events import LinkEvent
+from pytest_netfault.report.terminal import LinkStory
 from pytest_netfault.report.timeline import Flow, Timeline
+from pytest_netfault.report.timeline_links import link_picture
 
 pytest.importorskip("jinja2", reason="the report is drawn with Jinja2: pip install 'pytest-netfault[report]'")
 
@@ -214,3 +217,46 @@ def test_the_way_of_what_came_twice_is_drawn(show: Callable[..., Any], small: Ti
     assert show(small).run(brown) == 0
     again = replace(small, flows=(*small.flows, Flow(("e4", "e7"), wrong=True)))
     assert show(again).run(brown) > 50
+
+
+HAND = """
+const chart = document.getElementById("chart"), box = chart.getBoundingClientRect();
+const at = {clientX: box.left + box.width * 0.6, clientY: box.top + 60, bubbles: true, cancelable: true, pointerId: 1};
+chart.setPointerCapture = () => {};
+"""
+
+
+def test_the_wheel_zooms_and_a_drag_moves(show: Callable[..., Any], large: Timeline) -> None:
+    browser = show(large)
+    before = browser.run(SHOWN)
+    zooms = "chart.dispatchEvent(new WheelEvent('wheel', {...at, ctrlKey: true, deltaY: %d}))"
+    browser.run(HAND + zooms % -500)
+    near = browser.run(SHOWN)
+    assert 0 < near < before
+    browser.run(HAND + zooms % 900)
+    assert browser.run(SHOWN) > before
+    browser.click("#loss")
+    assert browser.run(LOST_PIXELS) > 50
+    drag = "for (const [kind, by] of [['down', 0], ['move', -5000], ['up', -5000]])"
+    browser.run(
+        HAND
+        + drag
+        + "chart.dispatchEvent(new PointerEvent('pointer' + kind, {...at, clientX: at.clientX + by}))"
+    )
+    assert browser.run(LOST_PIXELS) < 50  # the loss is out of view
+    browser.press("l")
+    assert browser.run(LOST_PIXELS) > 50
+
+
+def test_the_picture_of_a_test_is_well_too(show: Callable[..., Any]) -> None:
+    events = (
+        LinkEvent(1.0, "shop", "accepted", 1, "client", detail="127.0.0.1:1"),
+        LinkEvent(1.1, "shop", "fault", by="netfault", detail="Sever()"),
+        LinkEvent(1.2, "shop", "fin", 1, "netfault", 5, 7),
+    )
+    story = LinkStory("shop", "127.0.0.1:2", "127.0.0.1:3", 5, 7, ("Sever()",), events)
+    drawn = link_picture([story], headline="t failed", wrong="TimeoutError: late", began=0.9, until=2.0)
+    browser = show(drawn)
+    assert browser.run(SHOWN) == len(drawn.marks)
+    assert "TimeoutError: late" in browser.run(SELECTED)
+    assert browser.run("return document.getElementById('loss').textContent") == "What is wrong"
