@@ -182,8 +182,8 @@ def sweep(
 ) -> Report:
     """Play a small scenario once for every byte position of the client's connections, cut exactly there.
 
-    A few runs without a cut learn how many bytes each connection carries each way; a place is a position, a direction, a
-    connection and a way to end. Many places are played side by side on the one server. A place that is not reached,
+    A few runs without a cut learn how many bytes each connection carries each way; a place is a position, a direction,
+    a connection and a way to end. Many places are played side by side on the one server. A place that is not reached,
     because the connection carried fewer bytes that time, is tried twice more.
 
     Args:

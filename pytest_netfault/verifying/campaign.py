@@ -228,14 +228,17 @@ class Campaign:
         stop = min(self._deadline, time.monotonic() + seconds)
         smallest, _ = shrink(run.schedule, run.schedule, attempt, go_on=lambda: time.monotonic() < stop)
         tries = sum(plays.values()) - 1
-        more = _PLAYS - plays[smallest]
-        for number in range(1, more + 1):
-            if time.monotonic() >= self._deadline:
-                break
-            play("repeating", smallest, number, more)
+
+        def repeat() -> None:
+            for number in range(plays[smallest], _PLAYS):
+                if time.monotonic() < self._deadline:
+                    play("repeating", smallest, number, _PLAYS - 1)
+
+        repeat()
         if len(failures[smallest]) < plays[smallest]:
             # It does not fail each time either: then the smallest that ever failed is as good as any.
             smallest = min(failures, key=complexity)
+            repeat()
         found += f", shrunk from {len(run.schedule)} to {len(smallest)} steps in {tries} plays."
         best = failures[smallest][0]
         return self._error(best, found, (len(failures[smallest]), plays[smallest]), report)
