@@ -10,7 +10,9 @@ While something is missing and nothing comes, a few more last writes are made: a
 later place, is caught by the first of them that it is handed, and nobody needs to wait for ``settle``.
 
 Rules of this file: no clock and no I/O: times are handed in. Progress is a change that was owed and has arrived. What
-comes besides is none: a client that repeats itself for ever must not be waited for for ever.
+comes besides is none: a client that repeats itself for ever must not be waited for for ever. Silence is waited for in
+short pieces, and a piece that took much longer than it was meant to counts for what it was meant to: a machine that
+stood still has kept the subscriber from its work as well, and that is nothing to blame it for.
 
 >>> ending = Ending(Pace(settle=5, last_writes=(0.25,)), now=0.0)
 >>> ending.decide(now=0.0, arrived=1, missing=1, broken=False)
@@ -28,6 +30,12 @@ from dataclasses import dataclass
 from pytest_netfault.schedules.contract import Pace
 
 __all__ = ["Conclude", "Ending", "LastWrite", "Wait"]
+
+# Of ``settle``, so much is waited at a time, and so much more may a piece take before the rest of it does not count.
+_PIECE = 0.05
+_SPARE = 0.02
+# Seconds that nobody waits for: pieces add up to the whole only nearly.
+_INSTANT = 1e-6
 
 
 @dataclass(frozen=True)
@@ -55,14 +63,18 @@ class Ending:
     def __init__(self, pace: Pace, *, now: float) -> None:
         self._settle = pace.settle
         self._last_writes = list(pace.last_writes)
-        self._progress_at = now
+        self._asked_at = now
+        self._meant = 0.0
+        self._silence = 0.0
         self._arrived = 0
         self._wrote = False
 
     def decide(self, *, now: float, arrived: int, missing: int, broken: bool) -> Wait | LastWrite | Conclude:
         """What to do, given how many of the changes that are owed have arrived and how many have not."""
+        self._silence += min(now - self._asked_at, self._meant + self._settle * _SPARE)
+        self._asked_at, self._meant = now, 0.0
         if arrived > self._arrived:
-            self._arrived, self._progress_at = arrived, now
+            self._arrived, self._silence = arrived, 0.0
         if broken:
             return Conclude(quiet=False)
         if not missing:
@@ -70,11 +82,13 @@ class Ending:
                 return Conclude(quiet=True)
             self._wrote = True
             return LastWrite()
-        silence = now - self._progress_at
+        silence = self._silence + _INSTANT
         if silence >= self._settle:
             return Conclude(quiet=True)
         if self._last_writes and silence >= self._last_writes[0]:
             del self._last_writes[0]
             self._wrote = True
             return LastWrite()
-        return Wait(min([self._settle, *self._last_writes[:1]]) - silence)
+        self._meant = min([self._settle, *self._last_writes[:1]]) - self._silence
+        self._meant = min(self._meant, self._settle * _PIECE)
+        return Wait(self._meant)
