@@ -310,8 +310,10 @@ print(server._container.id, flush=True)
         ("sys.exit(3)", 3, True),
         ("raise KeyboardInterrupt", -signal.SIGINT, True),
         (
-            "if os.fork() == 0: server.close(); os._exit(0)\n"
-            "os.wait(); print(server.revision(), flush=True); os._exit(7)",
+            (
+                "if os.fork() == 0: server.close(); os._exit(0)\n"
+                "os.wait(); print(server.revision(), flush=True); os._exit(7)"
+            ),
             7,
             False,
         ),
