@@ -19,6 +19,7 @@ import json
 import os
 import socket
 import threading
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from types import SimpleNamespace
 from typing import Any
@@ -123,7 +124,7 @@ class Line:
         self._socket.close()
 
 
-class Follower:
+class Follower(ABC):
     """What the stores share: a connection for writes, and a thread that follows and begins again when it fails."""
 
     def __init__(self, address: str) -> None:
@@ -165,11 +166,11 @@ class Follower:
             self._closed.wait(RETRY_SECONDS)
         started.set()  # closed before it ever began
 
+    @abstractmethod
     def _follow(
         self, line: Line, prefix: str, deliver: Callable[[Delivery], None], started: threading.Event
     ) -> None:
         """Hand over what comes, until closed or until the connection fails."""
-        raise NotImplementedError
 
     def close(self) -> None:
         self._closed.set()

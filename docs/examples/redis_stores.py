@@ -14,6 +14,7 @@ from __future__ import annotations
 import contextlib
 import json
 import threading
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from types import SimpleNamespace
 from typing import Any, ClassVar
@@ -71,7 +72,7 @@ class RedisStream:
         self._redis.close()
 
 
-class Follower:
+class Follower(ABC):
     """What the stores share: a connection for writes, and a thread that follows and begins again when it fails."""
 
     # Without retries: an error means that nobody knows whether the write counts, and whoever wrote has to decide.
@@ -101,9 +102,9 @@ class Follower:
             self._closed.wait(RETRY_SECONDS)
         started.set()  # closed before it ever began
 
+    @abstractmethod
     def _follow(self, prefix: str, deliver: Callable[[Delivery], None], started: threading.Event) -> None:
         """Hand over what comes, until closed or until the connection fails."""
-        raise NotImplementedError
 
     def close(self) -> None:
         self._closed.set()
