@@ -46,7 +46,7 @@ from pytest_netfault.verifying.tally import Tally
 __all__ = ["Campaign"]
 
 SHRINK_SECONDS = 40.0
-_UNSURE_SECONDS = 5.0
+_UNSURE_SECONDS = 15.0
 # How often the smallest schedule is played in all, to say how surely it fails.
 _PLAYS = 3
 
