@@ -206,7 +206,8 @@ def test_a_real_conflict_after_a_lost_try_is_a_conflict(
     fault = link.blackhole("up", on_heal="reset")
     with ThreadPoolExecutor(1) as pool:
         waiting = pool.submit(linked.compare_and_set, LIMIT, ABSENT, 7)
-        link.wait_for_bytes(link.bytes_up, direction="up", timeout=PATIENT)
+        while not fault.met_traffic:  # its request is held
+            assert not waiting.done()
         writer.set(LIMIT, 8)
         fault.heal()
         with pytest.raises(Conflict):
