@@ -44,7 +44,6 @@ class RunningTest:
     crash: str = ""
     artifact: str = ""
     verdicts: list[Verdict] = field(default_factory=list)
-    nets: int = 0
     links: int = 0
     faults: int = 0
     recent: deque[WatchedLink | LinkStory] = field(default_factory=lambda: deque(maxlen=LINKS_KEPT))

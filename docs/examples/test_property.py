@@ -43,6 +43,7 @@ def test_every_value_arrives_once_and_in_order(netfault_factory, etcd_server, ou
         ):
             updates.get(timeout=5)  # the snapshot
             for number, outage in enumerate(outages):
+                reader.wait_synced(timeout=10)  # back from the last one: a reset needs a connection to meet
                 with link.apply(outage):
                     writer.set(LIMIT, number)
                     reader.health(timeout=0.1)  # something for the outage to meet

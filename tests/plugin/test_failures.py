@@ -342,23 +342,3 @@ def test_faults_of_generated_inputs_are_judged_together(sessions: Any) -> None:
         ["test_it.py::test_it?False?", "*Delay(0.005) was in force on link1 5 times and met no traffic*"]
     )
     result.stdout.fnmatch_lines(["netfault: *10 links, 10 faults, 1 of them met traffic"])
-
-
-def test_a_kind_that_was_drawn_may_meet_nothing_where_another_met_something(sessions: Any) -> None:
-    sessions.file(
-        """
-        import pytest
-
-        @pytest.mark.parametrize("hits", [True, False])
-        def test_it(netfault_factory, echo, talk, hits):
-            for name in ("delay", "throttle"):
-                with netfault_factory() as net:
-                    link = net.forward(echo)
-                    with getattr(link, name)(1000 if name == "throttle" else 0.001):
-                        if hits and name == "delay":
-                            talk(link)
-        """
-    )
-    result = sessions.run()
-    result.assert_outcomes(passed=2, warnings=2)
-    result.stdout.no_fnmatch_line("*test_it?True?*")
