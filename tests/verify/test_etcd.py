@@ -8,7 +8,6 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-import grpc
 import pytest
 
 from pytest_netfault import verify
@@ -37,9 +36,9 @@ def test_the_naive_loop_is_caught_with_a_small_schedule(etcd_server: Any, seed: 
             example("naive_etcd3").open_store, etcd_server, seed=seed, settle=2.0, max_seconds=60
         )
     assert len(caught.value.schedule) <= 6
-    # After an outage the watch of etcd3 0.12.0 comes back on a new grpcio, and on an old one not at all.
-    old = tuple(map(int, grpc.__version__.split(".")[:2])) < (1, 50)
-    assert caught.value.broken == (("complete",) if old else ("reliable",))
+    # Which rule depends on when gRPC, which waits about a second after a failure, is back: before the last write there
+    # is a gap below it (reliable), after it a tail that never comes (complete).
+    assert set(caught.value.broken) <= {"reliable", "complete"}
     assert "NEVER ARRIVED" in str(caught.value)
 
 

@@ -77,13 +77,17 @@ class Server:
     def address(self) -> str:
         return f"127.0.0.1:{self.port}"
 
+    @property
+    def output(self) -> str:
+        return self._output.read_text(errors="replace")
+
     def _wait_until(self, ready: Callable[[int], object]) -> None:
         for _ in range(int(PATIENCE / 0.02)):
             if _without_error(ready, self.port):
                 return
             if self._process.wait(0.02):
                 break
-        raise AssertionError(f"the server does not serve: {self._output.read_text(errors='replace')}")
+        raise AssertionError(f"the server does not serve: {self.output}")
 
     def _end(self) -> None:
         if self._process.returncode is None and self._goodbye is not signal.SIGKILL:
@@ -256,7 +260,7 @@ def nginx_tls_address(helpers: Any, certificate: Certificate) -> Iterator[str]:
 
 
 @pytest.fixture
-def iperf3_address(helpers: Any) -> Iterator[str]:
+def iperf3_server(helpers: Any) -> Iterator[Server]:
     """A server for each test: it serves one client at a time."""
     program = helpers.program("iperf3")
     # It says that it listens; a connection to try it out would count as a client.
@@ -272,7 +276,7 @@ def iperf3_address(helpers: Any) -> Iterator[str]:
         ],
         ready=_listens,
     ) as server:
-        yield server.address
+        yield server
 
 
 def _listens(port: int) -> None:

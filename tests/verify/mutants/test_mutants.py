@@ -99,8 +99,9 @@ CAUGHT_BY = {
     "ForgetsItsPlaceOnTheSecondCut": Schedule(
         [*WATCHED, Break(Reset()), Connected(), Break(Sever()), Write("b"), Heal(), Write("c")]
     ),
+    # Lasting, for the writes are acknowledged before the watch has had its 40 bytes, and what follows them heals.
     "TakesHalfALineForAWhole": Schedule(
-        [Break(Cut(40, direction="down", connection=2)), Subscribe(), Write("a"), Write("b")]
+        [Break(Cut(40, direction="down", connection=2), lasting=True), Subscribe(), Write("a"), Write("b")]
     ),
     "NoticesNoSilence": Schedule(
         [
