@@ -112,6 +112,8 @@ import os
 from runtime_config import Closed, ConfigStore, Key
 key = Key("end.limit", int, default=1)
 store = ConfigStore({etcd_server.address!r}, root={root!r})
+# At a quiet moment: a child that is forked while gRPC is at work may be ended by gRPC itself.
+store.subscribe(key).get(30)
 child = os.fork()
 if child == 0:
     try:
