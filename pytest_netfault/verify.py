@@ -83,7 +83,8 @@ def no_update_lost(
         open_store: opens the client under test at an address; an attribute ``rejected`` of it may name exceptions
             that mean "certainly not applied".
         server: the store itself: ``address``, ``revision()``, ``log(after_revision)``, and optionally ``compact()``,
-            ``restart()``, ``pause()`` and ``resume()``, which schedules use where they exist.
+            ``restart()``, ``pause()`` and ``resume()``, which schedules use where they exist. A store that keeps no log
+            has ``address`` alone, and ``read(prefix)`` if its state can be looked at.
         promise: ``"every-event"``, or ``"latest-value"`` for a client that may skip values.
         faults: what is drawn, classes or instances; by default every fault but ``Corrupt``, which no plaintext
             client survives. Faults that this machine cannot do are left out of the default.

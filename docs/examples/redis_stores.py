@@ -5,8 +5,8 @@
 * `RetryingStreamStore`: the same with redis-py's default retries. It sends a write again whose answer was cut.
 * `LatestStore`: a hash with the latest values; a message is only the hint to read it. Values in between are skipped.
 
-`RedisStream` is the truth for those that write the stream: a server with a log. Pub/sub keeps none, so its server has
-only an address.
+`RedisStream` is the truth for those that write the stream: a server with a log. Pub/sub keeps none; its truth is what
+the writers were told, and what `RedisKeys` reads.
 """
 
 from __future__ import annotations
@@ -67,6 +67,23 @@ class RedisStream:
             )
             for entry, fields in entries
         ]
+
+    def close(self) -> None:
+        self._redis.close()
+
+
+class RedisKeys:
+    """The truth where there is no log: the keys with their values, as they are now."""
+
+    def __init__(self, address: str) -> None:
+        self.address = address
+        self._redis: Any = _connect(address)
+
+    def read(self, prefix: str) -> dict[str, str]:
+        keys = list(self._redis.scan_iter(f"{prefix}*", count=1000))
+        values = self._redis.mget(keys) if keys else []
+        held = zip(keys, values, strict=True)
+        return {key.decode(): value.decode() for key, value in held if value is not None}
 
     def close(self) -> None:
         self._redis.close()

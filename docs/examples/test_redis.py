@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
-from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -26,13 +25,21 @@ def redis_stream(redis_address: str) -> Iterator[redis_stores.RedisStream]:
     server.close()
 
 
-def test_pub_sub_loses_what_is_published_while_nobody_listens(redis_address: str) -> None:
+@pytest.fixture
+def redis_keys(redis_address: str) -> Iterator[redis_stores.RedisKeys]:
+    from redis_stores import RedisKeys
+
+    server = RedisKeys(redis_address)
+    yield server
+    server.close()
+
+
+def test_pub_sub_loses_what_is_published_while_nobody_listens(redis_keys: redis_stores.RedisKeys) -> None:
     from redis_stores import PubSubStore
 
-    # Pub/sub keeps no log. What the writers were told is all that there is to know.
-    server = SimpleNamespace(address=redis_address)
+    # Pub/sub keeps no log. What the writers were told and what Redis holds in the end is all that there is to know.
     with pytest.raises(UpdateLost) as caught:
-        verify.no_update_lost(PubSubStore, server, settle=2.0, max_seconds=60, seed=1)
+        verify.no_update_lost(PubSubStore, redis_keys, settle=2.0, max_seconds=60, seed=1)
 
     lost = caught.value
     assert lost.broken == ("complete",)

@@ -52,7 +52,9 @@ class Breakable(Protocol):
 class Server(Protocol):
     """The truth: the store itself, over an undisturbed connection.
 
-    ``compact()``, ``restart()``, ``pause()`` and ``resume()`` are used where they exist.
+    ``compact()``, ``restart()``, ``pause()`` and ``resume()`` are used where they exist. A store that keeps no log has
+    neither ``revision()`` nor ``log()``; its ``read(prefix)``, if there is one, gives every key below a prefix with its
+    value, as the store holds them now.
     """
 
     @property
@@ -95,7 +97,7 @@ class Run:
         trace: the subscription against the log.
         verdict: what became of the guarantees.
         writes: every write, in order.
-        write_breakages: where what a writer was told differs from the log.
+        write_breakages: where what a writer was told differs from the log, or from what the store holds.
         log: what the store committed in the name space of the run and the neighbouring one.
         faults: every fault that came into force, in order.
         server_troubles: how often the server was restarted or paused.

@@ -8,7 +8,8 @@ writes.phantom    a put was rejected ("certainly not applied"), and the log has 
 writes.duplicate  the log has a put more often than it was asked for: somebody sent it again.
 
 Puts are told apart by key and value, and values are unique but for the steps that repeat one, which are counted. A
-delete that finds nothing leaves no trace in a log, so that deletes are not judged.
+delete that finds nothing leaves no trace in a log, so that deletes are not judged. A store without a log is judged by
+what it holds in the end (``journal.py``).
 
 Rules of this file: pure functions. A write with an unknown outcome may be in the log or not, and never counts
 against its client.
@@ -37,13 +38,13 @@ class WriteBreakage:
     Attributes:
         guarantee: which promise was broken.
         key: the full key.
-        value: what was put.
+        value: what was put; None for a delete.
         sentence: what happened.
     """
 
     guarantee: WriteGuarantee
     key: str
-    value: str
+    value: str | None
     sentence: str
 
     def __str__(self) -> str:

@@ -33,7 +33,7 @@ from pytest_netfault.schedules.calls import Call, Caller
 from pytest_netfault.schedules.clients import Writer, close_client, open_client
 from pytest_netfault.schedules.contract import Breakable, InForce, Pace, Run, Server
 from pytest_netfault.schedules.ending import Conclude, Ending, LastWrite
-from pytest_netfault.schedules.outcomes import rejections
+from pytest_netfault.schedules.outcomes import WriteBreakage, rejections
 from pytest_netfault.schedules.recording import (
     PAUSED,
     RESUMED,
@@ -127,7 +127,11 @@ class _Player:
         self._pace = pace
         self._name = name
         self._began = self._ended = time.monotonic()
-        self._truth: Truth = ServerLog(server) if has_log(server) else Journal(self._write_records)
+        self._truth: Truth = (
+            ServerLog(server)
+            if has_log(server)
+            else Journal(self._write_records, server, f"{namespace}.", promise)
+        )
         self._recording = Recording()
         self._remarks: list[Remark] = []
         self._calls: list[tuple[int | None, Via, Changes, Call]] = []
@@ -146,6 +150,7 @@ class _Player:
         self._changed = (0, 0, 0)  # connections, bytes up and bytes down when the link last changed
         self._closed = True
         self._writes: tuple[WriteRecord, ...] = ()
+        self._write_breakages: tuple[WriteBreakage, ...] = ()
         self._traffic: dict[int, tuple[int, int]] = {}
         self._log: tuple[Revision, ...] = ()
         self._trace: Trace | None = None
@@ -182,7 +187,7 @@ class _Player:
             trace=self._trace,
             verdict=self._verdict,
             writes=self._writes,
-            write_breakages=self._truth.judge_writes(self._writes, self._log),
+            write_breakages=self._write_breakages,
             log=self._log,
             faults=tuple(FaultRecord(place, one.fault, one.met_traffic) for place, one in self._faults),
             server_troubles=self._server_troubles,
@@ -478,6 +483,7 @@ class _Player:
         self._traffic = self._traffic_so_far()
         self._trace = self._judged(until, quiet=quiet)
         self._verdict = self._truth.judge(self._trace)
+        self._write_breakages = self._truth.judge_writes(self._writes, self._log)
 
     def _traffic_so_far(self) -> dict[int, tuple[int, int]]:
         ended = {

@@ -1,30 +1,30 @@
 """Where the truth of a run comes from: the server's log, or, for a store that has none, what writers were told.
 
 A store with a log and revisions is held to every guarantee. A store without (a server that has neither ``revision()``
-nor ``log()``) is held to what acknowledgements can prove: what was acknowledged while there was a subscription must
-arrive (``complete``), and nothing may arrive that nobody wrote or that was rejected (``phantom``, ``filter``). What is
-missing there is known only when things are at rest, and order, repeats and snapshots are not judged: nobody knows in
-which order two writes took effect, of which one waited for its answer.
+nor ``log()``) is held to what acknowledgements can prove, and what the store holds if its server can ``read(prefix)``:
+what was made while there was a subscription must arrive (``complete``), nothing may arrive that nobody wrote or that
+was rejected (``phantom``, ``filter``), and in the end the store must not hold what was overwritten or rejected
+(``writes.lost``, ``writes.phantom``). What is missing there is known only when things are at rest, and order, repeats
+and snapshots are not judged: nobody knows in which order two writes took effect, of which one waited for its answer.
 
-Rules of this file: the truth is asked, never waited for. A write with an unknown outcome counts as made as soon as it
-was handed over, and otherwise as not made.
+Rules of this file: the truth is asked, never waited for.
 """
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Protocol
 
 from pytest_netfault.checks.guarantees import Guarantee, TraceVerdict, judge_trace
-from pytest_netfault.checks.trace import LogEvent, Revision, Trace
+from pytest_netfault.checks.trace import Promise, Revision, Trace
+from pytest_netfault.schedules.journal import Held, journal, judge_held
 from pytest_netfault.schedules.outcomes import WriteBreakage, judge_writes
 from pytest_netfault.schedules.recording import WriteRecord
 from pytest_netfault.schedules.subject import Delivery, Event, Resync
 from pytest_netfault.schedules.tracing import Decode, read_log
 
-__all__ = ["Journal", "ServerLog", "Truth", "has_log", "journal"]
+__all__ = ["Journal", "ServerLog", "Truth", "has_log"]
 
 _PROVABLE: frozenset[Guarantee] = frozenset(("complete", "phantom", "filter"))
 
@@ -82,16 +82,31 @@ class ServerLog:
 
 
 class Journal:
-    """The truth from what writers were told."""
+    """The truth from what writers were told, and from the store's state where it can be read.
 
-    def __init__(self, writes: Callable[[], Sequence[WriteRecord]]) -> None:
+    Args:
+        writes: what became of the writes so far.
+        server: its ``read(prefix)`` gives every key below a prefix with its value, if it has one.
+        prefix: what the subscription covers.
+        promise: what the subscriber was promised.
+    """
+
+    def __init__(
+        self, writes: Callable[[], Sequence[WriteRecord]], server: Any, prefix: str, promise: Promise
+    ) -> None:
         self._writes = writes
+        self._promise = promise
+        self._read: Callable[[str], object] | None = getattr(server, "read", None)
+        self._prefix = prefix
+        self._held: Held | None = None
 
     def revision(self) -> int:
+        # Here, before the stream is looked at: a write that takes effect later is nobody's debt yet.
+        self._held = self._look()
         return 1 + len(self._writes())
 
     def log(self, namespace: str, decode: Decode, handed: Sequence[Delivery]) -> tuple[Revision, ...]:
-        return journal(self._writes(), handed)
+        return journal(self._writes(), handed, self._held, self._promise)
 
     def shown(self, handed: Sequence[Delivery]) -> Sequence[Delivery]:
         return [_without_revisions(one) for one in handed if one.bookmark is None]
@@ -108,7 +123,25 @@ class Journal:
     def judge_writes(
         self, writes: Sequence[WriteRecord], log: Sequence[Revision]
     ) -> tuple[WriteBreakage, ...]:
-        return ()  # the journal is made of what writers were told: it cannot contradict them
+        # The log is made of what writers were told: only the store can contradict them.
+        held = self._look()
+        return () if held is None else judge_held(writes, held)
+
+    def _look(self) -> Held | None:
+        if self._read is None:
+            return None
+        state = self._read(self._prefix)
+        if not isinstance(state, Mapping) or not all(
+            isinstance(one, str) for change in state.items() for one in change
+        ):
+            raise TypeError(
+                f"server.read({self._prefix!r}) must return a mapping of keys to values, all of them strings, "
+                f"not {state!r:.200}"
+            )
+        written = {
+            key for write in self._writes() for key, _ in write.changes if key.startswith(self._prefix)
+        }
+        return {key: state.get(key) for key in sorted(written)}
 
 
 def _without_revisions(delivery: Delivery) -> Delivery:
@@ -117,48 +150,3 @@ def _without_revisions(delivery: Delivery) -> Delivery:
     if delivery.resync is not None:
         return Delivery(resync=Resync(None, delivery.resync.kvs))
     return delivery
-
-
-def journal(writes: Sequence[WriteRecord], handed: Sequence[Delivery]) -> tuple[Revision, ...]:
-    """The writes that were made, as far as anybody knows, numbered in the order in which they were issued.
-
-    Surely made is what was acknowledged; a delete only if its key was surely there, for of one that finds nothing
-    nobody is told. What may have been made counts as soon as it was handed over more often than surely made.
-    """
-    surely = _surely_made(writes)
-    spare = Counter((event.key, event.value) for delivery in handed for event in delivery.events or ())
-    spare.subtract(
-        change
-        for write, made in zip(writes, surely, strict=True)
-        for change in write.changes
-        if change in made
-    )
-    log = []
-    for revision, (write, made) in enumerate(zip(writes, surely, strict=True), start=2):
-        events = []
-        for key, value in write.changes:
-            counts = (key, value) in made
-            if not counts and write.outcome != "fail" and spare[key, value] > 0:
-                spare[key, value] -= 1
-                counts = True
-            if counts:
-                events.append(LogEvent("delete" if value is None else "put", key, value))
-        if events:
-            log.append(Revision(revision, tuple(events)))
-    return tuple(log)
-
-
-def _surely_made(writes: Iterable[WriteRecord]) -> list[set[tuple[str, str | None]]]:
-    there: dict[str, bool] = {}  # of a key that is not in it nobody knows
-    surely = []
-    for write in writes:
-        made = set()
-        for key, value in write.changes:
-            if write.outcome == "ok":
-                if value is not None or there.get(key, False):
-                    made.add((key, value))
-                there[key] = value is not None
-            elif write.outcome == "info":
-                there.pop(key, None)
-        surely.append(made)
-    return surely

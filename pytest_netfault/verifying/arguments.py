@@ -47,6 +47,11 @@ def check_server(server: object) -> None:
             f"server must have address, revision() and log(after_revision), such as the fixture etcd_server; "
             f"{server!r} has no {' and no '.join(missing)}"
         )
+    read: object = getattr(server, "read", None)
+    if missing and read is not None and not callable(read):
+        raise TypeError(
+            f"server.read must be a function of a prefix that returns the keys with their values, not {read!r}"
+        )
     address: Any = getattr(server, "address", None)
     if not isinstance(address, str):
         raise TypeError(f"server.address must be a string such as '127.0.0.1:2379', not {address!r}")

@@ -1,53 +1,13 @@
 from __future__ import annotations
 
 from types import SimpleNamespace
-from typing import Any, Literal
+from typing import Any
 
 import pytest
 
-from pytest_netfault.checks.trace import LogEvent, Revision
 from pytest_netfault.schedules import Break, Delete, Heal, Schedule, Seen, Sever, Subscribe, Write
-from pytest_netfault.schedules.recording import WriteRecord
 from pytest_netfault.schedules.subject import Delivery, Event
-from pytest_netfault.schedules.truth import has_log, journal
-
-Outcome = Literal["ok", "fail", "info"]
-
-
-def write(outcome: Outcome, value: str | None, key: str = "r17.a") -> WriteRecord:
-    return WriteRecord(1, "link", ((key, value),), outcome, 0.0, 1.0)
-
-
-def seen(*values: str | None) -> list[Delivery]:
-    return [Delivery(events=(Event("r17.a", value),)) for value in values]
-
-
-@pytest.mark.parametrize(
-    ("writes", "handed", "made"),
-    [
-        ([write("ok", "1")], [], {2: "1"}),
-        ([write("fail", "1"), write("ok", "2")], [], {3: "2"}),
-        ([write("info", "1"), write("ok", "2")], [], {3: "2"}),
-        ([write("info", "1"), write("ok", "2")], seen("1"), {2: "1", 3: "2"}),
-        ([write("fail", "1")], seen("1"), {}),
-        ([write("ok", "1"), write("ok", None)], [], {2: "1", 3: None}),
-        ([write("ok", None)], [], {}),
-        ([write("ok", None)], seen(None), {2: None}),
-        ([write("ok", "1"), write("ok", None), write("ok", None)], [], {2: "1", 3: None}),
-        ([write("ok", "1"), write("info", None), write("ok", None)], [], {2: "1"}),
-        ([write("info", "1"), write("ok", None)], [], {}),
-        ([write("info", "1"), write("ok", "1")], seen("1"), {3: "1"}),
-        ([write("info", "1"), write("ok", "1")], seen("1", "1"), {2: "1", 3: "1"}),
-        ([write("ok", None), write("ok", "1"), write("ok", None)], seen("1", None), {3: "1", 4: None}),
-    ],
-)
-def test_the_journal_holds_what_was_surely_made(
-    writes: list[WriteRecord], handed: list[Delivery], made: dict[int, str | None]
-) -> None:
-    assert journal(writes, handed) == tuple(
-        Revision(revision, (LogEvent("delete" if value is None else "put", "r17.a", value),))
-        for revision, value in made.items()
-    )
+from pytest_netfault.schedules.truth import has_log
 
 
 def test_a_server_has_a_log_or_only_an_address(world: Any) -> None:
@@ -86,3 +46,48 @@ def test_without_a_log_what_nobody_wrote_is_a_phantom(world: Any) -> None:
         deliver(Delivery(events=(Event("r17.a", "invented"),)))
 
     assert "phantom" in play(world, "resume", subscribe=subscribe, blind=True).broken
+
+
+# -- and with a look at what the store holds ------------------------------------------------------------------------
+
+
+def readable(world: Any) -> SimpleNamespace:
+    return SimpleNamespace(address="direct", read=world.state)
+
+
+UNANSWERED = Schedule([Subscribe(), Write("a", via="link"), Write("b")])
+
+
+@pytest.mark.parametrize(("looks", "broken"), [(True, ("complete",)), (False, ())])
+def test_a_write_without_an_answer_that_the_store_holds_must_arrive(
+    world: Any, looks: bool, broken: tuple[str, ...]
+) -> None:
+    def unanswered(_: Any, changes: Any) -> None:
+        world.entries.append((world.current, list(changes.items())))  # nobody is told
+        raise TimeoutError("no answer")
+
+    world.server = readable(world) if looks else SimpleNamespace(address="direct")
+    run = world.play(UNANSWERED, world.opener("resume", write=unanswered, blind=True))
+    assert [one.outcome for one in run.writes][:2] == ["info", "ok"]
+    assert run.broken == broken
+
+
+@pytest.mark.parametrize("looks", [True, False])
+def test_a_store_that_forgets_what_it_acknowledged_is_seen_by_looking(world: Any, looks: bool) -> None:
+    def forgets(_: Any, changes: Any) -> None:
+        before = list(world.entries)
+        world.commit(changes)
+        if "v3" in changes.values():
+            world.entries = before
+
+    world.server = readable(world) if looks else SimpleNamespace(address="direct")
+    schedule = Schedule([Subscribe(), Write("a"), Write("a", via="link")])
+    run = world.play(schedule, world.opener("resume", write=forgets, blind=True))
+    assert run.broken == (("writes.lost",) if looks else ())
+
+
+@pytest.mark.parametrize("state", [None, {"r17.a": b"1"}, {1: "1"}])
+def test_a_state_that_is_none_is_refused_in_a_sentence(world: Any, state: object) -> None:
+    world.server = SimpleNamespace(address="direct", read=lambda _: state)
+    with pytest.raises(TypeError, match=r"server\.read\('r17\.'\) must return a mapping of keys to values"):
+        world.play(LOSS, world.opener("resume"))

@@ -243,6 +243,21 @@ def test_a_store_without_a_log_is_judged_by_what_was_acknowledged(
     assert caught.value.broken == ("complete",)
 
 
+@pytest.mark.parametrize("promise", ["every-event", "latest-value"])
+def test_a_store_without_a_log_is_judged_by_what_it_holds(
+    toy: Any, server: Any, from_now: Any, promise: Any
+) -> None:
+    def read(prefix: str) -> dict[str, str]:
+        return dict(toy.RightStore(server.address).request({"op": "get", "prefix": prefix})["kvs"])
+
+    readable = SimpleNamespace(address=server.address, read=read)
+    report = verify.no_update_lost(toy.RightStore, readable, seed=2, max_examples=20, promise=promise)
+    assert report.inconclusive == 0
+    with pytest.raises(verify.UpdateLost) as caught:
+        verify.replay(from_now, readable, LOSS, settle=0.5, promise=promise)
+    assert caught.value.broken == ("complete",)
+
+
 # -- runs that prove nothing ------------------------------------------------------------------------------
 
 
@@ -299,6 +314,7 @@ def test_a_subscriber_that_is_always_told_to_give_up_proves_nothing(toy: Any, se
         ({"open_store": 7}, TypeError, "open_store must be a function .*, not 7"),
         ({"server": object()}, TypeError, "has no address and no revision and no log"),
         ({"server": SimpleNamespace(address="x", log=list)}, TypeError, "has no revision"),
+        ({"server": SimpleNamespace(address="x", read={})}, TypeError, "must be a function of a prefix"),
         ({"promise": "all"}, ValueError, "promise must be 'every-event' or 'latest-value', not 'all'"),
         ({"faults": []}, ValueError, "faults must name at least one fault"),
         ({"faults": ["sever"]}, TypeError, "faults must hold faults such as .*, not 'sever'"),
