@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 __all__ = ["End", "Side"]
 
 # What the kernel may hold unsent for a receiver that does not read. Small, so that a fault that comes into force
-# stops a stream where it is and not megabytes later; large enough not to slow a bulk stream.
-_UNSENT_LOW_WATER = 128 * 1024
+# stops a stream where it is and not megabytes later; large enough that a bulk stream finds room for most of a read.
+_UNSENT_LOW_WATER = 256 * 1024
 
 _RESET = struct.pack("ii", 1, 0)
 

@@ -39,8 +39,8 @@ __all__ = ["Engine", "EngineStopped", "Timer"]
 
 T = TypeVar("T")
 
-# Descriptors handled between two looks at the queue of calls. 16 callbacks with large buffers take about 1 ms.
-_BATCH = 16
+# Descriptors handled between two looks at the queue of calls. 8 callbacks with large buffers take about 1 ms.
+_BATCH = 8
 # The longest that trio's other tasks wait while traffic flows.
 TRIO_SLICE = 0.005
 # How long the loop lingers in epoll after traffic before it goes back to trio. epoll counts in milliseconds.

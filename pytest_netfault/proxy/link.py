@@ -299,9 +299,12 @@ class ProxyLink:
         active.met = self.met(active)
         active.healed = True
         self._faults.remove(active)
-        self.log("heal", None, detail=active.words)
         stages, active.stages = active.stages, {}
-        for pipe, stage in (placed for of_connection in stages.values() for placed in of_connection):
+        placed = [one for of_connection in stages.values() for one in of_connection]
+        for pipe, stage in placed:
+            pipe.forget(stage)
+        self.log("heal", None, detail=active.words)
+        for pipe, stage in placed:
             connection = pipe.connection
             if not connection.alive:
                 continue

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 __all__ = ["READ_SIZE", "Direction", "Pipe"]
 
 # Large reads are most of the speed of a bulk stream: a system call costs about as much as copying 16 KiB.
-READ_SIZE = 256 * 1024
+READ_SIZE = 512 * 1024
 # Pieces sent in one go before other sockets get their turn.
 _PIECES = 64
 # How often to look whether bytes before a RST were acknowledged: soon at first, then ever more rarely. The kernel
@@ -235,6 +235,15 @@ class Pipe:
         self.fresh = [
             (stage, fault) for stage, fault in self.fresh if not stage.met and stage in self.flow.stages
         ]
+
+    def forget(self, stage: Stage) -> None:
+        """A fault is being taken away: what it has not met here, it never will."""
+        for fresh in self.fresh:
+            if fresh[0] is stage:
+                if stage.met:
+                    self.connection.log("hit", detail=f"{fresh[1]} {self.direction}")
+                self.fresh.remove(fresh)
+                return
 
     def _may_end(self, ending: Ending | CutHere, now: float) -> bool:
         """Whether the ending that is due may be handed on, or must wait for bytes before it to be acknowledged."""

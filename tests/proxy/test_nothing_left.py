@@ -172,6 +172,18 @@ class TestDescriptorsAndThreads:
                 net.forward(9)
 
 
+def test_of_healed_faults_nothing_is_kept_where_nothing_passes() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server, NetFault() as net:
+        link = net.forward(server.getsockname())
+        with socket.create_connection((link.host, link.port)):
+            link.wait_for_connection(timeout=20)
+            [connection] = link._link._connections.values()
+            for fault in (Delay(1), Blackhole(), Slice(1), Throttle(1), Cut(3)):
+                with link.apply(fault):
+                    assert any(pipe.flow.stages for pipe in connection.pipes)
+                assert not any(pipe.flow.stages or pipe.fresh for pipe in connection.pipes)
+
+
 def test_the_port_is_given_back() -> None:
     with NetFault() as net:
         link = net.forward(9)
