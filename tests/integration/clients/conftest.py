@@ -70,7 +70,7 @@ class Server:
                 folder=self.folder,
             )
             self._stack.callback(self._end)
-            self._wait_until(ready)
+            self.wait_until(lambda: _without_error(ready, self.port))
             self._stack = self._stack.pop_all()
 
     @property
@@ -81,9 +81,10 @@ class Server:
     def output(self) -> str:
         return self._output.read_text(errors="replace")
 
-    def _wait_until(self, ready: Callable[[int], object]) -> None:
+    def wait_until(self, condition: Callable[[], bool]) -> None:
+        """Until the condition holds; fails when the server ends, or after a long while."""
         for _ in range(int(PATIENCE / 0.02)):
-            if _without_error(ready, self.port):
+            if condition():
                 return
             if self._process.wait(0.02):
                 break

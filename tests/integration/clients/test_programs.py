@@ -13,7 +13,6 @@ import contextlib
 import dataclasses
 import os
 import re
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,7 +39,7 @@ class Program:
         cut_at: a position in the middle of a short run's connection whose loss the program has to notice.
         reconnects: whether it goes on over a new connection when one has ended.
         stays: whether it may stay and do nothing once it has lost its connections.
-        ready: whether its server, whose last client is gone, takes the next one.
+        settle: waits until the server is done with a run that has ended, where it serves one client at a time.
     """
 
     upstream: str
@@ -50,7 +49,7 @@ class Program:
     cut_at: int = 20_000
     reconnects: bool = False
     stays: bool = False
-    ready: Callable[[], bool] = lambda: True
+    settle: Callable[[Link], None] = lambda _: None
 
 
 class Run:
@@ -120,11 +119,7 @@ class Runner:
         """
         while not (run := self.short()).succeeds():
             assert "server is busy" in run.output, run.output
-        for _ in range(int(self._patience / 0.02)):
-            if not self._link.connections and self._program.ready():
-                return
-            time.sleep(0.02)
-        raise AssertionError(f"the server is not done with a run that has ended: {self._link.connections}")
+        self._program.settle(self._link)
 
     def long(self) -> Run:
         """A run that is well under way."""
@@ -177,6 +172,9 @@ def program(request: pytest.FixtureRequest, helpers: Any) -> Program:
     if request.param == "iperf3":
         server = request.getfixturevalue("iperf3_server")
 
+        def listens_again() -> bool:
+            return re.search(r"Server listening on .*\n-+\n\Z", server.output) is not None
+
         def measure(link: Link, *limit: str) -> list[str]:
             return [path, "--client", link.host, "--port", str(link.port), *limit]
 
@@ -186,7 +184,7 @@ def program(request: pytest.FixtureRequest, helpers: Any) -> Program:
             lambda link: measure(link, "--time", "86400"),
             lambda output, _: "receiver" in output and "iperf Done." in output,
             cut_at=300,  # of the connection that controls it; a test that lost data is a success to iperf3
-            ready=lambda: re.search(r"Server listening on .*\n-+\n\Z", server.output) is not None,
+            settle=lambda link: server.wait_until(lambda: not link.connections and listens_again()),
         )
     address = ask("nginx_address")
     if request.param == "curl":
