@@ -112,6 +112,8 @@ class Feed:
         if stream is not None:
             stream.cancel()
         self._link.close()
+        if self._thread.ident is None:
+            return  # it was never started
         for stop in (self._thread.join, self._watchdog.stop):
             stop(max(0.0, deadline - time.monotonic()))
 

@@ -106,13 +106,14 @@ class ConfigStore:
         self._lives: dict[str, Live[Any]] = {}
         self._threads: set[threading.Thread] = set()
         self._closed = False
-        self._feed.start()
         if wait:
             try:
                 self._greet()
             except BaseException:
                 self.close()
                 raise
+        # Behind it, so that the first of a store's two connections is always that of its calls.
+        self._feed.start()
 
     def _greet(self) -> None:
         reply = self._read(_messages.read(self._layout.identity), None)

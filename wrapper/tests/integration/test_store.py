@@ -294,3 +294,20 @@ def test_a_key_is_needed(store: ConfigStore, bad: Any) -> None:
     for call in (store.get, store.delete, store.live, lambda key: store.set(key, 1)):
         with pytest.raises(TypeError, match="a Key is needed"):
             call(bad)
+
+
+def test_the_first_of_its_two_connections_is_that_of_its_calls(
+    netfault: Any, etcd_server: Any, root: str
+) -> None:
+    """So "byte 212 of connection 2" names the same place in each run of a program."""
+    for _ in range(10):
+        link = netfault.forward(etcd_server.address)
+        with ConfigStore(link.address, root=root) as store, store.subscribe(Section("numbers")) as updates:
+            updates.get(30)
+            before = link.connections
+            for _ in range(20):
+                store.get(Key("numbers.one", int, default=1))
+            calls, watch = (
+                after.bytes_up - one.bytes_up for one, after in zip(before, link.connections, strict=True)
+            )
+            assert calls > 2 * watch  # which may still acknowledge what it was sent
