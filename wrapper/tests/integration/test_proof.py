@@ -59,5 +59,5 @@ def test_cut_at_many_bytes_nothing_is_lost(subject: ModuleType, etcd_server: Any
     reached = report.examples - len(report.holes)
     assert reached > 20
     # The last bytes of a connection (pings, what a retry adds) are not there every time; most places are.
-    assert reached > report.examples / 2
+    assert reached > report.examples * 0.8
     assert report.not_closed == 0
