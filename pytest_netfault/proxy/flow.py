@@ -20,7 +20,7 @@ from pytest_netfault.proxy.stages import Added, Ending, Item, Stage, size_of
 
 __all__ = ["OUT_LIMIT", "OUT_PIECES", "STAGE_PIECES", "Flow"]
 
-# Bytes past all stages that wait for the receiver before reading stops: one read more may come in.
+# Bytes past all stages that wait for the receiver before reading stops: half of a read.
 OUT_LIMIT = 256 * 1024
 # ... and the most pieces of it, so that slicing into single bytes does not turn a read into a million objects.
 OUT_PIECES = 1024

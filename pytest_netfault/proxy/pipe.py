@@ -85,7 +85,8 @@ class Pipe:
             if plain:
                 size = self.source.sock.recv_into(connection.buffer)
             else:
-                data = self.source.sock.recv(READ_SIZE)
+                # What waits for the receiver and what is read now are together no more than one read.
+                data = self.source.sock.recv(max(1, READ_SIZE - self.flow.settled))
                 size = len(data)
         except BlockingIOError:
             return
