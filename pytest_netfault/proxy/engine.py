@@ -39,7 +39,7 @@ __all__ = ["Engine", "EngineStopped", "Timer"]
 
 T = TypeVar("T")
 
-# Descriptors handled between two looks at the queue of calls. 8 callbacks with large buffers take about 1 ms.
+# Descriptors handled between two looks at the queue of calls. 8 callbacks with large buffers take about 2 ms.
 _BATCH = 8
 # The longest that trio's other tasks wait while traffic flows.
 TRIO_SLICE = 0.005

@@ -75,19 +75,17 @@ def judge_held(writes: Sequence[WriteRecord], held: Held) -> tuple[WriteBreakage
     """
     breakages = []
     for key, value in held.items():
-        makers = [write for write in writes if value is not None and (key, value) in write.changes]
-        if not makers:
+        asked = [write for write in writes if value is not None and (key, value) in write.changes]
+        makers = [write for write in asked if write.outcome != "fail"]
+        if not asked:
             continue  # a key that is not there may have expired; a value of somebody else says nothing
-        outcomes = {write.outcome for write in makers}
-        if outcomes == {"fail"}:
+        if not makers:
             words = f"put {key!r} = {value!r} was rejected, and at the end the store holds it"
             breakages.append(WriteBreakage("writes.phantom", key, value, words))
-        elif outcomes == {"ok"}:
-            newest = _newest_behind(makers, writes, key)
-            if newest is not None:
-                what = f"delete {key!r}" if newest[1] is None else f"put {key!r} = {newest[1]!r}"
-                words = f"{what} was acknowledged, and at the end the store holds {value!r}, which is older"
-                breakages.append(WriteBreakage("writes.lost", *newest, words))
+        elif newest := _newest_behind(makers, writes, key):
+            what = f"delete {key!r}" if newest[1] is None else f"put {key!r} = {newest[1]!r}"
+            words = f"{what} was acknowledged, and at the end the store holds {value!r}, which is older"
+            breakages.append(WriteBreakage("writes.lost", *newest, words))
     return tuple(breakages)
 
 

@@ -135,6 +135,11 @@ def test_of_writes_that_were_under_way_together_the_one_that_is_left_came_last(
             "writes.phantom: put 'r17.a' = '1' was rejected, and at the end the store holds it",
         ),
         ([write("fail", "1"), write("info", "1")], "1", ""),
+        (
+            [FIRST, write("fail", "1"), after(FIRST, "ok", "2")],
+            "1",
+            "writes.lost: put 'r17.a' = '2' was acknowledged, and at the end the store holds '1', which is older",
+        ),
     ],
 )
 def test_what_the_store_holds_in_the_end_is_held_against_what_writers_were_told(
