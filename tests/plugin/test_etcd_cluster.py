@@ -86,7 +86,7 @@ def test_partitions_are_made_and_healed_and_nothing_is_left(
 def test_all_members_end_with_a_session_that_is_interrupted(
     sessions: Any, binary_option: str, await_end: Any, read_until: Any, interrupt: Any
 ) -> None:
-    sessions.file(PARTED.replace("END", "import threading; threading.Event().wait()"))
+    sessions.file(PARTED.replace("END", "while not __import__('threading').Event().wait(0.05): pass"))
     process = sessions.start("-s", binary_option, "-k", "whole")
     pids = map(int, read_until(process, r"pids: (\d+) (\d+) (\d+)").groups())
     interrupt(process)
