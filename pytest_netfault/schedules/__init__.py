@@ -5,7 +5,7 @@
     @given(schedule=schedules())
     def test_mine(schedule): ...
 
-Everything that ``str()`` of a schedule mentions can be imported from here.
+Everything that ``str()`` of a schedule mentions can be imported from here, and from ``pytest_netfault`` itself.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ from pytest_netfault.schedules.steps import (
 )
 
 if TYPE_CHECKING:
-    from pytest_netfault.schedules.strategies import schedules
+    from pytest_netfault.schedules.strategies import schedules as schedules
 
 __all__ = [
     "Blackhole",
@@ -71,12 +71,12 @@ __all__ = [
     "Throttle",
     "Write",
     "WriteMany",
-    "schedules",
 ]
 
 
 def __getattr__(name: str) -> object:
-    # The strategies need Hypothesis, which is an extra; the rest of this package does not.
+    # The strategies need Hypothesis, which is an extra; the rest of this package does not. That is why they are not in
+    # __all__ either: a star import would ask for them.
     if name == "schedules":
         from pytest_netfault.schedules.strategies import schedules
 

@@ -15,6 +15,7 @@ Rules of this file: frozen data and no I/O; a schedule that exists can be played
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -28,7 +29,7 @@ from pytest_netfault.schedules.steps import (
     writes_of,
 )
 
-__all__ = ["Schedule", "wrapped"]
+__all__ = ["Schedule", "imports_for", "wrapped"]
 
 
 @dataclass(frozen=True, init=False, repr=False)
@@ -101,6 +102,45 @@ def _read(place: int, step: object) -> Step:
         return step_from_json(step)
     except ValueError as error:
         raise ValueError(f"step {place}: {error}") from error
+
+
+def imports_for(schedule: Schedule, *also: str, width: int = 88, packed: bool = False) -> str:
+    """The import statements that the schedule's expression needs, in the order in which linters want them.
+
+    Args:
+        schedule: what is printed below them.
+        also: further names of ``pytest_netfault``.
+        width: a statement that is longer is put in brackets.
+        packed: in brackets, as many names in a line as fit, not one, where a screen matters more than a formatter.
+
+    >>> from pytest_netfault.schedules import Sever
+    >>> print(imports_for(Schedule([Subscribe(), Break(Sever())]), "verify"))
+    from pytest_netfault import Break, Schedule, Sever, Subscribe, verify
+    """
+    homes = dict.fromkeys(("Schedule", *also), "pytest_netfault")
+    for step in schedule.steps:
+        homes[type(step).__name__] = "pytest_netfault"
+        if isinstance(step, Break):
+            kind = type(step.fault)
+            ours = kind.__module__.partition(".")[0] == "pytest_netfault"
+            homes[kind.__name__] = "pytest_netfault" if ours else kind.__module__
+    return "\n".join(
+        _import_from(home, [name for name in homes if homes[name] == home], width, packed=packed)
+        for home in dict.fromkeys(homes.values())
+    )
+
+
+def _import_from(home: str, names: list[str], width: int, *, packed: bool) -> str:
+    names = sorted(names, key=lambda name: (name[0].islower(), name))
+    line = f"from {home} import {', '.join(names)}"
+    if len(line) <= width:
+        return line
+    rows = (
+        textwrap.wrap(f"{', '.join(names)},", width - 4, break_long_words=False)
+        if packed
+        else [f"{name}," for name in names]
+    )
+    return "\n".join([f"from {home} import (", *(f"    {row}" for row in rows), ")"])
 
 
 def wrapped(schedule: Schedule, *, width: int = 96, indent: str = "") -> str:

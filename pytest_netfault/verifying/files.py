@@ -14,7 +14,7 @@ from typing import Any
 
 from pytest_netfault.report.html import ReportNotPossible, render
 from pytest_netfault.schedules.contract import Run
-from pytest_netfault.schedules.schedule import wrapped
+from pytest_netfault.schedules.schedule import imports_for, wrapped
 from pytest_netfault.verifying.picture import picture
 
 __all__ = ["document", "files_beside", "picture_beside", "write_report", "write_whole"]
@@ -63,7 +63,7 @@ def write_report(
     write_whole(path, json.dumps(trace, indent=1, ensure_ascii=False) + "\n")
     write_whole(
         directory / f"{name}.py",
-        f"from pytest_netfault.schedules import *\n\n# {why}\nSCHEDULE = {wrapped(run.schedule)}\n",
+        f"{imports_for(run.schedule)}\n\n# {why}\nSCHEDULE = {wrapped(run.schedule)}\n",
     )
     drawing = picture(run, seed=trace["seed"])
     if played is not None:

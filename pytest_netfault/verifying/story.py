@@ -15,7 +15,7 @@ from pytest_netfault.events import LinkEvent
 from pytest_netfault.schedules.contract import Run
 from pytest_netfault.schedules.outcomes import WriteBreakage
 from pytest_netfault.schedules.recording import WriteRecord
-from pytest_netfault.schedules.schedule import wrapped
+from pytest_netfault.schedules.schedule import imports_for, wrapped
 from pytest_netfault.schedules.steps import Break
 
 __all__ = ["COLUMNS", "LINES", "tell"]
@@ -52,12 +52,12 @@ def tell(
     arguments = "" if promise == "every-event" else f", promise={promise!r}"
     arguments += "" if settle == 5.0 else f", settle={settle:g}"
     arguments += "" if seed is None else f", seed={seed}"
+    imports = imports_for(run.schedule, "verify", width=COLUMNS - 4, packed=True)
     last = [
         *broken[:4],
         *textwrap.wrap(f"{found} It failed in {repeated[0]} of {repeated[1]} plays.", COLUMNS),
         "To play it again:",
-        "    from pytest_netfault import verify",
-        "    from pytest_netfault.schedules import *",
+        *textwrap.indent(imports, "    ").splitlines(),
         *textwrap.indent(f"schedule = {wrapped(run.schedule, width=COLUMNS - 16)}", "    ").splitlines(),
         f"    verify.replay(open_store, server, schedule{arguments})",
         *([f"Trace: {trace_path}"] if trace_path is not None else []),

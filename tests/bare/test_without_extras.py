@@ -68,6 +68,19 @@ def test_strategies_without_hypothesis_name_the_extra() -> None:
     assert len(run.stdout.splitlines()) == 1
 
 
+def test_what_a_loss_prints_can_be_pasted() -> None:
+    run = without_extras(
+        "from pytest_netfault.schedules import *\n"  # what older reports hold
+        "from pytest_netfault import Break, Sever, Subscribe, Write, verify\n"
+        "from pytest_netfault.schedules.schedule import imports_for\n"
+        "schedule = Schedule([Subscribe(), Break(Sever()), Write('a')])\n"
+        "exec(imports_for(schedule, 'verify'), names := {})\n"
+        "assert eval(str(schedule), names) == schedule\n"
+        "assert names['verify'].replay\n"
+    )
+    assert run.returncode == 0, run.stderr
+
+
 def test_the_demo_without_extras_says_one_sentence() -> None:
     run = without_extras(
         "sys.modules['runtime_config'] = None\nfrom pytest_netfault.cli import main\nsys.exit(main(['demo']))"
