@@ -51,6 +51,7 @@ from pytest_netfault.proxy.addresses import TcpAddress, UnixAddress, parse_addre
 from pytest_netfault.proxy.link import ConnectionInfo, InForce, ProxyLink
 from pytest_netfault.proxy.stacking import CustomFault
 from pytest_netfault.proxy.thread import NetFaultClosed, ProxyThread
+from pytest_netfault.wording import counted
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -181,7 +182,7 @@ class Link:
             NetFaultClosed: the link was closed before or meanwhile.
         """
         _check_wait(count, timeout)
-        self._wait(lambda: self._link.accepted >= count, f"{count} connections", timeout)
+        self._wait(lambda: self._link.accepted >= count, counted(count, "connection"), timeout)
 
     def wait_for_bytes(
         self, count: int, direction: Literal["up", "down", "both"] = "up", timeout: float = 5
@@ -199,7 +200,7 @@ class Link:
             ways: tuple[Literal["up", "down"], ...] = ("up", "down") if direction == "both" else (direction,)
             return sum(self._link.bytes_passed(way) for way in ways)
 
-        self._wait(lambda: passed() >= count, f"{count} bytes {direction}", timeout)
+        self._wait(lambda: passed() >= count, f"{counted(count, 'byte')} {direction}", timeout)
 
     def _wait(self, reached: Callable[[], bool], what: str, timeout: float) -> None:
         __tracebackhide__ = True
@@ -240,7 +241,8 @@ class Link:
         _check_wait(down, 0)
         if self.bytes_up < up or self.bytes_down < down:
             raise AssertionError(
-                f"link {self.name} should have carried {up} bytes up and {down} bytes down, but {self._story()}; "
+                f"link {self.name} should have carried {counted(up, 'byte')} up and {counted(down, 'byte')} down, "
+                f"but {self._story()}; "
                 f"does the client connect to {self.address}?"
             )
 
@@ -250,7 +252,8 @@ class Link:
             for one in self.connections[:8]
         )
         return (
-            f"saw {self._link.accepted} connections, {self.bytes_up} bytes up and {self.bytes_down} bytes down; "
+            f"saw {counted(self._link.accepted, 'connection')}, {counted(self.bytes_up, 'byte')} up and "
+            f"{counted(self.bytes_down, 'byte')} down; "
             f"live: {live or 'none'}"
         )
 

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 from pytest_netfault import verify
 from pytest_netfault.verifying.progressing import progress_line
+from pytest_netfault.wording import counted
 
 if TYPE_CHECKING:
     from pytest_netfault.schedules.subject import OpenStore
@@ -103,7 +104,7 @@ def run_demo(*, seed: int = 1, examples: int = 60, etcd: str | None = None, out:
             say()
             say(_indented(str(caught)))
         say()
-        say(f"3. The bundled wrapper, put through {examples} schedules of the same kind.")
+        say(f"3. The bundled wrapper, put through {counted(examples, 'schedule')} of the same kind.")
         kept = _prove(wrapper, server, seed=seed, examples=examples, out=out)
         if isinstance(kept, verify.Report):
             say(f"   Kept: {kept}.")

@@ -30,6 +30,7 @@ from pytest_netfault.checks.locate import line_of
 from pytest_netfault.checks.reading import FormatError, decode, shown
 from pytest_netfault.schedules.schedule import Schedule
 from pytest_netfault.verifying.arguments import check_server
+from pytest_netfault.wording import counted
 
 __all__ = ["Recorded", "ReplayImpossible", "add_arguments", "named", "read_recorded", "run_replay"]
 
@@ -129,7 +130,7 @@ def run_replay(options: argparse.Namespace, *, out: TextIO | None = None) -> int
                 print(f"kept: {came}" if isinstance(came, verify.Report) else came, file=out, flush=True)
     if options.times > 1:
         more = f", nothing proved in {nothing}" if nothing else ""
-        print(f"lost in {lost} of {options.times} plays{more}", file=out)
+        print(f"lost in {lost} of {counted(options.times, 'play')}{more}", file=out)
     return 1 if lost else 3 if nothing else 0
 
 

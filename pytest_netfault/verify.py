@@ -42,6 +42,7 @@ from pytest_netfault.verifying.results import Progress, ProgressCallback, Proved
 from pytest_netfault.verifying.shards import Part, find_parts, merge_parts, read_part, read_shard, recorded
 from pytest_netfault.verifying.sweeping import SCENARIO
 from pytest_netfault.verifying.tally import Tally
+from pytest_netfault.wording import counted
 
 __all__ = [
     "ALL",
@@ -282,7 +283,7 @@ def _warned(report: Report, settle: float) -> Report:
     if report.not_closed:
         warnings.warn(
             f"close() of the client did not return within {settle:g} s in {report.not_closed} of "
-            f"{report.examples} examples",
+            f"{counted(report.examples, 'example')}",
             StoreNotClosed,
             stacklevel=3,
         )

@@ -33,7 +33,7 @@ def test_traffic_counts_in_both_directions() -> None:
             upstream.sendall(b"1")
             assert client.recv(1) == b"1"
             link.assert_traffic(up=5, down=1)
-            with pytest.raises(AssertionError, match="6 bytes up and 1 bytes down, but saw"):
+            with pytest.raises(AssertionError, match="6 bytes up and 1 byte down, but saw"):
                 link.assert_traffic(up=6)
         net.close()
         link.assert_traffic(up=5)

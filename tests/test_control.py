@@ -200,11 +200,11 @@ class TestWaiting:
     def test_that_ends_without_it_says_what_was_seen(self, served: Served) -> None:
         with pytest.raises(
             TimeoutError,
-            match=r"^waited 0 s for 6 bytes up on link served, but saw 1 connections, 5 bytes up and 3 bytes down; "
+            match=r"^waited 0 s for 6 bytes up on link served, but saw 1 connection, 5 bytes up and 3 bytes down; "
             r"live: #1 open \(up 5 B, down 3 B\)$",
         ):
             served.link.wait_for_bytes(6, timeout=0)
-        with pytest.raises(TimeoutError, match="for 2 connections on link served, but saw 1 connections"):
+        with pytest.raises(TimeoutError, match="for 2 connections on link served, but saw 1 connection, "):
             served.link.wait_for_connection(2, timeout=0.01)
         assert served.link._link._waiters == []
 
@@ -223,7 +223,7 @@ class TestWaiting:
             pass
         served.link.close()
         thread.join(20)
-        assert "was closed while waiting for 1000000 bytes up" in str(errors[0])
+        assert "was closed while waiting for 1,000,000 bytes up" in str(errors[0])
 
     def test_on_a_closed_link_ends_at_once(self, served: Served) -> None:
         served.link.close()

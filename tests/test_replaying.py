@@ -96,7 +96,7 @@ def test_a_client_that_was_mended_keeps_its_promise(trace: Path, stores: Path) -
         trace, "--store", f"{stores}:open_right", "--server", f"{stores}:open_server", "--times", 2
     )
     assert code == 0
-    assert told.startswith("kept: nothing lost in 1 examples")
+    assert told.startswith("kept: nothing lost in 1 example,")
     assert told.endswith("lost in 0 of 2 plays\n")
 
 

@@ -26,7 +26,7 @@ def test_wait_for_what_happened_and_never_for_time(netfault, server):
         (connection,) = link.connections
         assert (connection.number, connection.state, connection.bytes_up) == (1, "open", 8)
 
-        with pytest.raises(TimeoutError, match="saw 1 connections, 8 bytes up"):
+        with pytest.raises(TimeoutError, match="saw 1 connection, 8 bytes up"):
             link.wait_for_bytes(9, "up", timeout=0.1)
 
 

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pytest_netfault.report.terminal import Totals, summary_line
+from pytest_netfault.wording import counted
 
 __all__ = ["ROWS_SHOWN", "Row", "session_summary"]
 
@@ -53,9 +54,8 @@ def session_summary(seed: int, totals: Totals, rows: Sequence[Row]) -> str:
     if not rows:
         return ""
     failed = [row for row in rows if row.failed]
-    tests = "1 test" if len(rows) == 1 else f"{len(rows)} tests"
     lines = [
-        f"### netfault: {tests}, {len(failed) or 'none'} failed",
+        f"### netfault: {counted(len(rows), 'test')}, {len(failed) or 'none'} failed",
         "",
         summary_line(seed, totals).removeprefix("netfault: "),
         "",

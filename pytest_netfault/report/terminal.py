@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 
 from pytest_netfault.events import LinkEvent, describe
+from pytest_netfault.wording import counted
 
 __all__ = [
     "EVENTS_SHOWN",
@@ -24,6 +25,8 @@ __all__ = [
 
 # What fits on a screen beside the test's own traceback.
 EVENTS_SHOWN = 20
+# What was done to a link, as opposed to what its two sides did.
+_DONE_TO_IT = frozenset({"fault", "hit", "heal", "trouble"})
 _COLUMNS = 100
 
 
@@ -190,9 +193,7 @@ def failure_text(
             f"{link.bytes_up} B up, {link.bytes_down} B down{holding}"
         )
     events = sorted((event for link in links for event in link.events), key=lambda event: event.time)
-    if len(events) > EVENTS_SHOWN:
-        lines.append(f"the last {EVENTS_SHOWN} of {len(events)} events:")
-    lines += [f"  {describe(event, since=since)}" for event in events[-EVENTS_SHOWN:]]
+    lines += _event_lines(events, since)
     if drawing:
         lines += ["", drawing, ""]
     if page:
@@ -202,6 +203,41 @@ def failure_text(
     if folder:
         lines.append(f"more in {folder}")
     return "\n".join(lines)
+
+
+def _event_lines(events: Sequence[LinkEvent], since: float) -> list[str]:
+    """The events, or of many those that explain most, each gap between them marked."""
+    if len(events) <= EVENTS_SHOWN:
+        return [f"  {describe(event, since=since)}" for event in events]
+    lines = [f"{EVENTS_SHOWN} of {counted(len(events), 'event')}:"]
+    before = -1
+    for place in _worth_showing(events):
+        if place - before > 1:
+            lines.append(f"  ... {counted(place - before - 1, 'event')} left out")
+        lines.append(f"  {describe(events[place], since=since)}")
+        before = place
+    return lines
+
+
+def _worth_showing(events: Sequence[LinkEvent]) -> list[int]:
+    """The places of the events that are shown: what was done to the link, then how it began, and how it ended.
+
+    Faults, what they met and heals explain a failure, and come before the rest; of either kind, what is in the middle
+    is left out first.
+    """
+    done = [place for place, event in enumerate(events) if event.kind in _DONE_TO_IT]
+    others = [place for place, event in enumerate(events) if event.kind not in _DONE_TO_IT]
+    most = EVENTS_SHOWN - min(len(others), EVENTS_SHOWN // 4)
+    chosen = _ends(done, most, first=most // 2)
+    room = EVENTS_SHOWN - len(chosen)
+    return sorted(chosen + _ends(others, room, first=room // 4))
+
+
+def _ends(places: list[int], most: int, *, first: int) -> list[int]:
+    """At most so many of them, without those in the middle."""
+    if len(places) <= most:
+        return places
+    return places[:first] + places[len(places) - (most - first) :]
 
 
 def _proof_lines(proof: ProofStory) -> list[str]:
@@ -225,4 +261,4 @@ def _proof_lines(proof: ProofStory) -> list[str]:
 
 
 def _count(number: int, thing: str) -> str:
-    return f"{number if number else 'no'} {thing}{'' if number == 1 else 's'}"
+    return counted(number, thing) if number else f"no {thing}s"

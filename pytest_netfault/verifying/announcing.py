@@ -12,6 +12,7 @@ from pytest_netfault import surroundings
 from pytest_netfault.report.timeline_text import drawn
 from pytest_netfault.surroundings import Verdict
 from pytest_netfault.verifying.results import ProvedNothing, Report, UpdateLost
+from pytest_netfault.wording import counted, were
 
 __all__ = ["announced"]
 
@@ -31,8 +32,8 @@ def announced(call: str, seed: int, prove: Callable[[], Report]) -> Report:
         report = prove()
         if session.strict and report.inconclusive:
             raise ProvedNothing(
-                f"{report.inconclusive} of {report.examples} examples were inconclusive, which --netfault-strict does "
-                f"not let pass ({report})",
+                f"{report.inconclusive} of {counted(report.examples, 'example')} {were(report.inconclusive)} "
+                f"inconclusive, which --netfault-strict does not let pass ({report})",
                 report=report,
             )
     except UpdateLost as lost:

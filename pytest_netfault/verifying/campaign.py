@@ -42,6 +42,7 @@ from pytest_netfault.verifying.sweeping import (
     side_by_side,
 )
 from pytest_netfault.verifying.tally import Tally
+from pytest_netfault.wording import counted
 
 __all__ = ["Campaign"]
 
@@ -239,7 +240,8 @@ class Campaign:
             # It does not fail each time either: then the smallest that ever failed is as good as any.
             smallest = min(failures, key=complexity)
             repeat()
-        found += f", shrunk from {len(run.schedule)} to {len(smallest)} steps in {tries} plays."
+        found += f", shrunk from {len(run.schedule)} to {counted(len(smallest), 'step')} "
+        found += f"in {counted(tries, 'play')}."
         best = failures[smallest][0]
         return self._error(best, found, (len(failures[smallest]), plays[smallest]), report)
 

@@ -16,6 +16,7 @@ from pytest_netfault.report.html import ReportNotPossible, render
 from pytest_netfault.schedules.contract import Run
 from pytest_netfault.schedules.schedule import imports_for, wrapped
 from pytest_netfault.verifying.picture import picture
+from pytest_netfault.wording import counted
 
 __all__ = ["document", "files_beside", "picture_beside", "write_report", "write_whole"]
 
@@ -56,7 +57,7 @@ def write_report(
     why = (
         f"Breaks: {', '.join(run.broken)}"
         if run.broken
-        else f"Interrupted after {played} examples; the last one"
+        else f"Interrupted after {counted(played or 0, 'example')}; the last one"
     )
     directory.mkdir(parents=True, exist_ok=True)
     path = directory / f"{name}.json"
@@ -73,7 +74,10 @@ def write_report(
             headline=f"Interrupted. {drawing.headline}"
             if run.broken
             else "Interrupted before anything was lost",
-            facts=(*drawing.facts, ("interrupted", f"after {played} examples; this is the {what} one")),
+            facts=(
+                *drawing.facts,
+                ("interrupted", f"after {counted(played, 'example')}; this is the {what} one"),
+            ),
         )
     try:
         page = render(drawing)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from pytest_netfault import surroundings
 from pytest_netfault.verifying.results import Progress, ProgressCallback
+from pytest_netfault.wording import counted
 
 __all__ = ["progress_line", "progress_of_session"]
 
@@ -34,7 +35,6 @@ def progress_line(progress: Progress) -> str:
         "repeating": f"an update was lost; playing the smallest schedule again, {progress.done:,}{of}",
     }[progress.stage]
     if progress.smallest is not None:
-        steps = len(progress.smallest)
-        words += f" (smallest so far: {steps} step{'' if steps == 1 else 's'})"
+        words += f" (smallest so far: {counted(len(progress.smallest), 'step')})"
     words += f", {progress.seconds:.0f} s"
     return words if progress.remaining is None else f"{words}, about {progress.remaining:.0f} s left"

@@ -13,6 +13,7 @@ from typing import Any, Literal
 from pytest_netfault.faults import Cut
 from pytest_netfault.report.timeline import Timeline
 from pytest_netfault.schedules.schedule import Schedule
+from pytest_netfault.wording import counted
 
 __all__ = ["Progress", "ProgressCallback", "ProvedNothing", "Report", "UpdateLost"]
 
@@ -50,12 +51,12 @@ class Report:
     def __str__(self) -> str:
         reached = self.examples - len(self.holes)
         words = [
-            f"nothing lost in {self.examples} examples"
+            f"nothing lost in {counted(self.examples, 'example')}"
             if self.sweep is None
-            else f"cut at {reached:,} of {self.examples:,} places: nothing lost",
+            else f"cut at {reached:,} of {counted(self.examples, 'place')}: nothing lost",
             f"{self.inconclusive} inconclusive",
-            f"{self.cuts_that_hit_traffic} cuts that hit traffic",
-            f"{self.writes_acknowledged} writes acknowledged",
+            counted(self.cuts_that_hit_traffic, "cut that hit traffic", "cuts that hit traffic"),
+            counted(self.writes_acknowledged, "write acknowledged", "writes acknowledged"),
             f"{self.wall_seconds:.1f} s",
         ]
         if self.gave_up:

@@ -17,6 +17,7 @@ from pytest_netfault.schedules.outcomes import WriteBreakage
 from pytest_netfault.schedules.recording import WriteRecord
 from pytest_netfault.schedules.schedule import imports_for, wrapped
 from pytest_netfault.schedules.steps import Break
+from pytest_netfault.wording import counted
 
 __all__ = ["COLUMNS", "LINES", "tell"]
 
@@ -55,7 +56,7 @@ def tell(
     imports = imports_for(run.schedule, "verify", width=COLUMNS - 4, packed=True)
     last = [
         *broken[:4],
-        *textwrap.wrap(f"{found} It failed in {repeated[0]} of {repeated[1]} plays.", COLUMNS),
+        *textwrap.wrap(f"{found} It failed in {repeated[0]} of {counted(repeated[1], 'play')}.", COLUMNS),
         "To play it again:",
         *textwrap.indent(imports, "    ").splitlines(),
         *textwrap.indent(f"schedule = {wrapped(run.schedule, width=COLUMNS - 16)}", "    ").splitlines(),
@@ -207,7 +208,10 @@ def _elide(rows: list[str], room: int) -> list[str]:
     room = max(room - 1, 3)
     ranked = sorted(range(len(rows)), key=lambda n: (not _telling(rows[n]), n))
     kept = sorted(ranked[:room])
-    return [*(rows[n] for n in kept), f"       ... and {len(rows) - room} more steps: see the schedule below"]
+    return [
+        *(rows[n] for n in kept),
+        f"       ... and {counted(len(rows) - room, 'more step')}: see the schedule below",
+    ]
 
 
 def _telling(row: str) -> bool:

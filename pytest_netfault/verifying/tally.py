@@ -14,6 +14,7 @@ from dataclasses import astuple, dataclass
 
 from pytest_netfault.schedules.contract import Run
 from pytest_netfault.verifying.results import Report
+from pytest_netfault.wording import counted, were
 
 __all__ = ["Tally"]
 
@@ -31,6 +32,7 @@ class Tally:
     unsubscribed: int = 0
     gave_up: int = 0
     not_closed: int = 0
+    without_writes: int = 0
 
     def plus(self, run: Run, *, inconclusive: bool | None = None) -> Tally:
         return Tally(
@@ -43,6 +45,7 @@ class Tally:
             self.unsubscribed + (not run.subscribed),
             self.gave_up + run.gave_up,
             self.not_closed + (not run.closed),
+            self.without_writes + (not run.schedule.writes),
         )
 
     def __add__(self, other: Tally) -> Tally:
@@ -68,23 +71,26 @@ class Tally:
         """
         if not self.examples:
             return "no example was played"
+        examples = counted(self.examples, "example")
+        if not self.acknowledged and self.without_writes == self.examples:
+            return f"nothing was to be written in {examples}: a schedule needs a step such as Write('a')"
         if not self.acknowledged:
-            return f"no write was acknowledged in {self.examples} examples: is this the store that the server is?"
+            return f"no write was acknowledged in {examples}: is this the store that the server is?"
+        if not self.hits and not self.faults:
+            return f"nothing was broken in {examples}: a schedule needs a step such as Break(Sever())"
         if not self.hits or (self.faults and not self.met):
-            return (
-                f"no fault met traffic in {self.examples} examples: does the client use the address that "
-                f"open_store is given?"
-            )
+            return f"no fault met traffic in {examples}: does the client use the address that open_store is given?"
         if self.unsubscribed * 2 > self.examples:
-            return f"no subscription came about in {self.unsubscribed} of {self.examples} examples"
+            return f"no subscription came about in {self.unsubscribed} of {examples}"
         if self.gave_up * 2 > self.examples:
             return (
-                f"the subscriber was told that it can no longer be served in {self.gave_up} of {self.examples} "
-                f"examples, and was owed nothing afterwards"
+                f"the subscriber was told that it can no longer be served in {self.gave_up} of {examples}, and was "
+                f"owed nothing afterwards"
             )
         if self.inconclusive * 2 > self.examples:
             return (
-                f"{self.inconclusive} of {self.examples} examples were inconclusive: {self._why_open(holes)}"
+                f"{self.inconclusive} of {examples} {were(self.inconclusive)} inconclusive: "
+                f"{self._why_open(holes)}"
             )
         return None
 

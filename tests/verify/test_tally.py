@@ -22,6 +22,16 @@ def test_a_proof_is_one() -> None:
         ({"acknowledged": 1}, {"acknowledged": 0}, "no write was acknowledged in 10 examples"),
         ({"hits": 1}, {"hits": 0}, "no fault met traffic in 10 examples"),
         ({"met": 1}, {"met": 0}, "no fault met traffic in 10 examples"),
+        (
+            {"acknowledged": 1, "without_writes": 10},
+            {"acknowledged": 0, "without_writes": 10},
+            "nothing was to be written in 10 examples: a schedule needs a step such as Write('a')",
+        ),
+        (
+            {"hits": 1, "faults": 0},  # a restart of the server
+            {"hits": 0, "faults": 0},
+            "nothing was broken in 10 examples: a schedule needs a step such as Break(Sever())",
+        ),
         ({"unsubscribed": 5}, {"unsubscribed": 6}, "no subscription came about in 6 of 10 examples"),
         ({"gave_up": 5}, {"gave_up": 6}, "it can no longer be served in 6 of 10 examples"),
         (
