@@ -122,7 +122,7 @@ class TestSeeing:
             ("heal", None, "netfault", 0, 0),
             ("fin", 1, "client", 8, 3),
             ("fin", 1, "upstream", 8, 3),
-            ("closed", 1, "netfault", 8, 3),
+            ("closed", 1, "client", 8, 3),
         ]
         assert [event.time for event in served.link.events] == sorted(
             event.time for event in served.link.events

@@ -23,7 +23,7 @@ import os
 import socket
 from collections.abc import Callable
 
-from pytest_netfault.events import ConnectionState, EventKind
+from pytest_netfault.events import Actor, Cause, ConnectionState, EventKind
 from pytest_netfault.proxy import kernel
 from pytest_netfault.proxy.end import End
 from pytest_netfault.proxy.engine import READ, Engine, Timer
@@ -42,6 +42,7 @@ _QUEUE_POLL_SECONDS = 0.02
 # What stands for the upstream's socket once it is known that there will be none.
 _NO_SOCKET = socket.socket(socket.AF_UNIX)
 _NO_SOCKET.close()
+_OURS = Cause()
 
 
 class Meter:
@@ -80,7 +81,7 @@ class Connection:
         names: tuple[str, str],
         connect: Callable[[], socket.socket | OSError | None],
         *,
-        log: Callable[[EventKind, Connection, str, str], None],
+        log: Callable[[EventKind, Connection, Cause, str, Direction | None], None],
         on_closed: Callable[[Connection], None],
         meter: Meter,
         buffer: bytearray,
@@ -89,6 +90,7 @@ class Connection:
         self.number = number
         self.client_name, self.upstream_name = names
         self.state: ConnectionState = "connecting"
+        self.cause: Cause | None = None  # who has ended it, once it is known
         self.meter = meter
         self.buffer = buffer
         self.view = memoryview(buffer)
@@ -164,7 +166,7 @@ class Connection:
             self._attempt(OSError(error, os.strerror(error)))
             return
         self.state = "open"
-        self.log("connected", detail=self.upstream_name)
+        self.log("connected", _OURS, detail=self.upstream_name)
         self.up.pump()
         self.down.pump()
 
@@ -173,14 +175,15 @@ class Connection:
 
         def give_up() -> None:
             if self.state == "connecting" and not self.up.flow.held_back(self.engine.now()):
-                self.log("rst", by="client")
-                self.close_with_reset()
+                self.ended_by("client", Ending.RST)
+                self.carry_reset()
 
         self._call_at(self.engine.now() + _GIVE_UP_SECONDS, give_up)
 
     def _upstream_failed(self, why: str) -> None:
         """Nobody answers upstream: the client is told by RST, through whatever holds the way down."""
-        self.log("upstream_failed", by="upstream", detail=f"{self.upstream_name}: {why}")
+        self.cause = Cause("upstream")
+        self.log("upstream_failed", self.cause, detail=f"{self.upstream_name}: {why}")
         if self.upstream is None:
             end = End(self.engine, _NO_SOCKET, "upstream")
             end.outgoing, end.incoming = self.down, self.up
@@ -193,9 +196,18 @@ class Connection:
 
     # -- what pipes report --------------------------------------------------------------------------------
 
-    def log(self, kind: EventKind, *, by: str = "netfault", detail: str = "") -> None:
+    def log(
+        self, kind: EventKind, cause: Cause, *, detail: str = "", direction: Direction | None = None
+    ) -> None:
         """Write an event of this connection."""
-        self._log(kind, self, by, detail)
+        self._log(kind, self, cause, detail, direction)
+
+    def ended_by(self, side: Actor, ending: Ending) -> None:
+        """A peer has ended its direction, or reset the connection."""
+        cause = Cause(side)
+        if self.cause is None or ending is Ending.RST:  # a RST ends what was half-closed until then
+            self.cause = cause
+        self.log("fin" if ending is Ending.FIN else "rst", cause)
 
     def other(self, pipe: Pipe) -> Pipe:
         """The pipe of the other direction."""
@@ -212,9 +224,9 @@ class Connection:
         """The bytes before a cut were delivered (and, for a RST, acknowledged): cut here."""
         self._log_cut(pipe, stage)
         if stage.how == "fin":
-            self.sever()
+            self.sever(stage.cause)
         elif stage.how == "rst":
-            self.close_with_reset()
+            self.close_with_reset(stage.cause)
         else:
             for each in self.pipes:
                 self._freeze(each, stage)
@@ -231,7 +243,8 @@ class Connection:
     def _log_cut(self, pipe: Pipe, stage: CutStage) -> None:
         if not stage.hit:
             stage.hit = True
-            self.log("hit", detail=f"cut after {pipe.count} B {pipe.direction}, {stage.how}")
+            detail = f"cut after {pipe.count} B {pipe.direction}, {stage.how}"
+            self.log("hit", stage.cause, detail=detail, direction=pipe.direction)
 
     def _freeze(self, pipe: Pipe, key: CutStage) -> None:
         """Let nothing pass in this direction until the cut is healed."""
@@ -257,12 +270,13 @@ class Connection:
 
     # -- ways to end --------------------------------------------------------------------------------------
 
-    def sever(self) -> None:
+    def sever(self, cause: Cause) -> None:
         """End the connection in order: FIN both ways."""
         if not self.alive:
             return
         self.state = "closing"
-        self.log("fin", detail="both ways")
+        self.cause = cause
+        self.log("fin", cause, detail="both ways")
         self._still()
         for end in self._ends():
             end.finish_writing()
@@ -277,10 +291,17 @@ class Connection:
         if all(end.fd < 0 for end in self._ends()):
             self.close()
 
-    def close_with_reset(self) -> None:
-        """End the connection with RST to both sides, now."""
+    def close_with_reset(self, cause: Cause) -> None:
+        """A fault ends the connection with RST to both sides, now."""
         if self.state != "closed":
-            self.log("rst", detail="both ways")
+            if self.alive:  # what was severed a moment ago is reset now, and stays ended by what severed it
+                self.cause = cause
+            self.log("rst", cause, detail="both ways")
+            self._finish(reset=True)
+
+    def carry_reset(self) -> None:
+        """A peer's RST, or its failure to answer, has reached the other side: end the connection with RST, now."""
+        if self.state != "closed":
             self._finish(reset=True)
 
     def close(self) -> None:
@@ -300,7 +321,7 @@ class Connection:
         self._still()
         for end in self._ends():
             end.close(reset=reset)
-        self.log("closed")
+        self.log("closed", self.cause or _OURS)
         self._on_closed(self)
 
     def _ends(self) -> tuple[End, ...]:

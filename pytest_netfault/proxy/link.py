@@ -20,7 +20,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Literal
 
-from pytest_netfault.events import ConnectionState, EventKind, LinkEvent
+from pytest_netfault.events import Cause, ConnectionState, EventKind, LinkEvent
 from pytest_netfault.faults import (
     Blackhole,
     Fault,
@@ -47,6 +47,7 @@ __all__ = ["EVENTS_KEPT", "ConnectionInfo", "InForce", "ProxyLink"]
 
 # The last events of a link that are kept. An event takes about 300 bytes, so this is 3 MB at most.
 EVENTS_KEPT = 10_000
+_OURS = Cause()
 
 
 @dataclass(frozen=True)
@@ -77,6 +78,7 @@ class InForce:
     fault: Fault
     words: str  # its expression, for events
     root: str  # of every random choice: the seed, and how many faults of its kind were in force before it
+    cause: Cause  # what its events say of it
     stages: dict[int, list[tuple[Pipe, Stage]]] = field(default_factory=dict)  # by the connection's number
     healed: bool = False
     met: bool = False
@@ -111,6 +113,7 @@ class ProxyLink:
         self.upstream = upstream
         self.events: deque[LinkEvent] = deque(maxlen=EVENTS_KEPT)
         self.accepted = 0
+        self.applied = 0
         self.closed = False
         self._connections: dict[int, Connection] = {}
         self._faults: list[InForce] = []
@@ -124,7 +127,12 @@ class ProxyLink:
     # -- seeing -------------------------------------------------------------------------------------------
 
     def log(
-        self, kind: EventKind, connection: Connection | None, by: str = "netfault", detail: str = ""
+        self,
+        kind: EventKind,
+        connection: Connection | None,
+        cause: Cause = _OURS,
+        detail: str = "",
+        direction: Literal["up", "down"] | None = None,
     ) -> None:
         """Write an event."""
         self.events.append(
@@ -133,10 +141,13 @@ class ProxyLink:
                 link=self.name,
                 kind=kind,
                 connection=connection.number if connection else None,
-                by=by,  # type: ignore[arg-type]
+                by=cause.by,
                 bytes_up=connection.up.count if connection else 0,
                 bytes_down=connection.down.count if connection else 0,
                 detail=detail,
+                fault=cause.fault,
+                fault_id=cause.fault_id,
+                direction=direction,
             )
         )
 
@@ -192,7 +203,7 @@ class ProxyLink:
             buffer=self._buffer,
         )
         self._connections[connection.number] = connection
-        self.log("accepted", connection, by="client", detail=name)
+        self.log("accepted", connection, Cause("client"), name)
         for active in self._faults:
             self._put_on(active, connection)
         if self.listener.was_lossy:
@@ -225,20 +236,22 @@ class ProxyLink:
         taken = {active.root for active in self._faults}
         roots = (f"{self.seed}/{type(fault).__name__}/{ordinal}" for ordinal in itertools.count())
         root = next(root for root in roots if root not in taken)
+        self.applied += 1
         active = InForce(
             fault,
             repr(fault),
             root,
+            Cause(fault=repr(fault), fault_id=self.applied),
             drops_before=self.listener.drops,
             bytes_before=self._bytes_in(directions_of(fault)),
         )
-        self.log("fault", None, detail=active.words)
+        self.log("fault", None, active.cause, active.words)
         if isinstance(fault, Reset):
             self.listener.accept_all()
             active.met = bool(self._connections)
             active.healed = True
             for connection in list(self._connections.values()):
-                connection.close_with_reset()
+                connection.close_with_reset(active.cause)
             return active
         self._faults.append(active)
         try:
@@ -259,7 +272,7 @@ class ProxyLink:
             return
         if isinstance(fault, Sever):
             active.met = True
-            connection.sever()
+            connection.sever(active.cause)
             return
         placed = active.stages[connection.number] = []
         now = self.engine.now()
@@ -269,8 +282,10 @@ class ProxyLink:
             if stage is None:
                 continue
             placed.append((pipe, stage))
-            if not isinstance(stage, CutStage):  # which says itself where it hit
-                pipe.fresh.append((stage, active.words))
+            if isinstance(stage, CutStage):  # which says itself where it hit
+                stage.cause = active.cause
+            else:
+                pipe.fresh.append((stage, active.cause))
             idle = pipe.flow.empty
             pipe.flow.add(now, stage)
             if isinstance(stage, CutStage) and stage.reached and connection.state == "connecting":
@@ -303,15 +318,15 @@ class ProxyLink:
         placed = [one for of_connection in stages.values() for one in of_connection]
         for pipe, stage in placed:
             pipe.forget(stage)
-        self.log("heal", None, detail=active.words)
+        self.log("heal", None, active.cause, active.words)
         for pipe, stage in placed:
             connection = pipe.connection
             if not connection.alive:
                 continue
             if ends == "sever":
-                connection.sever()
+                connection.sever(active.cause)
             elif ends == "reset":
-                connection.close_with_reset()
+                connection.close_with_reset(active.cause)
             else:
                 now = self.engine.now()
                 idle = pipe.flow.empty and not stage.full(now)

@@ -18,6 +18,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
+from pytest_netfault.events import Cause
 from pytest_netfault.proxy import kernel
 from pytest_netfault.proxy.end import End
 from pytest_netfault.proxy.engine import READ, Timer
@@ -69,8 +70,8 @@ class Pipe:
         self.stuck = False  # the sink took less than it was given
         self.timer: Timer | None = None
         self.fresh: list[
-            tuple[Stage, str]
-        ] = []  # faults that have met nothing here yet, and what they are called
+            tuple[Stage, Cause]
+        ] = []  # faults that have met nothing here yet, and what events say of them
         self.patience = (0, 0.0)  # with a RST: how many bytes are before it, and since when none was taken
         self.source: End
         self.sink: End
@@ -149,7 +150,7 @@ class Pipe:
             return
         self.ended = ending
         connection = self.connection
-        connection.log("fin" if ending is Ending.FIN else "rst", by=self.source.side)
+        connection.ended_by(self.source.side, ending)
         if ending is Ending.RST:
             # Nobody is there any more to take what comes the other way.
             self.source.reset = True
@@ -222,7 +223,7 @@ class Pipe:
             self.stuck = sent < len(item)
             self.count += flow.took(sent)
         if self.stuck and flow.ends_with_reset and self._may_end(Ending.RST, now):
-            self.connection.close_with_reset()
+            self.connection.carry_reset()
             return
         self.refresh(again=again)
         if pieces and connection.meter.watched:
@@ -232,17 +233,21 @@ class Pipe:
         """Write an event for each fault that has met its first traffic here."""
         for stage, fault in self.fresh:
             if stage.met:
-                self.connection.log("hit", detail=f"{fault} {self.direction}")
+                self._log_hit(fault)
         self.fresh = [
             (stage, fault) for stage, fault in self.fresh if not stage.met and stage in self.flow.stages
         ]
+
+    def _log_hit(self, fault: Cause) -> None:
+        detail = f"{fault.fault} {self.direction}"
+        self.connection.log("hit", fault, detail=detail, direction=self.direction)
 
     def forget(self, stage: Stage) -> None:
         """A fault is being taken away: what it has not met here, it never will."""
         for fresh in self.fresh:
             if fresh[0] is stage:
                 if stage.met:
-                    self.connection.log("hit", detail=f"{fresh[1]} {self.direction}")
+                    self._log_hit(fresh[1])
                 self.fresh.remove(fresh)
                 return
 
@@ -270,7 +275,7 @@ class Pipe:
             self.connection.one_way_done()
         else:
             self.finished = True
-            self.connection.close_with_reset()
+            self.connection.carry_reset()
 
     def refresh(self, *, again: bool = False) -> None:
         """Ask for what is wanted now: bytes from the source, room at the sink, a call when a stage wakes.

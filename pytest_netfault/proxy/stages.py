@@ -28,6 +28,7 @@ from collections import deque
 from dataclasses import dataclass
 from typing import TypeAlias
 
+from pytest_netfault.events import Cause
 from pytest_netfault.faults import CutHow
 
 __all__ = [
@@ -321,6 +322,7 @@ class CutStage(Stage):
         self.after_bytes = after_bytes
         self.how = how
         self.healed = False
+        self.cause = Cause()  # what events say of the fault whose stage this is
         self.hit = False  # something was cut
         self.reached = False
         self._left = max(0, after_bytes - position)

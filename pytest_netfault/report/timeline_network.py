@@ -1,12 +1,13 @@
 """What a link did, as marks: its faults as spans, its connections as bars with their bytes.
 
 Rules of this file: pure functions from the records of ``events.py``; ``since`` is the beginning of the picture on
-their clock. What has no end among the events was still there at ``until``.
+their clock. What has no end among the events was still there at ``until``. Which fault did what is what the proxy wrote
+into the event; nothing is concluded from the time at which it happened.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from pytest_netfault.events import LinkEvent
@@ -54,48 +55,32 @@ def fault_marks(
     """One mark for each fault that came into force, named ``prefix1``, ``prefix2``, ... in that order.
 
     A fault is shaded while it holds. A ``Cut`` is not: it lies in wait, and is shaded from the moment at which it
-    cuts; if that ends the connection, the moment is all there is.
+    cuts; if that ends the connection, the moment is all there is. A fault that came into force before the first of
+    these events is drawn from the beginning.
     """
-    faults: list[_Fault] = []
+    faults: dict[tuple[str, int], _Fault] = {}
     for event in events:
-        if event.kind == "fault":
-            faults.append(_Fault(event.detail, event.time))
-        elif event.kind == "heal":
-            for fault in reversed(faults):
-                if fault.end is None and fault.expression == event.detail:
-                    fault.end = event.time
-                    break
-        else:
-            _meet(faults, event)
+        if event.fault_id is None:
+            continue
+        start = event.time if event.kind == "fault" else min(since, event.time)
+        fault = faults.setdefault((event.link, event.fault_id), _Fault(event.fault, start))
+        if event.kind == "heal":
+            fault.end = event.time
+        elif event.kind in ("hit", "fin", "rst"):
+            _meet(fault, event)
     return tuple(
         _fault_mark(fault, f"{prefix}{number}", lane=lane, since=since, until=until)
-        for number, fault in enumerate(faults, start=1)
+        for number, fault in enumerate(faults.values(), start=1)
     )
 
 
-def _meet(faults: Sequence[_Fault], event: LinkEvent) -> None:
-    """Take down what a fault did: the proxy names it, or ends a connection just after it came or went."""
-    holding = [fault for fault in reversed(faults) if fault.end is None]
-    fault: _Fault | None = None
-    if event.kind == "hit":
-        cut = event.detail.startswith("cut ")
-        fault = next((one for one in holding if _is_hit(one.expression, event.detail, cut)), None)
-    elif event.kind in ("fin", "rst") and event.by == "netfault":
-        healed = max(
-            (one for one in faults if one.end is not None), key=lambda one: one.end or 0, default=None
-        )
-        fault = next((one for one in holding if one.expression.startswith(("Sever", "Reset", "Cut"))), healed)
-    if fault is None:
-        return
+def _meet(fault: _Fault, event: LinkEvent) -> None:
+    """Take down what a fault did to a connection."""
     fault.met = event.time if fault.met is None else fault.met
     number = "" if event.connection is None else f" #{event.connection}"
     done = {"fin": "closed", "rst": "reset"}.get(event.kind, "met")
     if not fault.did or fault.did.startswith("met"):
         fault.did = f"{done} connection{number} after {event.bytes_up} B up and {event.bytes_down} B down"
-
-
-def _is_hit(expression: str, detail: str, cut: bool) -> bool:
-    return expression.startswith("Cut(") if cut else detail.startswith(expression)
 
 
 def _fault_mark(fault: _Fault, name: str, *, lane: str, since: float, until: float) -> Mark:
@@ -155,6 +140,8 @@ def connection_marks(
         )
         if event.kind == "accepted":
             bar = replace(bar, details=(*bar.details, ("from", event.detail)))
+        elif event.kind == "closed" and event.by is not None:
+            bar = replace(bar, details=(*bar.details, ("ended by", _who(event))))
         elif event.kind not in ("connected", "closed"):
             moments.append((bar.id, _moment(event, at, f"{prefix}-event{place}", lane)))
         open_bars[which] = bar
@@ -171,7 +158,7 @@ _COUNTS = ("delivered to the server", "delivered to the client")
 
 def _moment(event: LinkEvent, at: float, name: str, lane: str) -> Mark:
     ours = event.by == "netfault"
-    who = {"netfault": "the fault", "client": "the client", "upstream": "the server"}.get(event.by or "", "")
+    who = _who(event)
     words = {
         "fin": f"closed by {who} (FIN)",
         "rst": f"reset by {who} (RST)",
@@ -195,6 +182,12 @@ def _moment(event: LinkEvent, at: float, name: str, lane: str) -> Mark:
             *([("more", event.detail)] if event.detail and event.kind != "hit" else []),
         ),
     )
+
+
+def _who(event: LinkEvent) -> str:
+    """Who did it, as the proxy wrote it down."""
+    names = {"netfault": event.fault or "the link", "client": "the client", "upstream": "the server"}
+    return names.get(event.by or "", "")
 
 
 def _size(count: int) -> str:

@@ -177,8 +177,8 @@ def _came_of_fault(run: Run, place: int) -> list[str]:
         return []
     ended = [
         f"#{event.connection} at {event.bytes_up} B up, {event.bytes_down} B down"
-        for event in _while_in_force(run, number)
-        if event.kind in ("fin", "rst") and event.by == "netfault" and event.connection is not None
+        for event in _done_by(run, number)
+        if event.kind in ("fin", "rst") and event.connection is not None
     ]
     if ended:
         more = f" and {len(ended) - 1} more" if len(ended) > 1 else ""
@@ -186,19 +186,16 @@ def _came_of_fault(run: Run, place: int) -> list[str]:
     return ["met traffic" if run.faults[number].met_traffic else "met no traffic"]
 
 
-def _while_in_force(run: Run, number: int) -> list[LinkEvent]:
-    """The events between this one of the run's faults and the next fault or heal."""
-    chosen: list[LinkEvent] = []
-    passed = 0  # faults of the run that came into force; the runner has some of its own, around a restart
+def _done_by(run: Run, number: int) -> list[LinkEvent]:
+    """The events that one of the run's faults has caused."""
+    ids: list[int | None] = []  # of the faults of the run; the runner has some of its own, around a restart
     for event in run.events:
-        if event.kind in ("fault", "heal"):
-            if passed > number:
-                break
-            known = event.kind == "fault" and passed < len(run.faults)
-            passed += known and event.detail == repr(run.faults[passed].fault)
-        elif passed == number + 1:
-            chosen.append(event)
-    return chosen
+        known = event.kind == "fault" and len(ids) < len(run.faults)
+        if known and event.fault == repr(run.faults[len(ids)].fault):
+            ids.append(event.fault_id)
+    if number >= len(ids) or ids[number] is None:
+        return []
+    return [event for event in run.events if event.fault_id == ids[number]]
 
 
 def _elide(rows: list[str], room: int) -> list[str]:

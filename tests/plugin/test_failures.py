@@ -344,3 +344,48 @@ def test_faults_of_generated_inputs_are_judged_together(sessions: Any) -> None:
         ["test_it.py::test_it?False?", "*Delay(0.005) was in force on link1 5 times and met no traffic*"]
     )
     result.stdout.fnmatch_lines(["netfault: *10 links, 10 faults, 1 of them met traffic"])
+
+
+def test_what_the_client_did_itself_is_blamed_on_no_fault(sessions: Any) -> None:
+    sessions.file(
+        """
+        import socket
+        import struct
+
+        def hang_up(link):
+            with socket.create_connection((link.host, link.port), timeout=10) as client:
+                client.sendall(b"hello")
+                client.recv(1)
+                client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            while link.connections:
+                pass
+
+        def test_without_a_fault(netfault, echo):
+            hang_up(netfault.forward(echo))
+            assert 0
+
+        def test_after_a_heal(netfault, echo):
+            link = netfault.forward(echo)
+            link.sever().heal()
+            hang_up(link)
+            assert 0
+        """
+    )
+    result = sessions.run("--netfault-output=out")
+    result.assert_outcomes(failed=2)
+    result.stdout.fnmatch_lines(["  +*s link1 #1 rst by client*", "  +*s link1 #1 closed by client*"])
+    stories = [
+        json.loads(path.read_text()) for path in (sessions.pytester.path / "out").glob("*/events.json")
+    ]
+    ends = [
+        event
+        for story in stories
+        for event in story["links"][0]["events"]
+        if event["kind"] in ("rst", "closed")
+    ]
+    assert [(end["kind"], end["by"], end["fault_id"]) for end in ends] == [
+        ("rst", "client", None),
+        ("closed", "client", None),
+    ] * 2
+    for page in (sessions.pytester.path / "out").glob("*/report.html"):
+        assert "The last fault that met traffic" not in page.read_text("utf-8")

@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 
+from pytest_netfault.faults import Blackhole, Cut, Fault, Reset, Sever
+
 directions = pytest.mark.parametrize("direction", ["up", "down"])
 
 
@@ -204,7 +206,10 @@ def test_a_client_that_resets_while_the_upstream_does_not_answer_is_given_up(net
             done = threading.Event()
             while link.connections and not done.wait(0.01):
                 pass
-            assert [event.kind for event in link.events][-3:] == ["rst", "rst", "closed"]
+            assert [(event.kind, event.by) for event in link.events][-2:] == [
+                ("rst", "client"),
+                ("closed", "client"),
+            ]
 
 
 def test_who_ended_it_is_written_down(rig: Any, helpers: Any) -> None:
@@ -214,5 +219,66 @@ def test_who_ended_it_is_written_down(rig: Any, helpers: Any) -> None:
     helpers.hang_up(pair.client)
     assert helpers.take_all(pair.server)[0] == b""
     rig.fence()
-    seen = [(event.kind, event.by) for event in rig.link.events if event.kind in ("fin", "rst")]
-    assert seen == [("fin", "upstream"), ("rst", "client"), ("rst", "netfault")]
+    # A RST that is carried to the other side is an event of who sent it, and of nobody else.
+    ends = ("fin", "rst", "closed")
+    seen = [(event.kind, event.by) for event in rig.link.events if event.kind in ends]
+    assert seen == [("fin", "upstream"), ("rst", "client"), ("closed", "client")]
+
+
+@pytest.mark.parametrize("who", ["client", "upstream"])
+@pytest.mark.parametrize("how", ["fin", "rst"])
+def test_an_end_that_a_peer_made_is_no_faults_even_when_one_was_healed_before(
+    rig: Any, helpers: Any, who: str, how: str
+) -> None:
+    with rig.link.sever():
+        pass
+    pair = rig.connect()
+    near, far = (pair.client, pair.server) if who == "client" else (pair.server, pair.client)
+    if how == "rst":
+        helpers.hang_up(near)
+        helpers.take_all(far)
+    else:
+        near.shutdown(socket.SHUT_WR)
+        assert helpers.take_all(far) == (b"", "fin")
+        far.close()
+        assert helpers.take_all(near) == (b"", "fin")
+    rig.fence()
+    number = max(event.connection or 0 for event in rig.link.events if event.kind == "closed")
+    ends = [
+        event for event in rig.link.events if event.connection == number and event.kind in (how, "closed")
+    ]
+    assert (ends[0].by, ends[-1].by) == (who, who)
+    assert not any(event.fault or event.fault_id for event in ends)
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        Sever(),
+        Reset(),
+        Cut(0, connection=1),
+        Cut(0, connection=1, how="rst"),
+        Blackhole(on_heal="sever"),
+        Blackhole(on_heal="reset"),
+    ],
+    ids=repr,
+)
+def test_an_end_that_a_fault_made_names_it(rig: Any, helpers: Any, fault: Fault) -> None:
+    rig.link.delay(0).heal()  # so that the number of the fault is not that of the connection
+    pair = rig.connect()
+    active = rig.link.apply(fault)
+    if isinstance(fault, Blackhole):
+        active.heal()
+    helpers.take_all(pair.client)
+    helpers.take_all(pair.server)
+    pair.client.close()
+    pair.server.close()
+    while any(one.number == 1 for one in rig.link.connections):
+        rig.fence()
+    ends = [
+        (event.kind, event.by, event.fault, event.fault_id)
+        for event in rig.link.events
+        if event.connection == 1 and event.kind in ("fin", "rst", "closed")
+    ]
+    kind = "rst" if "rst" in repr(fault) or "eset" in repr(fault) else "fin"
+    assert ends == [(kind, "netfault", repr(fault), 2), ("closed", "netfault", repr(fault), 2)]

@@ -124,10 +124,10 @@ def make_run() -> Callable[..., Run]:
             events = (
                 LinkEvent(100.0, "link", "accepted", 1, "client", detail="127.0.0.1:4001"),
                 LinkEvent(100.0, "link", "connected", 1, "netfault"),
-                LinkEvent(100.04, "link", "fault", by="netfault", detail=repr(fault)),
-                LinkEvent(100.041, "link", "fin", 1, "netfault", 457, 211, "both ways"),
-                LinkEvent(100.042, "link", "closed", 1, "netfault", 457, 211),
-                LinkEvent(100.1, "link", "heal", by="netfault", detail=repr(fault)),
+                LinkEvent(100.04, "link", "fault", by="netfault", fault=repr(fault), fault_id=1),
+                LinkEvent(100.041, "link", "fin", 1, "netfault", 457, 211, "both ways", repr(fault), 1),
+                LinkEvent(100.042, "link", "closed", 1, "netfault", 457, 211, "", repr(fault), 1),
+                LinkEvent(100.1, "link", "heal", by="netfault", fault=repr(fault), fault_id=1),
                 LinkEvent(100.15, "link", "accepted", 2, "client", detail="127.0.0.1:4002"),
             )
         trace = Trace(

@@ -251,8 +251,8 @@ def test_the_wheel_zooms_and_a_drag_moves(show: Callable[..., Any], large: Timel
 def test_the_picture_of_a_test_is_well_too(show: Callable[..., Any]) -> None:
     events = (
         LinkEvent(1.0, "shop", "accepted", 1, "client", detail="127.0.0.1:1"),
-        LinkEvent(1.1, "shop", "fault", by="netfault", detail="Sever()"),
-        LinkEvent(1.2, "shop", "fin", 1, "netfault", 5, 7),
+        LinkEvent(1.1, "shop", "fault", by="netfault", fault="Sever()", fault_id=1),
+        LinkEvent(1.2, "shop", "fin", 1, "netfault", 5, 7, fault="Sever()", fault_id=1),
     )
     story = LinkStory("shop", "127.0.0.1:2", "127.0.0.1:3", 5, 7, ("Sever()",), events)
     drawn = link_picture([story], headline="t failed", wrong="TimeoutError: late", began=0.9, until=2.0)

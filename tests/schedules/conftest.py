@@ -45,20 +45,23 @@ class Link:
         self.events: tuple[LinkEvent, ...] = ()
         self.bytes_up = self.bytes_down = 0
         self.state = "whole"
+        self.faults = 0
 
     def note(self, kind: Any, **more: Any) -> None:
         self.events += (LinkEvent(time.monotonic(), "link", kind, **more),)
 
     def apply(self, fault: Fault) -> ActiveInMemory:
         with self.world.lock:
-            self.note("fault", detail=repr(fault))
+            self.faults += 1
+            cause = {"fault": repr(fault), "fault_id": self.faults}
+            self.note("fault", **cause)
             if isinstance(fault, Sever):
                 self.state = "severed"
             elif isinstance(fault, Blackhole):
                 self.state = "silent"
             if isinstance(fault, (Sever, Reset)):
                 for client in self.world.subscribers:
-                    self.note("fin", connection=1, by="netfault", bytes_up=10, bytes_down=20)
+                    self.note("fin", connection=1, by="netfault", bytes_up=10, bytes_down=20, **cause)
                     client.connected = False
                     client.reconnect()
             return ActiveInMemory(fault, self)
