@@ -150,7 +150,7 @@ def _quiet(*names: str) -> Iterator[None]:
 @contextlib.contextmanager
 def _server(option: str | None) -> Iterator[Any]:
     from pytest_netfault.servers.errors import ServerError
-    from pytest_netfault.servers.find import find_etcd
+    from pytest_netfault.servers.etcd.find import find_etcd
 
     try:
         server = find_etcd(option).start()

@@ -154,7 +154,7 @@ def read_settings(config: pytest.Config) -> Settings:
         raise pytest.UsageError(f"netfault_seed: {error}") from None
     etcd = value("netfault_etcd") or None
     if etcd is not None:
-        from pytest_netfault.servers.find import read_option
+        from pytest_netfault.servers.etcd.find import read_option
 
         try:
             read_option(etcd)

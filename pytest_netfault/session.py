@@ -91,7 +91,7 @@ class NetFaultSession:
             pytest.skip.Exception: there is none on this machine (a failure if strict).
         """
         from pytest_netfault.servers.errors import ServerNotFound
-        from pytest_netfault.servers.find import find_etcd
+        from pytest_netfault.servers.etcd.find import find_etcd
 
         server: object | None = self.config.hook.pytest_netfault_etcd(config=self.config)
         if server is None:
@@ -110,8 +110,8 @@ class NetFaultSession:
             pytest.skip.Exception: there is no binary to start members of (a failure if strict).
         """
         from pytest_netfault.servers.errors import ServerNotFound
-        from pytest_netfault.servers.etcd_cluster import EtcdCluster
-        from pytest_netfault.servers.find import find_binary
+        from pytest_netfault.servers.etcd.cluster import EtcdCluster
+        from pytest_netfault.servers.etcd.find import find_binary
 
         try:
             binary = find_binary(self.settings.etcd)

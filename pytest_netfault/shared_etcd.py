@@ -28,7 +28,7 @@ class SharedEtcd:
     What a test leaves killed or frozen is started or resumed before the next test that uses the fixture.
 
     Args:
-        server: an :class:`pytest_netfault.servers.etcd.EtcdServer`, or what a plugin provides instead.
+        server: an :class:`pytest_netfault.servers.etcd.server.EtcdServer`, or what a plugin provides instead.
 
     >>> class Fake:
     ...     address = "127.0.0.1:2379"
@@ -115,7 +115,7 @@ class SharedEtcd:
 class SharedCluster(SharedEtcd):
     """What the fixture ``etcd_cluster`` gives: three members that serve, and an empty prefix for the test that runs.
 
-    Everything of :class:`pytest_netfault.servers.etcd_cluster.EtcdCluster` is there: ``members``, ``addresses``,
+    Everything of :class:`pytest_netfault.servers.etcd.cluster.EtcdCluster` is there: ``members``, ``addresses``,
     ``leader()``, ``partition(...)``, ``links`` and the rest. What a test leaves broken, killed or frozen is healed,
     started or resumed before the next test that uses the fixture.
 

@@ -78,8 +78,8 @@ def test_an_etcd_that_is_not_there_is_one_sentence(where: str, told: str) -> Non
 
 
 def test_no_etcd_at_all_names_every_way_to_get_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    from pytest_netfault.servers import find
     from pytest_netfault.servers.errors import ServerNotFound
+    from pytest_netfault.servers.etcd import find
 
     def nothing(_option: str | None = None) -> None:
         raise ServerNotFound("no etcd was found: one way,\nor another")

@@ -47,8 +47,8 @@ def redis_address() -> Iterator[str]:
     """The address of a Redis of ours."""
     import real_servers
 
-    with real_servers.redis() as address:
-        yield address
+    with real_servers.redis() as server:
+        yield server.address
 
 
 @pytest.fixture(scope="session")
@@ -56,5 +56,5 @@ def postgres_address() -> Iterator[str]:
     """The address of a PostgreSQL of ours."""
     import real_servers
 
-    with real_servers.postgres() as address:
-        yield address
+    with real_servers.postgres() as server:
+        yield server.address

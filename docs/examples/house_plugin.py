@@ -32,8 +32,7 @@ class House:
 
     def pytest_netfault_etcd(self, config: pytest.Config) -> object:
         """The etcd of the house: as in production, a request may have no more than 100 kB."""
-        from pytest_netfault.servers.etcd import EtcdServer
-        from pytest_netfault.servers.find import find_binary
+        from pytest_netfault.servers.etcd import EtcdServer, find_binary
 
         binary = find_binary(config.getoption("netfault_etcd"))
         return EtcdServer(binary, flags=["--max-request-bytes=100000"]).start()

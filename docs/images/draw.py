@@ -27,7 +27,7 @@ from stores.naive_etcd3 import NaiveStore, _event
 
 from pytest_netfault import Blackhole, Delivery, Reset, Sever, verify
 from pytest_netfault.schedules import Break, Heal, Schedule, Seen, Subscribe, Write
-from pytest_netfault.servers.find import find_etcd
+from pytest_netfault.servers.etcd import find_etcd
 
 WIDTH = 1280
 CHROMIUM = (

@@ -1,13 +1,58 @@
 """Real servers for tests.
 
-* `find`: `find_etcd` finds an etcd on this machine, or takes the one that is named.
-* `etcd`: `EtcdServer` owns one etcd process, `AttachedEtcd` reads one that is there already.
-* `etcd_docker`: `EtcdContainer`, the same from a Docker image.
-* `etcd_cluster`: `EtcdCluster`, three members that talk to each other through links.
+* `base`: `OwnedServer`, a server program of this machine on a port and in a folder of its own.
+* `process`: `OwnedProcess`, a program that no test outlives.
+* `ports`, `scratch`: `ReservedPort` and `ScratchDirectory`, a port and a folder that stay ours.
 * `errors`: `ServerError`, `ServerNotFound`, `ServerUnreachable`.
-* `log`: `LogRevision` and `LogEvent`, what a store committed.
-* the rest is how: `gateway` (etcd's JSON gateway), `collector` (the whole log), `etcd_process`, and what never
-  outlives its owner: `process`, `launcher`, `scratch`, `ports` and `owner`.
+* `etcd`: etcd in every way that it can be had.
+* the rest is how: `launcher` ties a process to this one, `owner` says whether the owner of a container is dead.
 
-Nothing is imported here, so that a session which uses no server pays for none.
+Each name is imported when it is first used, so that a session which uses no server pays for none.
+
+>>> from pytest_netfault.servers import OwnedProcess, OwnedServer
 """
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pytest_netfault.servers.base import OwnedServer as OwnedServer
+    from pytest_netfault.servers.errors import ServerError as ServerError
+    from pytest_netfault.servers.errors import ServerNotFound as ServerNotFound
+    from pytest_netfault.servers.errors import ServerUnreachable as ServerUnreachable
+    from pytest_netfault.servers.ports import ReservedPort as ReservedPort
+    from pytest_netfault.servers.process import OwnedProcess as OwnedProcess
+    from pytest_netfault.servers.scratch import ScratchDirectory as ScratchDirectory
+
+__all__ = [
+    "OwnedProcess",
+    "OwnedServer",
+    "ReservedPort",
+    "ScratchDirectory",
+    "ServerError",
+    "ServerNotFound",
+    "ServerUnreachable",
+]
+
+_HOMES = {
+    "OwnedProcess": "process",
+    "OwnedServer": "base",
+    "ReservedPort": "ports",
+    "ScratchDirectory": "scratch",
+    "ServerError": "errors",
+    "ServerNotFound": "errors",
+    "ServerUnreachable": "errors",
+}
+
+
+def __getattr__(name: str) -> object:
+    home = _HOMES.get(name)
+    if home is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.{home}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

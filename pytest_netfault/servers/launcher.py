@@ -1,10 +1,11 @@
 """Runs a program that dies with the process that started it. Not imported: run as a file, before the program.
 
-    python -I -S launcher.py PARENT_PID PROGRAM ARGUMENT...
+    python -I -S launcher.py PARENT_PID [UID:GID] PROGRAM ARGUMENT...
 
 On Linux the kernel is asked to kill this process when the thread that started it ends, which also happens
 when that thread's process is killed. If the parent is gone already, the program is not started at all. Then
-the program takes this process over, with the wish still in force.
+this process becomes the program, and the request stays in force. It is made after a change of user, because the
+kernel drops it then. An empty UID:GID keeps the user.
 
 It stands in a file of its own, because code between fork and exec in a process with threads may deadlock.
 """
@@ -19,8 +20,13 @@ import sys
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 
-def main(parent: int, command: list[str]) -> None:
+def main(parent: int, ids: str, command: list[str]) -> None:
     """Tie this process to ``parent``, then become ``command``; returns only by exiting."""
+    if ids:
+        uid, gid = map(int, ids.split(":"))
+        os.setgroups([])
+        os.setgid(gid)
+        os.setuid(uid)
     libc = ctypes.CDLL(None, use_errno=True)
     if sys.platform == "linux" and libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0) != 0:
         sys.exit(f"prctl(PR_SET_PDEATHSIG) failed: {os.strerror(ctypes.get_errno())}")
@@ -34,4 +40,4 @@ def main(parent: int, command: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]), sys.argv[2:])
+    main(int(sys.argv[1]), sys.argv[2], sys.argv[3:])

@@ -1,41 +1,59 @@
-"""One child process that can be frozen, killed and waited for, and that never outlives us.
+"""One child process that can be paused, killed and waited for, and that never outlives us.
 
 The kernel kills it when the *thread* that started it ends (see `launcher`), so each process has a thread of
 its own, which starts it, waits for its end and ends with it. It runs in a session of its own: Ctrl-C at the
 terminal reaches us, not it, and we decide.
 
-Rules of this file: a signal is sent only under the lock that also guards the moment at which the child is
-reaped, so it can never hit another process that was given the same number.
+Invariant: a signal is sent only under the lock that also guards the moment at which the child is reaped, so it
+can never reach another process that was given the same number.
 """
 
 from __future__ import annotations
 
 import os
+import pwd
 import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pytest_netfault.servers import launcher
 from pytest_netfault.servers.errors import ServerError
 
-__all__ = ["OwnedProcess"]
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+__all__ = ["OwnedProcess", "last_lines"]
+
+
+_POLL_SECONDS = 0.01
 
 
 class OwnedProcess:
-    """A running program. It is killed when this process ends, whatever way that happens.
+    """A running program. It is killed when this process ends, in whatever way: also by ``kill -9``.
+
+    A context manager: the program is killed when the block ends.
 
     Args:
         command: the program's path and its arguments.
         output: the file that its standard output and error are appended to.
-        environment: its environment.
-        folder: its working directory; None for ours.
+        environment: its environment; by default that of this process.
+        folder: its working directory; by default that of this process.
+        user: run it as this user of the system, for a program that refuses to run as root. Only root can do that.
 
     Raises:
-        ServerError: there is no Python interpreter to start it with.
+        ServerError: there is no Python interpreter to start it with, or no such user.
         OSError: the process could not be started.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     with OwnedProcess(["/bin/echo", "hello"], output=Path(folder, "output.txt")) as process:
+    ...         process.wait(30), process.returncode, process.output()
+    (True, 0, 'hello')
     """
 
     def __init__(
@@ -43,12 +61,17 @@ class OwnedProcess:
         command: Sequence[str],
         *,
         output: Path,
-        environment: Mapping[str, str],
+        environment: Mapping[str, str] | None = None,
         folder: Path | None = None,
+        user: str | None = None,
     ) -> None:
+        if isinstance(command, (str, bytes)) or not command:
+            raise TypeError(f"command must be a list of a program's path and its arguments, not {command!r}")
         if not sys.executable:
             raise ServerError("a server cannot be started: sys.executable does not name a Python interpreter")
-        launch = [sys.executable, "-I", "-S", launcher.__file__, str(os.getpid()), *command]
+        self.command = tuple(command)
+        self._output = output
+        launch = [sys.executable, "-I", "-S", launcher.__file__, str(os.getpid()), _ids(user), *command]
         self._lock = threading.Lock()
         self._freezing = threading.Lock()  # a resume may not come while a pause waits to see it frozen
         self._process: subprocess.Popen[bytes] | None = None
@@ -58,7 +81,7 @@ class OwnedProcess:
         self._dead = threading.Event()
         thread = threading.Thread(
             target=self._live,
-            args=(launch, output, dict(environment), folder),
+            args=(launch, output, None if environment is None else dict(environment), folder),
             name=f"netfault {Path(command[0]).name}",
             daemon=True,
         )
@@ -87,8 +110,39 @@ class OwnedProcess:
         """Wait up to ``timeout`` seconds for its end; return whether it has ended."""
         return self._dead.wait(timeout)
 
+    def wait_until(self, ready: Callable[[], object], *, timeout: float = 30.0) -> None:
+        """Return once ``ready()`` returns, asking again and again while it raises `OSError` or `ServerError`.
+
+        Raises:
+            ServerError: the program ended before, or ``timeout`` seconds passed; the message ends with the last
+                lines that it printed.
+        """
+        deadline = time.monotonic() + timeout
+        reason = "it was not asked yet"
+        while not self.wait(_POLL_SECONDS):
+            try:
+                ready()
+                return
+            except (OSError, ServerError) as error:
+                reason = str(error)
+            if time.monotonic() >= deadline:
+                raise ServerError(
+                    f"{self.command[0]} did not serve within {timeout:g} s ({reason}); {self._last_lines()}"
+                )
+        raise ServerError(
+            f"{self.command[0]} ended with exit code {self.returncode} before it served; {self._last_lines()}"
+        )
+
+    def output(self, lines: int = 30) -> str:
+        """The last ``lines`` lines of its output file; empty if there is none."""
+        return last_lines(self._output, lines)
+
+    def _last_lines(self) -> str:
+        printed = self.output()
+        return f"the last that it printed:\n{printed}" if printed else "it printed nothing"
+
     def pause(self) -> None:
-        """Freeze it; when this returns, it executes nothing. Twice is fine."""
+        """Freeze it (SIGSTOP); when this returns, it executes nothing. Idempotent."""
         with self._freezing:
             if self._signal(signal.SIGSTOP):
                 try:
@@ -98,25 +152,40 @@ class OwnedProcess:
                     pass  # it was killed meanwhile, which is as silent
 
     def resume(self) -> None:
-        """Let it go on after `pause`. Twice is fine."""
+        """Let it go on after `pause`. Idempotent."""
         with self._freezing:
             self._signal(signal.SIGCONT)
 
+    def stop(self, number: signal.Signals = signal.SIGTERM, *, timeout: float = 10.0) -> None:
+        """Ask it to end with a signal, and kill it if it has not ended after ``timeout`` seconds. Idempotent."""
+        if self._signal(number, group=False):
+            self.wait(timeout)
+        self.kill()
+
     def kill(self) -> None:
-        """End it with SIGKILL and wait until it has ended. Twice is fine."""
+        """End it, and every process of its group, with SIGKILL, and wait until it has ended. Idempotent."""
         if self._signal(signal.SIGKILL):
             self._dead.wait()
 
-    def _signal(self, number: signal.Signals) -> bool:
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.kill()
+
+    def __repr__(self) -> str:
+        return f"<OwnedProcess {Path(self.command[0]).name}>"
+
+    def _signal(self, number: signal.Signals, *, group: bool = True) -> bool:
         with self._lock:
             if self._process is None or self._dead.is_set():
                 return False
             # The whole group: the program may be a script that runs the server as a child of its own.
-            os.killpg(self._process.pid, number)
+            (os.killpg if group else os.kill)(self._process.pid, number)
             return True
 
     def _live(
-        self, launch: list[str], output: Path, environment: dict[str, str], folder: Path | None
+        self, launch: list[str], output: Path, environment: dict[str, str] | None, folder: Path | None
     ) -> None:
         try:
             with output.open("ab") as log:
@@ -141,3 +210,25 @@ class OwnedProcess:
         with self._lock:
             self._process.wait()
             self._dead.set()
+
+
+def last_lines(path: Path, lines: int) -> str:
+    """The last ``lines`` lines of a text file; empty if it does not exist."""
+    try:
+        text = path.read_text(errors="replace")
+    except FileNotFoundError:
+        return ""
+    return "\n".join(text.splitlines()[-lines:])
+
+
+def _ids(user: str | None) -> str:
+    """The numbers of a user and its group as the launcher takes them; empty for the user that we are."""
+    if user is None:
+        return ""
+    try:
+        entry = pwd.getpwnam(user)
+    except KeyError:
+        raise ServerError(f"there is no user {user!r} on this machine to run a program as") from None
+    if os.geteuid() not in (0, entry.pw_uid):
+        raise ServerError(f"only root can run a program as the user {user!r}")
+    return "" if os.geteuid() == entry.pw_uid else f"{entry.pw_uid}:{entry.pw_gid}"

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from pytest_netfault.schedules.contract import Pace, Run
-from pytest_netfault.servers.find import find_etcd
+from pytest_netfault.servers.etcd import find_etcd
 from pytest_netfault.verifying.kit import Kit
 from pytest_netfault.verifying.shards import WHOLE
 from pytest_netfault.verifying.sweeping import (

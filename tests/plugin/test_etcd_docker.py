@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from pytest_netfault.servers.errors import ServerError
-from pytest_netfault.servers.etcd_docker import OWNER_LABEL, newest_image
+from pytest_netfault.servers.etcd.docker import OWNER_LABEL, newest_image
 from pytest_netfault.servers.owner import read_owner
 
 pytestmark = pytest.mark.usefixtures("engine_alone")

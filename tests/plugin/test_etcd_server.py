@@ -9,14 +9,13 @@ import pytest
 
 from pytest_netfault.schedules.contract import Server, can
 from pytest_netfault.servers.errors import ServerError
-from pytest_netfault.servers.etcd import EtcdServer
-from pytest_netfault.servers.find import find_etcd
+from pytest_netfault.servers.etcd import EtcdServer, find_etcd
 from pytest_netfault.shared_etcd import SharedEtcd
 
 # A machine without etcd: nothing on PATH, no wheel, and a Docker engine that does not answer.
 NO_ETCD = """
     import os
-    from pytest_netfault.servers import find
+    from pytest_netfault.servers.etcd import find
 
     os.environ["PATH"] = "/nonexistent"
     os.environ["DOCKER_HOST"] = "unix:///nonexistent/docker.sock"
@@ -137,7 +136,7 @@ def test_it_is_started_once_and_only_when_used(sessions: Any) -> None:
         pids = set()
 
         def test_a_before(netfault):
-            assert "pytest_netfault.servers.etcd" not in sys.modules
+            assert "pytest_netfault.servers.etcd.server" not in sys.modules
 
         def test_b(etcd_server):
             pids.add(etcd_server.pid)

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from pytest_netfault.servers.errors import ServerError
-from pytest_netfault.servers.find import find_binary
+from pytest_netfault.servers.etcd import find_binary
 
 TOY = Path(__file__).parent.parent / "verify" / "mutants"
 

@@ -13,7 +13,7 @@ import pytest
 import pytest_netfault
 from pytest_netfault import hooks
 from pytest_netfault.servers.errors import ServerError
-from pytest_netfault.servers.find import find_binary
+from pytest_netfault.servers.etcd import find_binary
 
 
 def test_every_hook_is_prefixed_typed_and_documented() -> None:

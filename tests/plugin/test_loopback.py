@@ -14,9 +14,7 @@ import pytest
 
 from pytest_netfault import NetFault
 from pytest_netfault.servers.errors import ServerError
-from pytest_netfault.servers.etcd import EtcdServer
-from pytest_netfault.servers.etcd_cluster import EtcdCluster
-from pytest_netfault.servers.find import find_binary
+from pytest_netfault.servers.etcd import EtcdCluster, EtcdServer, find_binary
 
 _LISTENING = "0A"  # of the kernel's TCP states
 

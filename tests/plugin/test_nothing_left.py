@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from pytest_netfault.servers.errors import ServerError
-from pytest_netfault.servers.find import EtcdBinary, find_etcd
+from pytest_netfault.servers.etcd import EtcdBinary, find_etcd
 
 # A test that has everything open, says so, and then does what each test below wants.
 BUSY = """

@@ -63,8 +63,8 @@ def test_both_ways_to_call_the_command_are_one(core: Any) -> None:
 
 WITHOUT = {
     "hypothesis": "from pytest_netfault.schedules import schedules",
-    "docker": "from pytest_netfault.servers.find import find_etcd\nfind_etcd('docker').start()",
-    "etcd": "from pytest_netfault.servers.find import find_etcd\nfind_etcd()",
+    "docker": "from pytest_netfault.servers.etcd.find import find_etcd\nfind_etcd('docker').start()",
+    "etcd": "from pytest_netfault.servers.etcd.find import find_etcd\nfind_etcd()",
     "report": "from pytest_netfault.report.html import _environment\n_environment()",
 }
 
@@ -88,13 +88,13 @@ def draw(schedule):
 draw()
 """,
     "etcd": """
-from pytest_netfault.servers.find import find_etcd
+from pytest_netfault.servers.etcd import find_etcd
 with find_etcd().start() as etcd:
     print(etcd.version, etcd.revision(), etcd.log(0))
 """,
     "docker": """
 from pytest_netfault.servers.errors import ServerError
-from pytest_netfault.servers.etcd_docker import newest_image
+from pytest_netfault.servers.etcd.docker import newest_image
 import docker
 try:
     newest_image()

@@ -17,9 +17,8 @@ from typing import Any
 
 import pytest
 
-from pytest_netfault.servers.etcd import EtcdServer
-from pytest_netfault.servers.find import EtcdBinary, find_etcd
-from pytest_netfault.servers.gateway import Gateway
+from pytest_netfault.servers.etcd import EtcdBinary, EtcdServer, find_etcd
+from pytest_netfault.servers.etcd.gateway import Gateway
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

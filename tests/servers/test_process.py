@@ -112,7 +112,7 @@ def test_what_cannot_be_run_says_so(start: Start, tmp_path: Path) -> None:
 
 def test_nothing_starts_for_a_parent_that_is_gone() -> None:
     done = subprocess.run(
-        [sys.executable, launcher.__file__, "1", "/bin/echo", "started"],
+        [sys.executable, launcher.__file__, "1", "", "/bin/echo", "started"],
         capture_output=True,
         text=True,
         check=False,

@@ -24,7 +24,7 @@ from runtime_config import STALE, SYNCED, ConfigStore, Key, Section
 from runtime_config.compat import etcd3
 
 from pytest_netfault import NetFault
-from pytest_netfault.servers.find import find_etcd
+from pytest_netfault.servers.etcd import find_etcd
 
 LIMIT = Key("bench.limit", str)
 ROUNDS, PER_ROUND = 20, 100

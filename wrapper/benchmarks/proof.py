@@ -18,7 +18,7 @@ from pathlib import Path
 from types import ModuleType
 
 from pytest_netfault import verify
-from pytest_netfault.servers.find import find_etcd
+from pytest_netfault.servers.etcd import find_etcd
 
 ADAPTER = Path(__file__).parents[2] / "docs" / "examples" / "stores" / "runtime_config_store.py"
 

@@ -15,8 +15,7 @@ import sys
 import time
 from dataclasses import dataclass
 
-from pytest_netfault.servers.etcd import EtcdServer
-from pytest_netfault.servers.find import find_binary
+from pytest_netfault.servers.etcd import EtcdServer, find_binary
 
 from .oracle import Judgement
 from .rows import ROWS, Row

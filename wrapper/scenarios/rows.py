@@ -16,7 +16,7 @@ import grpc
 from runtime_config import STALE, SYNCED, ConfigStore, Key, OutcomeUnknown, Resynced, State
 from runtime_config.compat import etcd3
 
-from pytest_netfault.servers.etcd_cluster import EtcdCluster
+from pytest_netfault.servers.etcd import EtcdCluster
 
 from .scene import LIMIT, PATIENT, QUICK, ROOT, TEXT, Follower, Scene
 

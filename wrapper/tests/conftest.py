@@ -53,7 +53,7 @@ def surely() -> Callable[..., int]:
 def etcd_binary(netfault_factory: Any, request: pytest.FixtureRequest) -> str:
     """An etcd program, for tests that need a server of their own: to replace, to protect, as a cluster."""
     del netfault_factory
-    from pytest_netfault.servers.find import EtcdBinary, find_etcd
+    from pytest_netfault.servers.etcd import EtcdBinary, find_etcd
 
     source = find_etcd(request.config.getoption("netfault_etcd"))
     if not isinstance(source, EtcdBinary):

@@ -8,103 +8,23 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
+import pwd
 import signal
-import socket
 import socketserver
 import ssl
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from pytest_netfault.servers.ports import ReservedPort
-from pytest_netfault.servers.process import OwnedProcess
-from pytest_netfault.servers.scratch import ScratchDirectory
+from pytest_netfault.servers import OwnedProcess, OwnedServer
 
 # Far longer than a server takes to start: reached only when something is broken.
 PATIENCE = 60.0
-
-
-def _without_error(ready: Callable[[int], object], port: int) -> bool:
-    try:
-        ready(port)
-    except OSError:
-        return False
-    return True
-
-
-class Server:
-    """A server's process, its directory and its port; a context manager.
-
-    Args:
-        command: the program and its arguments, made from the port and the directory.
-        ready: raises `OSError` until the server can be used.
-        prepare: fills the directory before the server starts.
-        goodbye: how the server is asked to end, where killing it would leave something behind.
-    """
-
-    def __init__(
-        self,
-        command: Callable[[int, Path], list[str]],
-        *,
-        ready: Callable[[int], object],
-        prepare: Callable[[Path], object] = lambda _: None,
-        goodbye: signal.Signals = signal.SIGKILL,
-    ) -> None:
-        self._stack = contextlib.ExitStack()
-        with self._stack:
-            self.folder = self._stack.enter_context(ScratchDirectory("integration")).path
-            prepare(self.folder)
-            self.port = self._stack.enter_context(ReservedPort()).number
-            self._output = self.folder / "output.txt"
-            self._goodbye = goodbye
-            self._process = OwnedProcess(
-                command(self.port, self.folder),
-                output=self._output,
-                environment={"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C"},
-                folder=self.folder,
-            )
-            self._stack.callback(self._end)
-            self.wait_until(lambda: _without_error(ready, self.port))
-            self._stack = self._stack.pop_all()
-
-    @property
-    def address(self) -> str:
-        return f"127.0.0.1:{self.port}"
-
-    @property
-    def output(self) -> str:
-        return self._output.read_text(errors="replace")
-
-    def wait_until(self, condition: Callable[[], bool]) -> None:
-        """Until the condition holds; fails when the server ends, or after a long while."""
-        for _ in range(int(PATIENCE / 0.02)):
-            if condition():
-                return
-            if self._process.wait(0.02):
-                break
-        raise AssertionError(f"the server does not serve: {self.output}")
-
-    def _end(self) -> None:
-        if self._process.returncode is None and self._goodbye is not signal.SIGKILL:
-            os.kill(self._process.pid, self._goodbye)
-            self._process.wait(10)
-        self._process.kill()
-
-    def __enter__(self) -> Server:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._stack.close()
-
-
-def _accepts(port: int) -> None:
-    socket.create_connection(("127.0.0.1", port), timeout=PATIENCE).close()
 
 
 @pytest.fixture(scope="session")
@@ -115,7 +35,7 @@ def redis_address(helpers: Any) -> Iterator[str]:
         options = {"port": port, "bind": "127.0.0.1", "save": "", "appendonly": "no", "dir": folder}
         return [program, *(text for name, value in options.items() for text in (f"--{name}", str(value)))]
 
-    with Server(command, ready=_accepts) as server:
+    with OwnedServer(command) as server:
         yield server.address
 
 
@@ -123,50 +43,20 @@ def redis_address(helpers: Any) -> Iterator[str]:
 def postgres_address(helpers: Any) -> Iterator[str]:
     folders = [str(path) for path in sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)]
     postgres, initdb = helpers.program("postgres", *folders), helpers.program("initdb", *folders)
-    user: list[str] = []
+    user = None
     if os.geteuid() == 0:  # PostgreSQL refuses to run as root
-        import pwd
-
         try:
             pwd.getpwnam("postgres")
         except KeyError:
             pytest.skip("PostgreSQL does not run as root, and there is no user postgres")
-        # The kernel forgets the wish to die with us when the user changes, so it is made once more.
-        user = [
-            helpers.program("setpriv"),
-            "--reuid=postgres",
-            "--regid=postgres",
-            "--clear-groups",
-            "--pdeathsig=KILL",
-        ]
+        user = "postgres"
 
     def prepare(folder: Path) -> None:
-        data = folder / "data"
-        data.mkdir(mode=0o700)
-        if user:
-            folder.chmod(0o711)
-            shutil.chown(data, "postgres", "postgres")
-        make = [
-            *user,
-            initdb,
-            "-D",
-            str(folder / "data"),
-            "-U",
-            "postgres",
-            "-A",
-            "trust",
-            "-N",
-            "-E",
-            "UTF8",
-        ]
-        made = OwnedProcess(
-            [*make, "--locale=C"],
-            output=folder / "initdb.txt",
-            environment={"PATH": os.defpath},
-            folder=folder,
-        )
-        assert made.wait(PATIENCE)
-        assert made.returncode == 0, (folder / "initdb.txt").read_text(errors="replace")
+        options = ["-U", "postgres", "-A", "trust", "-N", "-E", "UTF8", "--locale=C"]
+        command = [initdb, "-D", str(folder / "data"), *options]
+        with OwnedProcess(command, output=folder / "initdb.txt", folder=folder, user=user) as made:
+            assert made.wait(PATIENCE)
+            assert made.returncode == 0, made.output()
 
     def command(port: int, folder: Path) -> list[str]:
         options = {
@@ -176,10 +66,12 @@ def postgres_address(helpers: Any) -> Iterator[str]:
             "dynamic_shared_memory_type": "mmap",
         }
         settings = [text for name, value in options.items() for text in ("-c", f"{name}={value}")]
-        return [*user, postgres, "-D", str(folder / "data"), "-p", str(port), *settings]
+        return [postgres, "-D", str(folder / "data"), "-p", str(port), *settings]
 
     # SIGINT, so that it gives its shared memory back.
-    with Server(command, ready=_answers_postgres, prepare=prepare, goodbye=signal.SIGINT) as server:
+    with OwnedServer(
+        command, ready=_answers_postgres, prepare=prepare, stop_signal=signal.SIGINT, user=user
+    ) as server:
         yield server.address
 
 
@@ -228,7 +120,7 @@ http {{
 """
 
 
-def _nginx(helpers: Any, options: str = "", tls: str = "") -> Server:
+def _nginx(helpers: Any, options: str = "", tls: str = "") -> OwnedServer:
     program = helpers.program("nginx")
 
     def command(port: int, folder: Path) -> list[str]:
@@ -242,7 +134,7 @@ def _nginx(helpers: Any, options: str = "", tls: str = "") -> Server:
         with (folder / "files" / "endless").open("wb") as sparse:
             sparse.truncate(1 << 40)
 
-    return Server(command, ready=_accepts, prepare=prepare)
+    return OwnedServer(command, prepare=prepare)
 
 
 @pytest.fixture(scope="session")
@@ -261,11 +153,11 @@ def nginx_tls_address(helpers: Any, certificate: Certificate) -> Iterator[str]:
 
 
 @pytest.fixture
-def iperf3_server(helpers: Any) -> Iterator[Server]:
+def iperf3_server(helpers: Any) -> Iterator[OwnedServer]:
     """A server for each test: it serves one client at a time."""
     program = helpers.program("iperf3")
     # It says that it listens; a connection to try it out would count as a client.
-    with Server(
+    with OwnedServer(
         lambda port, _: [
             program,
             "--server",

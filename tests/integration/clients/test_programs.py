@@ -22,7 +22,7 @@ import pytest
 
 from pytest_netfault import ActiveFault, Link
 from pytest_netfault.faults import Blackhole, Corrupt, Cut, Refuse, Reset, Sever, StallAccept
-from pytest_netfault.servers.process import OwnedProcess
+from pytest_netfault.servers import OwnedProcess
 
 # A run is under way when so much was carried: no greeting is that long.
 UNDER_WAY = 200_000
@@ -173,7 +173,14 @@ def program(request: pytest.FixtureRequest, helpers: Any) -> Program:
         server = request.getfixturevalue("iperf3_server")
 
         def listens_again() -> bool:
-            return re.search(r"Server listening on .*\n-+\n\Z", server.output) is not None
+            return re.search(r"Server listening on .*\n-+\Z", server.output()) is not None
+
+        def settle(link: Link) -> None:
+            def idle() -> None:
+                if link.connections or not listens_again():
+                    raise OSError("it still serves its last client")
+
+            server.wait_until(idle)
 
         def measure(link: Link, *limit: str) -> list[str]:
             return [path, "--client", link.host, "--port", str(link.port), *limit]
@@ -184,7 +191,7 @@ def program(request: pytest.FixtureRequest, helpers: Any) -> Program:
             lambda link: measure(link, "--time", "86400"),
             lambda output, _: "receiver" in output and "iperf Done." in output,
             cut_at=300,  # of the connection that controls it; a test that lost data is a success to iperf3
-            settle=lambda link: server.wait_until(lambda: not link.connections and listens_again()),
+            settle=settle,
         )
     address = ask("nginx_address")
     if request.param == "curl":

@@ -29,7 +29,7 @@ from runtime_config import (
     Updated,
 )
 
-from pytest_netfault.servers.find import EtcdBinary, find_etcd
+from pytest_netfault.servers.etcd import EtcdBinary, find_etcd
 
 LIMIT = Key("out.limit", int)
 SECTION = Section("out")

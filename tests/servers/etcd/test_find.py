@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_netfault.servers import find as find_module
 from pytest_netfault.servers.errors import ServerError, ServerNotFound
 from pytest_netfault.servers.etcd import EtcdServer
-from pytest_netfault.servers.find import EtcdAddress, EtcdBinary, EtcdImage, find_etcd, read_option
+from pytest_netfault.servers.etcd import find as find_module
+from pytest_netfault.servers.etcd.find import EtcdAddress, EtcdBinary, EtcdImage, find_etcd, read_option
 
 
 def _program(path: Path) -> Path:
@@ -164,7 +164,7 @@ def test_a_wheel_without_its_program_is_passed_over(monkeypatch: pytest.MonkeyPa
 
 
 def test_docker_comes_last(nothing: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pytest_netfault.servers.etcd_docker.newest_image", lambda: "local/etcd:1")
+    monkeypatch.setattr("pytest_netfault.servers.etcd.docker.newest_image", lambda: "local/etcd:1")
     assert find_etcd() == EtcdImage("local/etcd:1")
     binary = _program(nothing / "etcd")
     assert find_etcd() == EtcdBinary(binary)
@@ -195,7 +195,7 @@ def test_an_address_is_attached_to(any_binary: Path) -> None:
 
 def test_looking_imports_nothing_heavy() -> None:
     code = (
-        "import sys; from pytest_netfault.servers.find import find_etcd; find_etcd('docker'); find_etcd('h:1');"
+        "import sys; from pytest_netfault.servers.etcd.find import find_etcd; find_etcd('docker'); find_etcd('h:1');"
         "print(sorted({'docker', 'requests', 'grpc', 'trio', 'pytest', 'hypothesis'} & set(sys.modules)))"
     )
     done = subprocess.run(

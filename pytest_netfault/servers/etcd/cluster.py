@@ -24,14 +24,16 @@ import os
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
+from functools import partial
 from itertools import permutations
 from pathlib import Path
 from typing import Any, Protocol
 
+from pytest_netfault.servers.base import ServerProcess
 from pytest_netfault.servers.errors import ServerError, ServerUnreachable
-from pytest_netfault.servers.etcd import Etcd
-from pytest_netfault.servers.etcd_process import EtcdProcess, flags_for
-from pytest_netfault.servers.gateway import CALL_SECONDS, Gateway
+from pytest_netfault.servers.etcd.flags import clean_environment, flags_for
+from pytest_netfault.servers.etcd.gateway import CALL_SECONDS, Gateway
+from pytest_netfault.servers.etcd.server import Etcd
 from pytest_netfault.servers.ports import ReservedPort
 from pytest_netfault.servers.scratch import ScratchDirectory
 
@@ -64,7 +66,7 @@ class EtcdMember:
         port: the client port.
     """
 
-    def __init__(self, name: str, process: EtcdProcess, gateway: Gateway) -> None:
+    def __init__(self, name: str, process: ServerProcess, gateway: Gateway) -> None:
         self.name = name
         self.host, self.port = gateway.host, gateway.port
         self._process = process
@@ -330,7 +332,7 @@ class EtcdCluster(Etcd):
     def _gateway(self) -> Gateway:
         return _AnyMember([member._gateway for member in self.members.values()])
 
-    def _prepare(self, folder: Path) -> list[EtcdProcess]:
+    def _prepare(self, folder: Path) -> list[ServerProcess]:
         members, processes = {}, []
         for name in _NAMES:
             port = self._opened.enter_context(ReservedPort(self.host)).number
@@ -346,10 +348,11 @@ class EtcdCluster(Etcd):
             )
             gateway = Gateway(self.host, port)
             processes.append(
-                EtcdProcess(
+                ServerProcess(
                     [str(self._binary), *flags, *self._flags],
                     folder=folder / name,
-                    gateway=gateway,
+                    ready=partial(gateway.revision, timeout=_MEMBER_SECONDS),
+                    environment=clean_environment(),
                     start_timeout=self._start_timeout,
                 )
             )

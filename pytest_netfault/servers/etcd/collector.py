@@ -24,8 +24,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from pytest_netfault.servers.errors import ServerError
-from pytest_netfault.servers.gateway import CALL_SECONDS, Gateway, WatchStream
-from pytest_netfault.servers.log import LogEvent, LogRevision, read_events
+from pytest_netfault.servers.etcd.gateway import CALL_SECONDS, Gateway, WatchStream
+from pytest_netfault.servers.etcd.log import LogEvent, LogRevision, read_events
 
 __all__ = ["Collector"]
 

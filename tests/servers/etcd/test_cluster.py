@@ -13,7 +13,7 @@ import pytest
 
 from pytest_netfault.control import NetFault
 from pytest_netfault.servers.errors import ServerError, ServerUnreachable
-from pytest_netfault.servers.etcd_cluster import EtcdCluster
+from pytest_netfault.servers.etcd import EtcdCluster
 
 NAMES = ["m1", "m2", "m3"]
 
@@ -169,7 +169,7 @@ def test_all_members_end_with_their_process(
         """
 import os, sys
 from pytest_netfault.control import NetFault
-from pytest_netfault.servers.etcd_cluster import EtcdCluster
+from pytest_netfault.servers.etcd import EtcdCluster
 cluster = EtcdCluster(sys.argv[1], NetFault(seed=1).forward).start()
 print(*[member.pid for member in cluster.members.values()], flush=True)
 sys.stdin.read()

@@ -12,13 +12,13 @@ from typing import Any
 
 import pytest
 
-from pytest_netfault.servers import collector as collector_module
-from pytest_netfault.servers import etcd as etcd_module
-from pytest_netfault.servers.collector import Collector
 from pytest_netfault.servers.errors import ServerError, ServerUnreachable
-from pytest_netfault.servers.etcd import COMPACTION_KEY, AttachedEtcd, EtcdServer, parse_address
-from pytest_netfault.servers.gateway import Gateway
-from pytest_netfault.servers.log import LogEvent, LogRevision
+from pytest_netfault.servers.etcd import collector as collector_module
+from pytest_netfault.servers.etcd import server as etcd_module
+from pytest_netfault.servers.etcd.collector import Collector
+from pytest_netfault.servers.etcd.gateway import Gateway
+from pytest_netfault.servers.etcd.log import LogEvent, LogRevision
+from pytest_netfault.servers.etcd.server import COMPACTION_KEY, AttachedEtcd, EtcdServer, parse_address
 from pytest_netfault.servers.ports import ReservedPort
 
 

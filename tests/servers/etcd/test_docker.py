@@ -19,16 +19,16 @@ from typing import Any
 
 import pytest
 
-from pytest_netfault.servers import etcd_docker
 from pytest_netfault.servers.errors import ServerError, ServerUnreachable
-from pytest_netfault.servers.etcd import COMPACTION_KEY
-from pytest_netfault.servers.etcd_docker import (
+from pytest_netfault.servers.etcd import docker as etcd_docker
+from pytest_netfault.servers.etcd.docker import (
     OWNER_LABEL,
     EtcdContainer,
     newest_image,
     program_of,
     sweep_containers,
 )
+from pytest_netfault.servers.etcd.server import COMPACTION_KEY
 from pytest_netfault.servers.owner import this_process
 from pytest_netfault.servers.ports import ReservedPort
 
@@ -64,7 +64,7 @@ def test_no_permission_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
         def connect(self, address: Any) -> None:
             raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr("pytest_netfault.servers.etcd_docker.socket.socket", Forbidden)
+    monkeypatch.setattr("pytest_netfault.servers.etcd.docker.socket.socket", Forbidden)
     monkeypatch.delenv("DOCKER_HOST", raising=False)
     with pytest.raises(
         ServerError, match=r"unix:///var/run/docker.sock may not be used by this user: join the "
@@ -295,7 +295,7 @@ def test_a_start_that_fails_shows_what_etcd_printed_and_removes_it(image: str, c
 
 OWNER = """
 import os, sys
-from pytest_netfault.servers.etcd_docker import EtcdContainer
+from pytest_netfault.servers.etcd import EtcdContainer
 server = EtcdContainer(sys.argv[1]).start()
 print(server._container.id, flush=True)
 {then}

@@ -26,7 +26,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from pytest_netfault.servers.errors import ServerError, ServerUnreachable
-from pytest_netfault.servers.etcd import Etcd, single_member_flags
+from pytest_netfault.servers.etcd.server import Etcd, single_member_flags
 from pytest_netfault.servers.owner import read_owner, this_process
 from pytest_netfault.servers.ports import ReservedPort
 

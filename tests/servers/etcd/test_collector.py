@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 
-from pytest_netfault.servers import collector as collector_module
-from pytest_netfault.servers.collector import Collector
 from pytest_netfault.servers.errors import ServerError
-from pytest_netfault.servers.gateway import Gateway, WatchStream
-from pytest_netfault.servers.log import LogEvent, LogRevision
+from pytest_netfault.servers.etcd import collector as collector_module
+from pytest_netfault.servers.etcd.collector import Collector
+from pytest_netfault.servers.etcd.gateway import Gateway, WatchStream
+from pytest_netfault.servers.etcd.log import LogEvent, LogRevision
 
 END = None  # the stream ends
 

@@ -15,11 +15,12 @@ import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from pytest_netfault.servers.collector import Collector
+from pytest_netfault.servers.base import ServerProcess
 from pytest_netfault.servers.errors import ServerError, ServerUnreachable
-from pytest_netfault.servers.etcd_process import EtcdProcess, flags_for
-from pytest_netfault.servers.gateway import CALL_SECONDS, Gateway
-from pytest_netfault.servers.log import LogRevision
+from pytest_netfault.servers.etcd.collector import Collector
+from pytest_netfault.servers.etcd.flags import clean_environment, flags_for
+from pytest_netfault.servers.etcd.gateway import CALL_SECONDS, Gateway
+from pytest_netfault.servers.etcd.log import LogRevision
 from pytest_netfault.servers.ports import ReservedPort
 from pytest_netfault.servers.scratch import ScratchDirectory
 
@@ -199,7 +200,7 @@ class EtcdServer(Etcd):
         self._start_timeout = start_timeout
         self._directory: ScratchDirectory | None = None
         self._ports: list[ReservedPort] = []
-        self._process: EtcdProcess | None = None
+        self._process: ServerProcess | None = None
 
     @property
     def pid(self) -> int | None:
@@ -310,17 +311,18 @@ class EtcdServer(Etcd):
     def __repr__(self) -> str:
         return f"etcd-{self.port}" if self.port else "etcd"
 
-    def _prepare(self) -> EtcdProcess:
+    def _prepare(self) -> ServerProcess:
         self._directory = ScratchDirectory("etcd")
         self._ports = [ReservedPort(self.host)]
         self._ports.append(ReservedPort(self.host))
         self.port, peer = (port.number for port in self._ports)
         client = f"http://{self.address}"
         flags = single_member_flags(client, client, f"http://{self.host}:{peer}", "data")
-        self._process = EtcdProcess(
+        self._process = ServerProcess(
             [str(self._binary), *flags, *self._flags],
             folder=self._directory.path,
-            gateway=self._gateway,
+            ready=lambda: self._gateway.revision(timeout=1.0),
+            environment=clean_environment(),
             start_timeout=self._start_timeout,
         )
         return self._process
@@ -336,7 +338,7 @@ class EtcdServer(Etcd):
             self._directory.close()
             self._directory = None
 
-    def _started(self) -> EtcdProcess:
+    def _started(self) -> ServerProcess:
         if self._process is None:
             raise ServerError(f"{self!r} is not running")
         return self._process

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_netfault.servers.log import LogEvent, read_events
+from pytest_netfault.servers.etcd.log import LogEvent, read_events
 
 _changes = st.one_of(
     st.builds(LogEvent, st.just("put"), st.binary(min_size=1), st.binary()),

@@ -10,7 +10,7 @@ from http.client import IncompleteRead
 import pytest
 
 from pytest_netfault.servers.errors import ServerUnreachable
-from pytest_netfault.servers.gateway import Gateway
+from pytest_netfault.servers.etcd.gateway import Gateway
 
 Serve = Callable[[Callable[[socket.socket], None]], Gateway]
 
