@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from pytest_netfault.faults import Cut as Cut
     from pytest_netfault.faults import Delay as Delay
     from pytest_netfault.faults import Fault as Fault
+    from pytest_netfault.faults import Forget as Forget
     from pytest_netfault.faults import Lose as Lose
     from pytest_netfault.faults import Refuse as Refuse
     from pytest_netfault.faults import Reset as Reset
@@ -69,6 +70,7 @@ _HOMES = {
     "Cut": "faults",
     "Delay": "faults",
     "Fault": "faults",
+    "Forget": "faults",
     "Lose": "faults",
     "Refuse": "faults",
     "Reset": "faults",
@@ -116,6 +118,7 @@ __all__ = [
     "Delivery",
     "Event",
     "Fault",
+    "Forget",
     "Heal",
     "Link",
     "LinkEvent",

@@ -37,6 +37,7 @@ from pytest_netfault.faults import (
     Delay,
     Direction,
     Fault,
+    Forget,
     Lose,
     OnHeal,
     Refuse,
@@ -338,6 +339,13 @@ class Link:
     def stall_accept(self) -> ActiveFault:
         """Let connecting hang; open connections live on."""
         return self.apply(StallAccept())
+
+    def forget(self, *, packets: bool = False) -> ActiveFault:
+        """Make every flow that is open now mute for good; new connections are served. See :class:`.Forget`.
+
+        There is nothing to heal: the flows stay mute, whatever is healed, until the link is closed.
+        """
+        return self.apply(Forget(packets))
 
     def heal(self) -> None:
         """Take every fault of this link away. Does nothing after close."""

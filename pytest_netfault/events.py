@@ -38,8 +38,15 @@ EventKind = Literal[
     "trouble",  # the machine could not do something, such as accept a connection for want of descriptors
 ]
 
-ConnectionState = Literal["connecting", "open", "half-closed", "closing", "closed"]
-CONNECTION_STATES: tuple[ConnectionState, ...] = ("connecting", "open", "half-closed", "closing", "closed")
+ConnectionState = Literal["connecting", "open", "half-closed", "forgotten", "closing", "closed"]
+CONNECTION_STATES: tuple[ConnectionState, ...] = (
+    "connecting",
+    "open",
+    "half-closed",
+    "forgotten",
+    "closing",
+    "closed",
+)
 
 
 class LinkWarning(UserWarning):

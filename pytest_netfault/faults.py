@@ -37,6 +37,7 @@ __all__ = [
     "Delay",
     "Direction",
     "Fault",
+    "Forget",
     "Lose",
     "OnHeal",
     "Refuse",
@@ -282,6 +283,23 @@ class StallAccept(Fault):
     """Connecting hangs; open connections live on."""
 
 
+@dataclass(frozen=True, repr=False)
+class Forget(Fault):
+    """Every flow that is open now is mute for good, both ways, and nothing is closed; new connections are served.
+
+    What a NAT, a firewall or a load balancer does that has forgotten a flow. There is nothing to heal.
+
+    Args:
+        packets: let the kernel drop the segments of those flows, so that a peer's keepalive and its
+            ``TCP_USER_TIMEOUT`` find out (Linux only). Without it the link's kernel still acknowledges.
+    """
+
+    packets: bool = False
+
+    def __post_init__(self) -> None:
+        _flag("packets", self.packets)
+
+
 FAULTS: tuple[type[Fault], ...] = (
     Sever,
     Reset,
@@ -294,6 +312,7 @@ FAULTS: tuple[type[Fault], ...] = (
     Lose,
     Cut,
     StallAccept,
+    Forget,
 )
 
 _BY_NAME = {kind.__name__.lower(): kind for kind in FAULTS}

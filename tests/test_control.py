@@ -21,6 +21,7 @@ from pytest_netfault.faults import (
     Cut,
     Delay,
     Fault,
+    Forget,
     Lose,
     Refuse,
     Reset,
@@ -45,6 +46,8 @@ FAULTS: list[Fault] = [
     Lose(1),
     Cut(1),
     StallAccept(),
+    Forget(),
+    Forget(packets=True),
 ]
 
 

@@ -21,6 +21,7 @@ from pytest_netfault.faults import (
     Cut,
     Delay,
     Fault,
+    Forget,
     Lose,
     Refuse,
     Reset,
@@ -47,6 +48,7 @@ any_fault: st.SearchStrategy[Fault] = st.one_of(
     st.builds(Reset),
     st.builds(Refuse),
     st.builds(StallAccept),
+    st.builds(Forget, st.booleans()),
     st.builds(Blackhole, directions, st.booleans(), st.sampled_from(["resume", "sever", "reset"])),
     st.builds(Delay, seconds, seconds, directions),
     st.builds(Throttle, st.floats(0, 2.0**62, exclude_min=True), directions),
@@ -97,7 +99,8 @@ def test_a_fault_is_a_value(fault: Fault) -> None:
 
 def test_every_fault_of_the_table_is_listed() -> None:
     assert {kind.__name__.lower() for kind in FAULTS} == {
-        "sever", "reset", "refuse", "blackhole", "delay", "throttle", "slice", "corrupt", "lose", "cut", "stallaccept"
+        "sever", "reset", "refuse", "blackhole", "delay", "throttle", "slice", "corrupt", "lose", "cut", "stallaccept",
+        "forget",
     }  # fmt: skip
     assert all(kind.__name__ in faults.__all__ for kind in FAULTS)
 

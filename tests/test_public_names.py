@@ -14,8 +14,8 @@ PROMISED = {
     # links
     "ActiveFault", "ConnectionInfo", "Link", "LinkEvent", "LinkWarning", "NetFault", "NetFaultClosed",
     # faults
-    "Blackhole", "Corrupt", "Cut", "Delay", "Fault", "Lose", "Refuse", "Reset", "Sever", "Slice", "StallAccept",
-    "Throttle", "UnsupportedFault",
+    "Blackhole", "Corrupt", "Cut", "Delay", "Fault", "Forget", "Lose", "Refuse", "Reset", "Sever", "Slice",
+    "StallAccept", "Throttle", "UnsupportedFault",
     # subjects
     "Delivery", "Event", "OpenStore", "Resync", "Store", "WriteRejected",
     # schedules

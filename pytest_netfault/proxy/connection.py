@@ -19,6 +19,7 @@ Rules of this file:
 from __future__ import annotations
 
 import errno
+import functools
 import os
 import socket
 from collections.abc import Callable
@@ -99,6 +100,7 @@ class Connection:
         self._on_closed = on_closed
         self._timers: set[Timer] = set()
         self._loss = (0.0, 0.0)  # of segments from the client, and from the upstream
+        self._dropped_for_good = False  # forgotten, with its segments
         self.up = Pipe(self, "up")
         self.down = Pipe(self, "down")
         self.client = End(engine, client, "client")
@@ -114,7 +116,7 @@ class Connection:
     @property
     def alive(self) -> bool:
         """Whether faults still have something to act on."""
-        return self.state not in ("closing", "closed")
+        return self.state not in ("forgotten", "closing", "closed")
 
     # -- reaching the upstream ----------------------------------------------------------------------------
 
@@ -291,6 +293,43 @@ class Connection:
         if all(end.fd < 0 for end in self._ends()):
             self.close()
 
+    def forget_flow(self, *, packets: bool, on_client_ended: Callable[[], None]) -> None:
+        """Be mute for good: nothing passes any more, nothing is closed, and no later fault is felt.
+
+        What was on its way is gone, bytes and endings alike. A side is let go of silently once its peer is surely
+        gone. One that has only said FIN may still listen, so its socket stays.
+
+        Args:
+            packets: the kernel drops the segments by now, and goes on doing so.
+            on_client_ended: called once, when the client has ended its side or is gone.
+        """
+        self.state = "forgotten"
+        self._cancel_timers()
+        self._still()
+        self._dropped_for_good = packets
+        for end in self._ends():
+            ended = on_client_ended if end is self.client else None
+            end.watch_for_end(functools.partial(self._forgotten_peer_ended, end, ended))
+        self._release_if_done()
+
+    def _forgotten_peer_ended(self, end: End, on_ended: Callable[[], None] | None) -> None:
+        if self.state != "forgotten" or end.fd < 0:
+            return
+        ended = end.peer_ended
+        if ended and self.cause is None:
+            self.cause = Cause(end.side)
+        if end.peer_gone:
+            end.close()
+        elif ended:
+            end.watch_for_gone()
+        if ended and on_ended is not None:
+            on_ended()
+        self._release_if_done()
+
+    def _release_if_done(self) -> None:
+        if self.state == "forgotten" and all(end.fd < 0 for end in self._ends()):
+            self.close()
+
     def close_with_reset(self, cause: Cause) -> None:
         """A fault ends the connection with RST to both sides, now."""
         if self.state != "closed":
@@ -309,6 +348,11 @@ class Connection:
         if self.state != "closed":
             self._finish(reset=False)
 
+    def _cancel_timers(self) -> None:
+        for timer in self._timers:
+            timer.cancel()
+        self._timers.clear()
+
     def _still(self) -> None:
         for pipe in self.pipes:
             pipe.cancel_timer()
@@ -316,8 +360,7 @@ class Connection:
 
     def _finish(self, *, reset: bool) -> None:
         self.state = "closed"
-        for timer in self._timers:
-            timer.cancel()
+        self._cancel_timers()
         self._still()
         for end in self._ends():
             end.close(reset=reset)
@@ -329,7 +372,7 @@ class Connection:
 
     def set_loss(self, *, up: float, down: float) -> None:
         """Let the kernel drop arriving segments with these probabilities."""
-        self._loss = (up, down)
+        self._loss = (1.0, 1.0) if self._dropped_for_good else (up, down)
         self._set_loss()
 
     def _set_loss(self) -> None:

@@ -13,9 +13,10 @@ from __future__ import annotations
 import select
 import socket
 import struct
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Literal
 
-from pytest_netfault.proxy.engine import READ, TROUBLE, WRITE, Engine
+from pytest_netfault.proxy.engine import PEER_ENDED, READ, TROUBLE, WRITE, Engine
 
 if TYPE_CHECKING:
     from pytest_netfault.proxy.pipe import Pipe
@@ -25,6 +26,8 @@ __all__ = ["End", "Side"]
 # What the kernel may hold unsent for a receiver that does not read. Small, so that a fault that comes into force
 # stops a stream where it is and not megabytes later; large enough that a bulk stream finds room for most of a read.
 _UNSENT_LOW_WATER = 256 * 1024
+
+_PEER_ENDED = getattr(select, "POLLRDHUP", 0)  # named on Linux only
 
 _RESET = struct.pack("ii", 1, 0)
 
@@ -97,9 +100,19 @@ class End:
         """Whether bytes or an ending wait here that nobody has read."""
         return self.fd >= 0 and (self.parked or bool(self._poll() & select.POLLIN))
 
-    def _poll(self) -> int:
+    @property
+    def peer_ended(self) -> bool:
+        """Whether the peer has ended its side, or is gone."""
+        return bool(self._poll(_PEER_ENDED) & (_PEER_ENDED | select.POLLHUP | select.POLLERR))
+
+    @property
+    def peer_gone(self) -> bool:
+        """Whether the kernel has no peer for it any more: closing the socket sends nothing."""
+        return bool(self._poll() & (select.POLLHUP | select.POLLERR))
+
+    def _poll(self, mask: int = select.POLLIN) -> int:
         probe = select.poll()
-        probe.register(self.fd, select.POLLIN)
+        probe.register(self.fd, mask)
         return sum(events for _, events in probe.poll(0))
 
     def set_separate(self, separate: bool) -> None:
@@ -122,6 +135,17 @@ class End:
                 self.outgoing.source_reset()
             self.parked = True
             self.unwatch()
+
+    def watch_for_end(self, on_end: Callable[[], None]) -> None:
+        """Read and write nothing more; ``on_end`` is called when the peer may have ended its side, or be gone."""
+        self.unwatch()
+        if self.fd >= 0:
+            self.engine.register(self.fd, PEER_ENDED, lambda _mask: on_end())
+            self.watched = True
+
+    def watch_for_gone(self) -> None:
+        """The peer has ended its side, which is reported for ever: from now on only hear when it is gone."""
+        self.engine.modify(self.fd, 0)
 
     def unwatch(self) -> None:
         """Out of the set."""

@@ -35,7 +35,7 @@ from typing import Any, TypeVar
 
 import trio
 
-__all__ = ["Engine", "EngineStopped", "Timer"]
+__all__ = ["PEER_ENDED", "READ", "TROUBLE", "WRITE", "Engine", "EngineStopped", "Timer"]
 
 T = TypeVar("T")
 
@@ -49,6 +49,8 @@ _LINGER = 0.001
 READ = select.EPOLLIN if hasattr(select, "epoll") else 1
 WRITE = select.EPOLLOUT if hasattr(select, "epoll") else 4
 TROUBLE = (select.EPOLLHUP | select.EPOLLERR) if hasattr(select, "epoll") else 0
+# The peer has ended its side: for a socket that is never read.
+PEER_ENDED = select.EPOLLRDHUP if hasattr(select, "epoll") else 0
 
 
 class EngineStopped(RuntimeError):

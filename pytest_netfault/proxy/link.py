@@ -11,6 +11,7 @@ Rules of this file:
 
 from __future__ import annotations
 
+import functools
 import itertools
 import math
 import socket
@@ -24,6 +25,7 @@ from pytest_netfault.events import Cause, ConnectionState, EventKind, LinkEvent
 from pytest_netfault.faults import (
     Blackhole,
     Fault,
+    Forget,
     Lose,
     OnHeal,
     Refuse,
@@ -43,10 +45,13 @@ from pytest_netfault.proxy.stacking import Place, stage_of
 from pytest_netfault.proxy.stages import CutStage, Stage
 from pytest_netfault.proxy.upstream import Upstream
 
-__all__ = ["EVENTS_KEPT", "ConnectionInfo", "InForce", "ProxyLink"]
+__all__ = ["EVENTS_KEPT", "FORGOTTEN_KEPT", "ConnectionInfo", "InForce", "ProxyLink"]
 
 # The last events of a link that are kept. An event takes about 300 bytes, so this is 3 MB at most.
 EVENTS_KEPT = 10_000
+# Forgotten flows whose client has ended its side that are kept open, as their upstream would see them on a real
+# network: for ever. Each costs one or two descriptors, and many a system allows a process no more than 1,024.
+FORGOTTEN_KEPT = 256
 _OURS = Cause()
 
 
@@ -60,7 +65,7 @@ class ConnectionInfo:
         upstream: the address that it was forwarded to.
         bytes_up: bytes delivered from client to upstream so far.
         bytes_down: bytes delivered from upstream to client so far.
-        state: ``"connecting"``, ``"open"``, ``"half-closed"``, ``"closing"`` or ``"closed"``.
+        state: ``"connecting"``, ``"open"``, ``"half-closed"``, ``"forgotten"``, ``"closing"`` or ``"closed"``.
     """
 
     number: int
@@ -116,6 +121,9 @@ class ProxyLink:
         self.applied = 0
         self.closed = False
         self._connections: dict[int, Connection] = {}
+        self._left_behind: dict[
+            int, Connection
+        ] = {}  # forgotten, and ended by their clients; the oldest first
         self._faults: list[InForce] = []
         self._waiters: list[_Waiter] = []
         self._past = {"up": 0, "down": 0}
@@ -215,6 +223,7 @@ class ProxyLink:
 
     def _on_closed(self, connection: Connection) -> None:
         self._connections.pop(connection.number, None)
+        self._left_behind.pop(connection.number, None)
         for pipe in connection.pipes:
             self._past[pipe.direction] += pipe.count
         for active in self._faults:
@@ -248,10 +257,14 @@ class ProxyLink:
         self.log("fault", None, active.cause, active.words)
         if isinstance(fault, Reset):
             self.listener.accept_all()
-            active.met = bool(self._connections)
+            open_now = [one for one in self._connections.values() if one.state != "forgotten"]
+            active.met = bool(open_now)
             active.healed = True
-            for connection in list(self._connections.values()):
+            for connection in open_now:
                 connection.close_with_reset(active.cause)
+            return active
+        if isinstance(fault, Forget):
+            self._forget_flows(active, fault)
             return active
         self._faults.append(active)
         try:
@@ -264,6 +277,32 @@ class ProxyLink:
             self._set_mode()
             raise
         return active
+
+    def _forget_flows(self, active: InForce, fault: Forget) -> None:
+        """Make every flow that is open now mute for good. There is nothing to heal."""
+        self.listener.accept_all()
+        flows = [connection for connection in self._connections.values() if connection.alive]
+        active.met = bool(flows)
+        active.healed = True
+        if fault.packets:
+            try:
+                for connection in flows:
+                    connection.set_loss(up=1.0, down=1.0)
+            except BaseException:
+                self._set_losses()
+                self.log("heal", None, active.cause, active.words)
+                raise
+        for connection in flows:
+            self.log("hit", connection, active.cause, f"{active.words} both")
+            connection.forget_flow(
+                packets=fault.packets, on_client_ended=functools.partial(self._leave_behind, connection)
+            )
+
+    def _leave_behind(self, connection: Connection) -> None:
+        """The client of a forgotten flow has ended; its upstream still has the flow, unless there are too many."""
+        self._left_behind[connection.number] = connection
+        while len(self._left_behind) > FORGOTTEN_KEPT:
+            self._left_behind.pop(next(iter(self._left_behind))).close()
 
     def _put_on(self, active: InForce, connection: Connection) -> None:
         """Let a fault act on one open connection."""
@@ -368,7 +407,7 @@ class ProxyLink:
         )
 
     def _check_supported(self, fault: Fault) -> None:
-        if not (isinstance(fault, Lose) or (isinstance(fault, Blackhole) and fault.packets)):
+        if not (isinstance(fault, Lose) or (isinstance(fault, (Blackhole, Forget)) and fault.packets)):
             return
         if not kernel.has_filters():
             raise UnsupportedFault(

@@ -186,7 +186,7 @@ class Pipe:
     def pump(self) -> None:
         """Hand on what may go on now, and arrange to be called for the rest."""
         connection = self.connection
-        if connection.state in ("connecting", "closing", "closed"):
+        if connection.state == "connecting" or not connection.alive:
             return
         flow = self.flow
         now = connection.engine.now()
@@ -284,7 +284,7 @@ class Pipe:
             again: there is more to hand on, as soon as other sockets had their turn.
         """
         connection = self.connection
-        if connection.state in ("connecting", "closing", "closed"):
+        if connection.state == "connecting" or not connection.alive:
             return
         now = connection.engine.now()
         flow = self.flow

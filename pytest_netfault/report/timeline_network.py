@@ -28,6 +28,7 @@ WORDS = {
     "Lose": "packets are lost",
     "Cut": "a connection is cut at an exact byte",
     "StallAccept": "connecting hangs",
+    "Forget": "open connections are mute for good, new ones are served",
 }
 
 
@@ -86,7 +87,7 @@ def _meet(fault: _Fault, event: LinkEvent) -> None:
 def _fault_mark(fault: _Fault, name: str, *, lane: str, since: float, until: float) -> Mark:
     end = until if fault.end is None else fault.end
     shade: tuple[float, float] | None = (fault.start - since, end - since)
-    if fault.expression.startswith("Reset("):
+    if fault.expression.startswith(("Reset(", "Forget(")):
         end = fault.start  # done at once: there is nothing that holds
         shade = (fault.start - since, fault.start - since)
     elif fault.expression.startswith("Cut("):

@@ -32,6 +32,7 @@ from pytest_netfault.faults import (
     Delay,
     Direction,
     Fault,
+    Forget,
     Lose,
     Refuse,
     Reset,
@@ -76,7 +77,7 @@ Ability = Literal["compact", "restart", "pause", "many"]
 T = TypeVar("T")
 
 # No plaintext client survives bytes that were changed: whatever it then delivers is not its fault.
-ALL: tuple[type[Fault], ...] = tuple(kind for kind in FAULTS if kind is not Corrupt)
+ALL: tuple[type[Fault], ...] = tuple(kind for kind in FAULTS if kind not in (Corrupt, Forget))
 
 _ABILITIES = ("compact", "restart", "pause", "many")
 _KEYS = ("a", "b", "c")

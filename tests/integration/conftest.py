@@ -33,6 +33,7 @@ from pytest_netfault.faults import (
     Cut,
     Delay,
     Fault,
+    Forget,
     Lose,
     Refuse,
     Reset,
@@ -69,7 +70,7 @@ class Case:
     fault: Fault
     open: Outcome
     new: Outcome | None
-    healed: Literal["works", "ends"] = "works"
+    healed: Literal["works", "ends", "never"] = "works"
 
     def __str__(self) -> str:
         return repr(self.fault)
@@ -90,6 +91,8 @@ CASES = [
     Case(Cut(SECOND_ANSWER, direction="down"), "ends", "works"),
     Case(Cut(SECOND_ANSWER, direction="down", how="rst"), "ends", "works"),
     Case(Cut(SECOND_ANSWER, direction="down", how="blackhole"), "hangs", "works"),
+    Case(Forget(), "hangs", "works", "never"),
+    Case(Forget(packets=True), "hangs", "works", "never"),
     Case(Delay(0.02, jitter=0.01), "works", "works"),
     Case(Throttle(2_000_000), "works", "works"),
     Case(Slice(113), "works", "works"),
@@ -247,7 +250,7 @@ def _play(
         for attempt in story.hung:
             if case.healed == "ends":
                 story.check_ended(attempt)
-            else:
+            elif case.healed == "works":
                 attempt.result()
         story.expect("works", story.connect_and_exchange)
         link.assert_traffic(up=1, down=len(BLOB))

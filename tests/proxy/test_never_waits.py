@@ -19,6 +19,7 @@ from pytest_netfault.faults import (
     Cut,
     Delay,
     Fault,
+    Forget,
     Lose,
     Refuse,
     Reset,
@@ -45,12 +46,14 @@ EVERY_FAULT: list[Fault] = [
     Cut(0, how="blackhole"),
     Sever(),
     Reset(),
+    Forget(),
+    Forget(packets=True),
 ]
 
 
 def every_call(link: Link) -> None:
     """All that can be asked of a link."""
-    for fault in EVERY_FAULT[:-4]:
+    for fault in EVERY_FAULT[:-6]:
         active = link.apply(fault)
         assert active.fault == fault
         _ = active.met_traffic, link.connections, link.events, link.bytes_up, link.bytes_down

@@ -21,7 +21,18 @@ import pytest
 import trio
 
 from pytest_netfault.control import NetFault
-from pytest_netfault.faults import Blackhole, Cut, Delay, Fault, Refuse, Sever, Slice, StallAccept, Throttle
+from pytest_netfault.faults import (
+    Blackhole,
+    Cut,
+    Delay,
+    Fault,
+    Forget,
+    Refuse,
+    Sever,
+    Slice,
+    StallAccept,
+    Throttle,
+)
 
 
 def left() -> set[str]:
@@ -127,7 +138,7 @@ class TestDescriptorsAndThreads:
     @pytest.mark.parametrize(
         "fault",
         [Sever(), Refuse(), Blackhole(), Blackhole(packets=True), StallAccept(), Delay(3600), Throttle(1),
-         Slice(1, gap=1), Cut(3), Cut(3, how="rst"), Cut(3, how="blackhole")],
+         Slice(1, gap=1), Cut(3), Cut(3, how="rst"), Cut(3, how="blackhole"), Forget(), Forget(packets=True)],
         ids=repr,
     )  # fmt: skip
     def test_of_connections_that_a_fault_holds_at_the_end(self, fault: Fault) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from pytest_netfault.control import NetFault
-from pytest_netfault.faults import Blackhole, Delay, Lose, UnsupportedFault
+from pytest_netfault.faults import Blackhole, Delay, Forget, Lose, UnsupportedFault
 from pytest_netfault.proxy import kernel
 
 directions = pytest.mark.parametrize("direction", ["up", "down"])
@@ -123,7 +123,7 @@ def test_losses_stack(rig: Any, pair: Any) -> None:
     assert pair.server.recv(9) == b"lost"
 
 
-@pytest.mark.parametrize("fault", [Lose(0.5), Blackhole(packets=True)], ids=repr)
+@pytest.mark.parametrize("fault", [Lose(0.5), Blackhole(packets=True), Forget(packets=True)], ids=repr)
 def test_where_the_kernel_has_no_filters_the_fault_is_refused_and_nothing_is_changed(
     rig: Any, pair: Any, monkeypatch: pytest.MonkeyPatch, fault: Any
 ) -> None:
@@ -148,7 +148,7 @@ def test_where_the_kernel_has_no_filters_connecting_is_left_unserved(
     assert rig.answer().recv(9) == b"held"
 
 
-@pytest.mark.parametrize("fault", [Lose(0.5), Blackhole(packets=True)], ids=repr)
+@pytest.mark.parametrize("fault", [Lose(0.5), Blackhole(packets=True), Forget(packets=True)], ids=repr)
 def test_unix_sockets_have_no_segments(net: NetFault, short_path: Any, fault: Any) -> None:
     link = net.forward(80, listen=f"unix:{short_path}/link")
     with pytest.raises(UnsupportedFault, match="Unix socket has none; forward"):

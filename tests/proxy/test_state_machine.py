@@ -96,6 +96,7 @@ bad_calls: list[Callable[[Link], object]] = [
     lambda link: link.cut(2**63),
     lambda link: link.blackhole("sideways"),  # type: ignore[arg-type]
     lambda link: link.lose("often"),  # type: ignore[arg-type]
+    lambda link: link.forget(packets=1),  # type: ignore[arg-type]
     lambda link: link.apply("silence"),  # type: ignore[arg-type]
 ]
 
@@ -148,6 +149,7 @@ class Known:
     number: int
     up: Way
     down: Way
+    forgotten: bool = False  # mute for good: nothing more may come, and nothing is closed
     over: bool = False  # something has ended it, or may have: nothing more is said on it
     settled: bool = False  # and its end was seen
 
@@ -213,6 +215,8 @@ class LinkMachine(RuleBasedStateMachine):
     def end_all(self, ending: str) -> None:
         """Something of ours ends every open connection."""
         for one in self.known:
+            if one.forgotten:
+                continue
             one.over = True
             for way in one.ways:
                 way.endings.add(ending)
@@ -383,6 +387,50 @@ class LinkMachine(RuleBasedStateMachine):
         for one in self.known:
             self.expect_damage(fault, one)
         return made
+
+    @precondition(lambda self: any(not one.over for one in self.known))
+    @rule(
+        packets=st.booleans(),
+        size=st.integers(1, 6000),
+        ending=st.sampled_from(["", "fin", "rst"]),
+        direction=directions,
+    )
+    def forget(self, packets: bool, size: int, ending: str, direction: str) -> None:
+        """What is said into a flow from now on, endings too, is heard by nobody, until the link is closed."""
+        self.fence()
+        met = self.link.forget(packets=packets)
+        mute = {live.number for live in self.link.connections if live.state == "forgotten"}
+        new = [one for one in self.known if one.number in mute and not one.forgotten]
+        assert met.met_traffic or not new
+        for one in new:
+            one.forgotten = one.over = one.settled = True
+            for way in one.ways:
+                if not way.gone:
+                    self.hear(way, wait=False)  # what had passed before
+                    assert way.right()
+            way = one.way(direction)
+            with contextlib.suppress(OSError):
+                for each in one.ways:
+                    each.sender.sendall(bytes(size))
+            if ending == "fin":
+                with contextlib.suppress(OSError):
+                    way.sender.shutdown(socket.SHUT_WR)
+            elif ending == "rst":
+                way.sender.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                way.sender.close()
+
+    @invariant()
+    def a_forgotten_flow_is_mute(self) -> None:
+        if not any(one.forgotten for one in self.known):
+            return
+        self.fence()
+        for one in self.known:
+            for way in one.ways if one.forgotten else ():
+                if way.receiver.fileno() >= 0 and not way.ended:
+                    got, way.got = way.got, b""
+                    self.hear(way, wait=False)
+                    assert (way.got, way.ended) == (b"", ""), "a forgotten flow has said something"
+                    way.got = got
 
     @rule(fault=consumes(active))
     def heal(self, fault: ActiveFault) -> None:

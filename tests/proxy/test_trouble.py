@@ -21,6 +21,7 @@ from pytest_netfault.faults import (
     Cut,
     Delay,
     Fault,
+    Forget,
     Lose,
     Refuse,
     Slice,
@@ -302,7 +303,7 @@ def turns(engine: Engine, seconds: float = 0.2) -> int:
 FAULTS: list[Fault | None] = [
     None, Refuse(), StallAccept(), Blackhole(), Blackhole("up"), Blackhole("down"), Blackhole(packets=True),
     Delay(3600), Throttle(0.001), Slice(1), Slice(1, gap=3600), Corrupt(0.5), Lose(0.5), Cut(0, how="blackhole"),
-    Cut(10**9),
+    Cut(10**9), Forget(), Forget(packets=True),
 ]  # fmt: skip
 
 

@@ -21,7 +21,7 @@ from typing import Any
 import pytest
 
 from pytest_netfault import ActiveFault, Link
-from pytest_netfault.faults import Blackhole, Corrupt, Cut, Refuse, Reset, Sever, StallAccept
+from pytest_netfault.faults import Blackhole, Corrupt, Cut, Forget, Refuse, Reset, Sever, StallAccept
 from pytest_netfault.servers import OwnedProcess
 
 # A run is under way when so much was carried: no greeting is that long.
@@ -259,6 +259,12 @@ def test_a_program_through_every_fault(
             run.process.kill()
         else:
             runs.check_lost(run, active)
+    elif isinstance(fault, Forget):
+        run = runs.long()
+        active = link.apply(fault)
+        assert run.hangs(helpers.silence, active), run.output
+        run.process.kill()
+        return  # the server has its side of the flow until the link is closed, and iperf3's serves one client at a time
     elif isinstance(fault, (Blackhole, StallAccept)) or (isinstance(fault, Cut) and fault.how == "blackhole"):
         with link.apply(fault) as active:
             run = runs.short()
