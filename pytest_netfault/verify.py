@@ -104,7 +104,8 @@ def no_update_lost(
 
     Raises:
         UpdateLost: a guarantee was broken; the message tells how and how to play it again.
-        ProvedNothing: no write was acknowledged, no fault met traffic, or most examples were inconclusive.
+        ProvedNothing: no write was acknowledged, no fault met traffic, no update arrived under a fault or after it,
+            or most examples were inconclusive.
         TypeError, ValueError: an argument is wrong; nothing was opened.
 
     Resource handling: what was opened is closed in reverse order, also after Ctrl-C. A client whose ``close()``
@@ -210,7 +211,7 @@ def sweep(
 
     Raises:
         UpdateLost: an update was lost at one of the places; the schedule names it.
-        ProvedNothing: no cut fired.
+        ProvedNothing: no cut fired, or no update arrived after one.
         TypeError, ValueError: an argument is wrong; nothing was opened.
     """
     __tracebackhide__ = True

@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
+from pytest_netfault.checks.arrivals import count_arrivals
 from pytest_netfault.checks.guarantees import TraceVerdict
 from pytest_netfault.checks.trace import Failed, Revision, Trace
 from pytest_netfault.events import LinkEvent
@@ -109,6 +110,8 @@ class Run:
         subscribed: whether a subscription was established at all.
         closed: whether the subject closed in time.
         handed_at: for each item of the trace's stream, when it was handed over.
+        troubled_at: when the first fault that met traffic came into force, or the server was first restarted or
+            paused; None if neither happened.
     """
 
     schedule: Schedule
@@ -127,6 +130,7 @@ class Run:
     subscribed: bool
     closed: bool
     handed_at: tuple[float, ...]
+    troubled_at: float | None = None
 
     @property
     def broken(self) -> tuple[str, ...]:
@@ -136,8 +140,17 @@ class Run:
 
     @property
     def acknowledged(self) -> int:
-        """How many writes were acknowledged."""
-        return sum(write.outcome == "ok" for write in self.writes)
+        """How many writes were acknowledged; deletes of keys that were not there changed nothing and do not count."""
+        deleted = {event.key for entry in self.log for event in entry.events if event.type == "delete"}
+        return sum(
+            write.outcome == "ok" and any(value is not None or key in deleted for key, value in write.changes)
+            for write in self.writes
+        )
+
+    @property
+    def arrivals(self) -> tuple[int, int]:
+        """How many updates were expected of the subscriber, and how many arrived under a fault or after it."""
+        return count_arrivals(self.trace, self.handed_at, self.troubled_at)
 
     @property
     def hits(self) -> int:

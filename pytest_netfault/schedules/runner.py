@@ -135,11 +135,11 @@ class _Player:
         self._recording = Recording()
         self._remarks: list[Remark] = []
         self._calls: list[tuple[int | None, Via, Changes, Call]] = []
-        self._faults: list[tuple[int, InForce]] = []
+        self._faults: list[tuple[int, InForce, float]] = []  # with the moment since which it holds
         self._compactions: list[Compaction] = []
         self._values: dict[str, str] = {}
         self._healable: list[InForce] = []
-        self._server_troubles = 0
+        self._server_troubles: list[float] = []  # when the server was restarted or paused
         self._paused = False
         self._store: Store | None = None
         self._subject_calls: Caller | None = None
@@ -189,8 +189,8 @@ class _Player:
             writes=self._writes,
             write_breakages=self._write_breakages,
             log=self._log,
-            faults=tuple(FaultRecord(place, one.fault, one.met_traffic) for place, one in self._faults),
-            server_troubles=self._server_troubles,
+            faults=tuple(FaultRecord(place, one.fault, one.met_traffic) for place, one, _ in self._faults),
+            server_troubles=len(self._server_troubles),
             remarks=tuple(self._remarks),
             events=tuple(self._link.events),
             traffic=self._traffic,
@@ -199,6 +199,10 @@ class _Player:
             subscribed=self._started is not None,
             closed=self._closed,
             handed_at=tuple(one.time for one in handed[: len(self._trace.stream)]),
+            troubled_at=min(
+                [*(since for _, one, since in self._faults if one.met_traffic), *self._server_troubles],
+                default=None,
+            ),
         )
 
     # -- steps --------------------------------------------------------------------------------------------
@@ -298,7 +302,7 @@ class _Player:
         except UnsupportedFault as error:
             self._remark(place, f"skipped: {error}")
             return
-        self._faults.append((place, in_force))
+        self._faults.append((place, in_force, time.monotonic()))
         if not step.lasting:
             self._healable.append(in_force)
         self._mark_change()
@@ -324,7 +328,7 @@ class _Player:
             self._remark(place, f"up to revision {revision}")
         elif isinstance(step, Restart):
             self._restart()
-            self._server_troubles += 1
+            self._server_troubles.append(time.monotonic())
             if self._paused:
                 self._paused = False
                 self._remark(place, RESUMED)
@@ -332,7 +336,7 @@ class _Player:
             self._mark_change()
         elif isinstance(step, Pause) and not self._paused:
             self._server.pause()
-            self._server_troubles += 1
+            self._server_troubles.append(time.monotonic())
             self._paused = True
             self._remark(place, PAUSED)
         elif isinstance(step, Resume) and self._paused:

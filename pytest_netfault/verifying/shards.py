@@ -60,6 +60,8 @@ class Shard:
 
 
 WHOLE = Shard(1, 1)
+# What older versions did not count: without it nobody can say whether anything was put to the test.
+_COUNTED_SINCE = {"without_writes", "unexpected", "untested"}
 
 
 def read_shard(text: str | None) -> Shard:
@@ -141,6 +143,12 @@ class Part:
         of = members(data, ())
         counted = members(of.get("counted"), ("counted",))
         names = [field.name for field in dataclasses.fields(Tally)]
+        missing = [name for name in names if name not in counted]
+        if missing and set(missing) <= _COUNTED_SINCE:
+            raise ValueError(
+                f"counted.{missing[-1]} is missing: it was written by an older version, which did not count whether "
+                f"updates arrived under a fault; play this part again"
+            )
         holes = tuple(fault_from_json(one) for one in items(of, "holes", ()))
         lost = (
             None if of.get("lost") is None else _lost(members(of["lost"], ("lost",)), integer(of, "seed", ()))

@@ -4,8 +4,8 @@ Rules of this file: frozen data and pure functions. What was counted in parts ad
 
 >>> (Tally(examples=2, hits=1) + Tally(examples=3, hits=2)).examples
 5
->>> Tally(examples=5).proved_nothing()
-'no write was acknowledged in 5 examples: is this the store that the server is?'
+>>> print(Tally(examples=5).proved_nothing())
+no write was acknowledged in 5 examples: is this the store that the server is? Deletes of absent keys do not count
 """
 
 from __future__ import annotations
@@ -21,7 +21,22 @@ __all__ = ["Tally"]
 
 @dataclass(frozen=True)
 class Tally:
-    """What was counted so far."""
+    """What was counted so far.
+
+    Attributes:
+        examples: schedules that were played.
+        inconclusive: those of them that prove nothing by themselves.
+        faults: faults that came into force.
+        met: those of them that met traffic.
+        hits: the same, with restarts and pauses of the server.
+        acknowledged: writes that were acknowledged and changed something.
+        unsubscribed: examples without a subscription.
+        gave_up: examples in which the subscriber was told that it can no longer be served.
+        not_closed: examples in which the client did not close in time.
+        without_writes: examples whose schedule writes nothing.
+        unexpected: examples in which no update was expected of the subscriber.
+        untested: examples in which no update that was expected arrived under a fault that met traffic, or after it.
+    """
 
     examples: int = 0
     inconclusive: int = 0
@@ -33,8 +48,11 @@ class Tally:
     gave_up: int = 0
     not_closed: int = 0
     without_writes: int = 0
+    unexpected: int = 0
+    untested: int = 0
 
     def plus(self, run: Run, *, inconclusive: bool | None = None) -> Tally:
+        expected, arrived = run.arrivals
         return Tally(
             self.examples + 1,
             self.inconclusive + (not run.conclusive if inconclusive is None else inconclusive),
@@ -46,6 +64,8 @@ class Tally:
             self.gave_up + run.gave_up,
             self.not_closed + (not run.closed),
             self.without_writes + (not run.schedule.writes),
+            self.unexpected + (not expected),
+            self.untested + (not arrived),
         )
 
     def __add__(self, other: Tally) -> Tally:
@@ -75,7 +95,10 @@ class Tally:
         if not self.acknowledged and self.without_writes == self.examples:
             return f"nothing was to be written in {examples}: a schedule needs a step such as Write('a')"
         if not self.acknowledged:
-            return f"no write was acknowledged in {examples}: is this the store that the server is?"
+            return (
+                f"no write was acknowledged in {examples}: is this the store that the server is? "
+                f"Deletes of absent keys do not count"
+            )
         if not self.hits and not self.faults:
             return f"nothing was broken in {examples}: a schedule needs a step such as Break(Sever())"
         if not self.hits or (self.faults and not self.met):
@@ -91,6 +114,16 @@ class Tally:
             return (
                 f"{self.inconclusive} of {examples} {were(self.inconclusive)} inconclusive: "
                 f"{self._why_open(holes)}"
+            )
+        if self.unexpected >= self.examples:
+            return (
+                f"no update was expected of the subscriber in {examples}: nothing that it subscribed to "
+                f"was written after the subscription"
+            )
+        if self.untested >= self.examples:
+            return (
+                f"none of the updates that were expected of the subscriber in {examples} arrived while a "
+                f"fault that met traffic held, or after it: all of them came before"
             )
         return None
 

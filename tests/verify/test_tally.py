@@ -34,6 +34,8 @@ def test_a_proof_is_one() -> None:
         ),
         ({"unsubscribed": 5}, {"unsubscribed": 6}, "no subscription came about in 6 of 10 examples"),
         ({"gave_up": 5}, {"gave_up": 6}, "it can no longer be served in 6 of 10 examples"),
+        ({"unexpected": 9}, {"unexpected": 10}, "no update was expected of the subscriber in 10 examples"),
+        ({"untested": 9}, {"untested": 10}, "arrived while a fault that met traffic held, or after it"),
         (
             {"inconclusive": 5},
             {"inconclusive": 6},
