@@ -111,7 +111,7 @@ class Feed:
         stream = self._stream
         if stream is not None:
             stream.cancel()
-        self._link.close()
+        self._link.close(max(0.0, deadline - time.monotonic()))
         if self._thread.ident is None:
             return  # it was never started
         for stop in (self._thread.join, self._watchdog.stop):

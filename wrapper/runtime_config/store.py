@@ -450,7 +450,7 @@ class ConfigStore:
         self._feed.stop(_CLOSING)
         for subscription in subscriptions:
             subscription.close()
-        self._link.close()
+        self._link.close(max(0.0, deadline - time.monotonic()))
         _join_all(threads, deadline)
         self._board.close(max(0.0, deadline - time.monotonic()))
 

@@ -167,7 +167,7 @@ class FakeServer:
     def failed(self, _: Any) -> None:
         self.failed_wires += 1
 
-    def close(self) -> None:
+    def close(self, seconds: float) -> None:
         pass
 
     # What the test does
