@@ -189,7 +189,7 @@ class Link:
         self._release()
 
     def _release(self) -> None:
-        """Close the last channel if the link is closed and no call is under way: the last user does this, or `close`."""
+        """Close the last channel once the link is closed and no call is under way."""
         with self._lock:
             if not self._closed or self._users:
                 return
