@@ -52,6 +52,8 @@ CONNECTION_STATES: tuple[ConnectionState, ...] = (
 class LinkWarning(UserWarning):
     """Something about a link that a test author should look at, such as a fault that met no traffic."""
 
+    __module__ = "pytest_netfault"  # where users import it from, and short in a summary
+
 
 @dataclass(frozen=True)
 class Cause:

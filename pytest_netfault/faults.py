@@ -68,6 +68,8 @@ _LONGEST_SHOWN = 80
 class UnsupportedFault(RuntimeError):
     """This machine cannot do the fault that was asked for; the message says why and what would help."""
 
+    __module__ = "pytest_netfault"  # where users import it from, and short in a summary
+
 
 def shown(value: object) -> str:
     """A value for a message: its ``repr``, cut short, also where that would fail (Python prints no huge numbers).

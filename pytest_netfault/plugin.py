@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_netfault import surroundings
+from pytest_netfault.frames import hide_our_frames
 from pytest_netfault.options import Settings, add_options, read_settings
 
 if TYPE_CHECKING:
@@ -248,6 +249,8 @@ def pytest_runtest_teardown(item: pytest.Item) -> Generator[None, object, object
 def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    if call.excinfo is not None:
+        hide_our_frames()
     report = yield
     session = item.config.stash.get(_SESSION, None)
     if session is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import subprocess
 import sys
 from pathlib import Path
@@ -62,3 +63,31 @@ def test_importing_the_package_imports_nothing_heavy() -> None:
     # Only what this import adds counts, so pytest is there first and must be light itself.
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert out.stdout.strip() == "[]"
+
+
+EXCEPTIONS = [
+    name
+    for name in sorted(PROMISED)
+    if isinstance(getattr(pytest_netfault, name), type)
+    and issubclass(getattr(pytest_netfault, name), Exception)
+]
+
+
+@pytest.mark.parametrize("name", EXCEPTIONS)
+def test_an_exception_is_called_what_it_is_imported_as(name: str) -> None:
+    kind = getattr(pytest_netfault, name)
+    assert f"{kind.__module__}.{kind.__qualname__}" == f"pytest_netfault.{name}"
+    assert pickle.loads(pickle.dumps(kind)) is kind
+
+
+@pytest.mark.parametrize("name", EXCEPTIONS)
+def test_an_exception_goes_through_a_pickle(name: str) -> None:
+    report = pytest_netfault.Report(1, 0, 1, 0.5, 2, seed=7)
+    schedule = pytest_netfault.Schedule([pytest_netfault.Subscribe()])
+    carried: dict[str, object] = {
+        "UpdateLost": {"schedule": schedule, "trace": {"a": 1}, "broken": ("reliable",), "report": report},
+        "ProvedNothing": {"report": report},
+    }.get(name, {})
+    error = getattr(pytest_netfault, name)("words", **carried)
+    again = pickle.loads(pickle.dumps(error))
+    assert (type(again), str(again), vars(again)) == (type(error), "words", vars(error))

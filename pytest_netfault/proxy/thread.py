@@ -35,6 +35,8 @@ _JOIN_SECONDS = 10.0
 class NetFaultClosed(RuntimeError):
     """The NetFault, or this link of it, was closed: nothing can be forwarded or broken any more."""
 
+    __module__ = "pytest_netfault"  # where users import it from, and short in a summary
+
 
 class ProxyThread:
     """The thread on which all links of a session live. Started on first use; ``close()`` ends it."""

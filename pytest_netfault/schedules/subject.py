@@ -30,6 +30,8 @@ class WriteRejected(Exception):
     Every other exception out of a write means that its outcome is unknown.
     """
 
+    __module__ = "pytest_netfault"  # where users import it from, and short in a summary
+
 
 def _revision(name: str, value: object) -> None:
     if isinstance(value, bool) or not isinstance(value, int):

@@ -83,6 +83,10 @@ class UpdateLost(AssertionError):
         timeline: the picture of it, or None; ``pytest_netfault.report.html.render()`` makes a page of it.
     """
 
+    __module__ = (
+        "pytest_netfault"  # where users import it from; a summary of 80 columns has room for the reason
+    )
+
     def __init__(
         self,
         message: str,
@@ -106,6 +110,9 @@ class UpdateLost(AssertionError):
         self.files = files
         self.timeline = timeline
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _again, (type(self), self.args), self.__dict__
+
 
 class ProvedNothing(AssertionError):
     """Nothing was lost, but nothing was put to the test either; the message says what was missing.
@@ -114,9 +121,19 @@ class ProvedNothing(AssertionError):
         report: what was tried.
     """
 
+    __module__ = "pytest_netfault"
+
     def __init__(self, message: str, *, report: Report) -> None:
         super().__init__(message)
         self.report = report
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _again, (type(self), self.args), self.__dict__
+
+
+def _again(kind: type[AssertionError], arguments: tuple[Any, ...]) -> AssertionError:
+    """One of the two out of a pickle, without its keyword arguments: what it carries follows as its state."""
+    return kind.__new__(kind, *arguments)
 
 
 @dataclass(frozen=True)
