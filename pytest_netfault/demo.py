@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
 from pytest_netfault import verify
+from pytest_netfault.console import Console
 from pytest_netfault.verifying.progressing import progress_line
 from pytest_netfault.wording import counted
 
@@ -74,7 +75,10 @@ def example_store(name: str) -> OpenStore:
 
 
 def run_demo(*, seed: int = 1, examples: int = 60, etcd: str | None = None, out: TextIO | None = None) -> int:
-    """Run the demo and return its exit code: 0 when the naive loop was caught and the wrapper kept its promise.
+    """Run the demo and return its exit code.
+
+    It is 0 when the naive loop was caught and the wrapper kept its promise, 1 when the wrapper lost an update, and 3
+    when the naive loop was not caught, which is luck, or nothing was proved.
 
     Args:
         seed: which outages are drawn.
@@ -85,11 +89,12 @@ def run_demo(*, seed: int = 1, examples: int = 60, etcd: str | None = None, out:
     Raises:
         DemoImpossible: no etcd was found or it does not start, or an extra is missing.
     """
-    out = out or sys.stdout
+    console = Console(out)
     naive, wrapper = example_store("naive_etcd3"), example_store("runtime_config_store")
 
     def say(text: str = "") -> None:
-        print(text, file=out, flush=True)
+        console.lines(text)
+        console.flush()
 
     with _server(etcd) as server, _quiet("netfault_demo_naive_etcd3", "runtime_config"):
         say(f"1. A real etcd {server.version} serves at {server.address}.")
@@ -97,7 +102,7 @@ def run_demo(*, seed: int = 1, examples: int = 60, etcd: str | None = None, out:
         say(
             '2. The naive loop: "watch; when the stream ends, watch again" (docs/examples/stores/naive_etcd3.py).'
         )
-        caught = _catch(naive, server, seed=seed, out=out)
+        caught = _catch(naive, server, seed=seed, console=console)
         if caught is None:
             say("   It lost nothing this time, which is luck: try another --seed.")
         else:
@@ -105,16 +110,17 @@ def run_demo(*, seed: int = 1, examples: int = 60, etcd: str | None = None, out:
             say(_indented(str(caught)))
         say()
         say(f"3. The bundled wrapper, put through {counted(examples, 'schedule')} of the same kind.")
-        kept = _prove(wrapper, server, seed=seed, examples=examples, out=out)
+        kept = _prove(wrapper, server, seed=seed, examples=examples, console=console)
         if isinstance(kept, verify.Report):
             say(f"   Kept: {kept}.")
         else:
             say(_indented(str(kept)))
         say()
-        return _conclude(caught is not None, isinstance(kept, verify.Report), say)
+        return _conclude(caught is not None, kept, say)
 
 
-def _conclude(caught: bool, kept: bool, say: Callable[[str], None]) -> int:
+def _conclude(caught: bool, came: verify.Report | AssertionError, say: Callable[[str], None]) -> int:
+    kept = isinstance(came, verify.Report)
     if caught and kept:
         say(
             "So: the naive loop loses what is written between the end of one watch and the start of the next. The\n"
@@ -128,9 +134,15 @@ def _conclude(caught: bool, kept: bool, say: Callable[[str], None]) -> int:
     say(
         "So: "
         + ("the naive loop was caught" if caught else "the naive loop was not caught")
-        + (", and the wrapper kept its promise." if kept else ", and the wrapper did not keep its promise.")
+        + (
+            ", and the wrapper kept its promise."
+            if kept
+            else ", and the wrapper did not keep its promise."
+            if isinstance(came, verify.UpdateLost)
+            else ", and nothing was proved of the wrapper."
+        )
     )
-    return 1
+    return 1 if isinstance(came, verify.UpdateLost) else 3
 
 
 @contextlib.contextmanager
@@ -162,8 +174,8 @@ def _server(option: str | None) -> Iterator[Any]:
         server.close()
 
 
-def _catch(store: OpenStore, server: Any, *, seed: int, out: TextIO) -> verify.UpdateLost | None:
-    with _progress(out, "   ") as progress:
+def _catch(store: OpenStore, server: Any, *, seed: int, console: Console) -> verify.UpdateLost | None:
+    with _progress(console, "   ") as progress:
         try:
             verify.no_update_lost(
                 store,
@@ -176,13 +188,15 @@ def _catch(store: OpenStore, server: Any, *, seed: int, out: TextIO) -> verify.U
             )
         except verify.UpdateLost as lost:
             return lost
+        except verify.ProvedNothing:
+            return None
     return None
 
 
 def _prove(
-    store: OpenStore, server: Any, *, seed: int, examples: int, out: TextIO
+    store: OpenStore, server: Any, *, seed: int, examples: int, console: Console
 ) -> verify.Report | AssertionError:
-    with _progress(out, "   ") as progress:
+    with _progress(console, "   ") as progress:
         try:
             return verify.no_update_lost(store, server, seed=seed, max_examples=examples, progress=progress)
         except (verify.UpdateLost, verify.ProvedNothing) as error:
@@ -190,16 +204,16 @@ def _prove(
 
 
 @contextlib.contextmanager
-def _progress(out: TextIO, indent: str) -> Iterator[Callable[[verify.Progress], None]]:
+def _progress(console: Console, indent: str) -> Iterator[Callable[[verify.Progress], None]]:
     """Shows where a proof is: on a terminal a line that changes, elsewhere a plain line now and then."""
-    if out.isatty():
+    if console.is_terminal:
         try:
-            from rich.console import Console
+            from rich.console import Console as RichConsole
         except ModuleNotFoundError as error:
             raise DemoImpossible(
                 "progress is drawn with rich, which is not installed: pip install 'pytest-netfault[report]'"
             ) from error
-        with Console(file=out).status(f"{indent}starting") as status:
+        with RichConsole(file=console.out).status(f"{indent}starting") as status:
             yield lambda progress: status.update(f"{indent}{progress_line(progress)}")
         return
     last = -10.0
@@ -208,7 +222,8 @@ def _progress(out: TextIO, indent: str) -> Iterator[Callable[[verify.Progress], 
         nonlocal last
         if progress.seconds - last >= 10:
             last = progress.seconds
-            print(f"{indent}{progress_line(progress)}", file=out, flush=True)
+            console.lines(f"{indent}{progress_line(progress)}")
+            console.flush()
 
     yield plain
 

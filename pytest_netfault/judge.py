@@ -1,46 +1,56 @@
-"""``netfault judge FILE...``: read files, judge what they hold, say so.
+"""``netfault judge PLACE...``: read files, judge what they hold, say so.
 
-    netfault judge [--json] [--model NAME] FILE [FILE ...]
+    netfault judge [--json] [--model NAME] PLACE [PLACE ...]
+
+A place is a file, or a folder: of that every ``*.json`` and ``*.jsonl`` below it that is one of the formats. Files of
+ours that hold no promise (``events.json``) are passed over with a word.
 
 Rules of this file: this is the edge, the only place of the judging that reads and writes; only the standard
 library, so that a trace can be judged wherever Python runs. Verdicts go to the standard output; a file that cannot be
 read is one line on standard error, with its name and the line number, and the others are judged all the same.
 
 Exit status: 0 kept, 1 broken, 2 unreadable, 3 inconclusive; of several the worst, in the order 2, 1, 3, 0. An
-unreadable case in a file with ``cases`` counts as an unreadable file does, for a suite that lost a case must not pass.
+unreadable case in a file with ``cases`` counts as an unreadable file does, for a suite that lost a case must not pass;
+and so does a run in which there was nothing to judge.
 """
 
 from __future__ import annotations
 
 import argparse
 import gc
-import json
-import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TextIO
 
 from pytest_netfault.checks.acks import AckReport, Acks, judge_acks
-from pytest_netfault.checks.document import Case, read_document
+from pytest_netfault.checks.document import Case, Foreign, NothingToJudge, read_document
 from pytest_netfault.checks.guarantees import TraceVerdict, judge_trace
 from pytest_netfault.checks.history import History
 from pytest_netfault.checks.linearizability import LinearizabilityVerdict, check_linearizable
 from pytest_netfault.checks.models import MODELS
-from pytest_netfault.checks.reading import FormatError, shown
+from pytest_netfault.checks.reading import NESTED, FormatError, shown
+from pytest_netfault.console import Console, Parser, guarded, parsed, place
+from pytest_netfault.files import CannotRead, files_below, is_folder, read_text
+from pytest_netfault.printable import json_text
 
 __all__ = ["EXIT_STATUS", "add_arguments", "judge", "main"]
 
 EXIT_STATUS = {"kept": 0, "broken": 1, "unreadable": 2, "inconclusive": 3}
 _WORST_FIRST = ("unreadable", "broken", "inconclusive", "kept")
+_PATTERNS = ("*.json", "*.jsonl")
 
-_Judged = TraceVerdict | AckReport | LinearizabilityVerdict | FormatError
+_Judged = TraceVerdict | AckReport | LinearizabilityVerdict | NothingToJudge | FormatError
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Give a parser the arguments of ``netfault judge``."""
     parser.add_argument(
-        "files", nargs="+", metavar="FILE", help="a history (*.jsonl), a trace or acknowledgements (*.json)"
+        "files",
+        nargs="+",
+        type=place,
+        metavar="PLACE",
+        help="a history (*.jsonl), a trace or acknowledgements (*.json), or a folder with such files in it",
     )
     parser.add_argument("--json", action="store_true", help="print one JSON array instead of sentences")
     parser.add_argument(
@@ -56,15 +66,18 @@ def main(argv: Sequence[str] | None = None) -> int:
     Raises:
         SystemExit: the arguments are wrong (status 2), or help was asked for.
     """
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="netfault judge",
         description="Judge recorded histories, traces and acknowledgements.",
-        epilog="example: netfault judge netfault-reports/*/*.json --json. "
-        "Exit status: 0 kept, 1 broken, 2 unreadable, 3 inconclusive; the worst counts.",
+        epilog="examples: netfault judge netfault-reports; netfault judge netfault-reports/*/*.json --json. "
+        "Exit status: 0 kept, 1 broken, 2 unreadable or nothing to judge, 3 inconclusive; the worst counts.",
     )
     add_arguments(parser)
-    arguments = parser.parse_args(argv)
-    return judge(arguments.files, as_json=arguments.json, model=arguments.model)
+    arguments = parsed(parser, argv)
+    return guarded(
+        parser.prog,
+        lambda console: _judge(arguments.files, arguments.json, arguments.model, console),
+    )
 
 
 def judge(
@@ -78,37 +91,76 @@ def judge(
     """Judge files and print what became of them; return the exit status.
 
     Args:
-        paths: the files, in the order of the output.
+        paths: files and folders, in the order of the output.
         as_json: print one JSON array, an object for each file or case.
         model: the model for histories; None for the one that they imply.
         out: where verdicts go; the standard output if None.
         err: where the lines about unreadable files go; standard error if None.
     """
-    out = sys.stdout if out is None else out
-    err = sys.stderr if err is None else err
+    return _judge(paths, as_json, model, Console(out, err))
+
+
+def _judge(paths: Sequence[str | Path], as_json: bool, model: str | None, console: Console) -> int:
     objects: list[dict[str, Any]] = []
     verdicts: set[str] = set()
-    for path in paths:
-        for case, judged in _judge_file(Path(path), model):
-            verdict = "unreadable" if isinstance(judged, FormatError) else judged.verdict
-            verdicts.add(verdict)
+    for one in paths:
+        found: set[str] = set()
+        for path, case, judged in _judge_place(Path(one), model):
+            verdict = _verdict(judged)
+            found.add(verdict)
             if isinstance(judged, FormatError):
-                print(_complaint(path, case, judged), file=err)
+                console.complain(_complaint(path, case, judged))
             if as_json:
                 objects.append({"file": str(path), "id": case.id, "verdict": verdict, **_members(judged)})
             elif not isinstance(judged, FormatError):
-                print("\n".join(_sentences(f"{path}{_name(case)}", judged)), file=out)
+                for line in _sentences(f"{path}{_name(case)}", judged):
+                    console.line(line)
+        if found <= {"skipped"} and is_folder(Path(one)):
+            found = {"unreadable"}
+            console.complain(
+                f"{one}: there is no history, trace or list of acknowledgements below it (*.json, *.jsonl)"
+            )
+        verdicts |= found
+    if verdicts == {"skipped"}:
+        verdicts = {"unreadable"}
+        console.complain("there is nothing to judge: none of the files holds a promise")
     if as_json:
-        print(json.dumps(objects, indent=2), file=out)
+        console.json(json_text(objects, indent=2))
     return next((EXIT_STATUS[one] for one in _WORST_FIRST if one in verdicts), 0)
+
+
+def _verdict(judged: _Judged) -> str:
+    if isinstance(judged, FormatError):
+        return "unreadable"
+    return "skipped" if isinstance(judged, NothingToJudge) else judged.verdict
+
+
+def _judge_place(file_or_folder: Path, model: str | None) -> Iterator[tuple[Path, Case, _Judged]]:
+    if not is_folder(file_or_folder):
+        for case, judged in _judge_file(file_or_folder, model):
+            yield file_or_folder, case, judged
+        return
+    try:
+        for path in files_below(file_or_folder, *_PATTERNS):
+            for case, judged in _judge_file(path, model):
+                if isinstance(judged, Foreign) and case.number is None:
+                    judged = NothingToJudge("no history, trace or acknowledgements")
+                yield path, case, judged
+    except CannotRead as error:
+        refused = FormatError(error.reason)
+        yield file_or_folder, Case(None, None, refused), refused
 
 
 def _judge_file(path: Path, model: str | None) -> Iterator[tuple[Case, _Judged]]:
     try:
         with _collector_resting():
-            cases = read_document(_read_text(path))
+            cases = read_document(read_text(path))
+    except CannotRead as error:
+        cases = [Case(None, None, FormatError(error.reason, line=error.line))]
     except FormatError as error:
         cases = [Case(None, None, error)]
+    except RecursionError:
+        cases = [Case(None, None, FormatError(NESTED, line=1))]
     for case in cases:
         with _collector_resting():
             judged = _judge_case(case, model)
@@ -117,16 +169,18 @@ def _judge_file(path: Path, model: str | None) -> Iterator[tuple[Case, _Judged]]
 
 def _judge_case(case: Case, model: str | None) -> _Judged:
     subject = case.subject
-    if isinstance(subject, FormatError):
+    if isinstance(subject, (FormatError, NothingToJudge)):
         return subject
-    if isinstance(subject, Acks):
-        return judge_acks(subject)
-    if isinstance(subject, History):
-        try:
+    try:
+        if isinstance(subject, Acks):
+            return judge_acks(subject)
+        if isinstance(subject, History):
             return check_linearizable(subject, model=model)
-        except FormatError as error:
-            return error
-    return judge_trace(subject)
+        return judge_trace(subject)
+    except FormatError as error:
+        return error
+    except RecursionError:
+        return FormatError(NESTED, line=1)
 
 
 @contextmanager
@@ -145,18 +199,6 @@ def _collector_resting() -> Iterator[None]:
             gc.enable()
 
 
-def _read_text(path: Path) -> str:
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise FormatError(f"cannot be read: {error.strerror or error}") from None
-    try:
-        return data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
-        raise FormatError(f"not UTF-8: byte 0x{data[error.start]:02x}", line=line) from None
-
-
 # -- words ------------------------------------------------------------------------------------------------------
 
 
@@ -169,8 +211,7 @@ def _name(case: Case) -> str:
 def _complaint(path: str | Path, case: Case, error: FormatError) -> str:
     line = "" if error.line is None else f":{error.line}"
     number = "" if case.number is None else f" case {case.number}:"
-    # A file name or a value may hold a line break; the promise is one line.
-    return " ".join(f"{path}{line}:{number} {error.reason}".split("\n"))
+    return f"{path}{line}:{number} {error.reason}"
 
 
 def _members(judged: _Judged) -> dict[str, Any]:
@@ -184,8 +225,12 @@ def _members(judged: _Judged) -> dict[str, Any]:
     return {}
 
 
-def _sentences(name: str, judged: TraceVerdict | AckReport | LinearizabilityVerdict) -> Iterator[str]:
-    if isinstance(judged, TraceVerdict):
+def _sentences(
+    name: str, judged: TraceVerdict | AckReport | LinearizabilityVerdict | NothingToJudge
+) -> Iterator[str]:
+    if isinstance(judged, NothingToJudge):
+        yield f"{name}: skipped: {judged.reason}"
+    elif isinstance(judged, TraceVerdict):
         yield from _about_trace(name, judged)
     elif isinstance(judged, AckReport):
         yield from _about_acks(name, judged)

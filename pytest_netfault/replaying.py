@@ -19,7 +19,6 @@ import importlib
 import importlib.util
 import math
 import sys
-import traceback
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,7 +26,10 @@ from typing import Any, TextIO
 
 from pytest_netfault import verify
 from pytest_netfault.checks.locate import line_of
-from pytest_netfault.checks.reading import FormatError, decode, shown
+from pytest_netfault.checks.reading import NESTED, FormatError, decode, finite, shown
+from pytest_netfault.console import Console, place, whole_number
+from pytest_netfault.files import CannotRead, read_text
+from pytest_netfault.printable import error_words, represented
 from pytest_netfault.schedules.schedule import Schedule
 from pytest_netfault.verifying.arguments import check_server
 from pytest_netfault.wording import counted
@@ -61,7 +63,7 @@ class Recorded:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Give a parser the arguments of ``netfault replay``."""
     parser.add_argument(
-        "trace", metavar="TRACE", help="the *.json that a failing proof wrote to its report_dir"
+        "trace", type=place, metavar="TRACE", help="the *.json that a failing proof wrote to its report_dir"
     )
     parser.add_argument(
         "--store",
@@ -77,11 +79,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "makes one (default: %(default)s)",
     )
     parser.add_argument(
-        "--times", type=int, default=1, metavar="N", help="play it so often (default: %(default)s)"
+        "--times", type=whole_number(), default=1, metavar="N", help="play it so often (default: %(default)s)"
     )
     parser.add_argument("--promise", choices=_PROMISES, help="instead of the recorded one")
     parser.add_argument("--settle", type=float, metavar="SECONDS", help="instead of the recorded ones")
-    parser.add_argument("--seed", type=int, metavar="N", help="instead of the recorded one")
+    parser.add_argument("--seed", type=whole_number(), metavar="N", help="instead of the recorded one")
     parser.add_argument("--report-dir", metavar="DIR", help="write the trace of a loss there")
 
 
@@ -98,7 +100,7 @@ def run_replay(options: argparse.Namespace, *, out: TextIO | None = None) -> int
     Raises:
         ReplayImpossible: the trace, the store or the server is not what it should be; or one of them raised.
     """
-    out = out or sys.stdout
+    console = Console(out)
     recorded = read_recorded(Path(options.trace))
     if options.times < 1:
         raise ReplayImpossible(f"--times must be at least 1, not {options.times}")
@@ -107,7 +109,8 @@ def run_replay(options: argparse.Namespace, *, out: TextIO | None = None) -> int
     store = named(options.store, "--store")
     if not callable(store):
         raise ReplayImpossible(
-            f"--store {options.store} must be a function that takes an address and returns a Store, not {store!r:.80}"
+            f"--store {options.store} must be a function that takes an address and returns a Store, not "
+            f"{represented(store, limit=80)}"
         )
     settle = options.settle or recorded.settle or 5.0
     told: set[type] = set()
@@ -127,10 +130,11 @@ def run_replay(options: argparse.Namespace, *, out: TextIO | None = None) -> int
             nothing += isinstance(came, verify.ProvedNothing)
             if type(came) not in told:  # the second play tells the same story
                 told.add(type(came))
-                print(f"kept: {came}" if isinstance(came, verify.Report) else came, file=out, flush=True)
+                console.lines(f"kept: {came}" if isinstance(came, verify.Report) else str(came))
+                console.flush()
     if options.times > 1:
         more = f", nothing proved in {nothing}" if nothing else ""
-        print(f"lost in {lost} of {counted(options.times, 'play')}{more}", file=out)
+        console.line(f"lost in {lost} of {counted(options.times, 'play')}{more}")
     return 1 if lost else 3 if nothing else 0
 
 
@@ -141,8 +145,12 @@ def _play(
         return verify.replay(store, server, schedule, **arguments)
     except (verify.UpdateLost, verify.ProvedNothing) as error:
         return error
-    except Exception as error:
-        raise ReplayImpossible(f"the client or the server failed: {_words(error)}") from error
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # SystemExit too: a client that ends the process has kept nothing
+        raise ReplayImpossible(
+            f"the client or the server failed: {error_words(error, place=True)}"
+        ) from error
 
 
 # -- the trace ------------------------------------------------------------------------------------------------
@@ -159,16 +167,16 @@ def read_recorded(path: Path) -> Recorded:
             f"{path}: give the trace, {path.with_suffix('.json').name}, which stands beside it"
         )
     try:
-        text = path.read_text(encoding="utf-8")
-    except OSError as error:
-        raise ReplayImpossible(f"{path}: cannot be read: {error.strerror or error}") from error
-    except UnicodeDecodeError as error:
-        raise ReplayImpossible(f"{path}: not UTF-8: byte 0x{error.object[error.start]:02x}") from error
+        text = read_text(path)
+    except CannotRead as error:
+        raise ReplayImpossible(f"{path}: {error.reason}") from error
     try:
         return _recorded(decode(text))
     except FormatError as error:
         line = error.line or line_of(text, error.path)
         raise ReplayImpossible(f"{path}:{line}: {error.reason}") from error
+    except RecursionError as error:
+        raise ReplayImpossible(f"{path}:1: {NESTED}") from error
 
 
 def _recorded(document: Any) -> Recorded:
@@ -185,7 +193,7 @@ def _recorded(document: Any) -> Recorded:
         )
     if seed is not None and type(seed) is not int:
         raise FormatError(f"seed must be a whole number or null, not {shown(seed)}", ("seed",))
-    if settle is not None and not (type(settle) in (int, float) and math.isfinite(settle) and settle > 0):
+    if settle is not None and not (finite(settle) and settle > 0):
         raise FormatError(f"settle must be more than 0 seconds, not {shown(settle)}", ("settle",))
     return Recorded(_schedule(document["schedule"], ("schedule",)), promise or "every-event", seed, settle)
 
@@ -193,7 +201,7 @@ def _recorded(document: Any) -> Recorded:
 def _schedule(data: Any, at: tuple[str | int, ...]) -> Schedule:
     try:
         return Schedule.from_json(data)
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, OverflowError) as error:
         # "step 3: ...": the place in the list, counted from 1
         words = str(error)
         number = words[5:].partition(":")[0] if words.startswith("step ") else ""
@@ -217,8 +225,12 @@ def named(text: str, option: str) -> Any:
         module = _module(where)
     except ReplayImpossible as error:
         raise ReplayImpossible(f"{option} {text}: {error}") from error
-    except Exception as error:
-        raise ReplayImpossible(f"{option} {text}: importing {where} failed: {_words(error)}") from error
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # a module that calls sys.exit() when it is imported, for one
+        raise ReplayImpossible(
+            f"{option} {text}: importing {where} failed: {error_words(error, place=True)}"
+        ) from error
     try:
         return getattr(module, name)
     except AttributeError as error:
@@ -276,8 +288,12 @@ def _made(make: Any, text: str, stack: contextlib.ExitStack) -> Any:
         made = make()
         if hasattr(made, "__enter__"):
             return stack.enter_context(made)
-    except Exception as error:
-        raise ReplayImpossible(f"--server {text}: it did not start: {_words(error)}") from error
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
+        raise ReplayImpossible(
+            f"--server {text}: it did not start: {error_words(error, place=True)}"
+        ) from error
     if callable(getattr(made, "close", None)):
         stack.callback(made.close)
     return made
@@ -291,10 +307,3 @@ def _etcd(where: str | None) -> Any:
         return find_etcd(where).start()
     except (ServerError, ValueError, OSError) as error:
         raise ReplayImpossible(f"--server etcd: {' '.join(str(error).split())}") from error
-
-
-def _words(error: BaseException) -> str:
-    """What was raised and where, in one line."""
-    frames = traceback.extract_tb(error.__traceback__)
-    place = f" ({Path(frames[-1].filename).name}, line {frames[-1].lineno})" if frames else ""
-    return " ".join(f"{type(error).__name__}: {error}".split()) + place

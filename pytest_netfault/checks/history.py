@@ -17,12 +17,11 @@ Rules of this file:
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from pytest_netfault.checks.reading import FormatError, decode, shown
+from pytest_netfault.checks.reading import FormatError, decode, finite, shown
 
 __all__ = ["OPS", "History", "Operation", "Outcome"]
 
@@ -138,9 +137,7 @@ def _read_event(document: object, line: int) -> _Event:
     if "index" in document and type(document["index"]) is not int:
         raise refuse(f"index must be a whole number, not {shown(document['index'])}")
     time = document.get("time")
-    if time is not None and (
-        isinstance(time, bool) or not isinstance(time, (int, float)) or not math.isfinite(time)
-    ):
+    if time is not None and not finite(time):
         raise refuse(f"time must be a number of seconds, not {shown(time)}")
     if kind == "invoke":
         op = document.get("op")

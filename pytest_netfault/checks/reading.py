@@ -17,15 +17,20 @@ pytest_netfault.checks.reading.FormatError: log[0].revision must be a whole numb
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeGuard
+
+from pytest_netfault.printable import represented
 
 __all__ = [
+    "NESTED",
     "FormatError",
     "Path",
     "boolean",
     "decode",
+    "finite",
     "integer",
     "items",
     "members",
@@ -35,6 +40,9 @@ __all__ = [
 ]
 
 Path = tuple[str | int, ...]
+
+# What a depth is that Python cannot follow: nothing that a program records.
+NESTED = "not readable: nested too deeply"
 
 # A value quoted in a message is cut here: one clear line is the promise.
 _LONGEST_QUOTE = 60
@@ -57,7 +65,7 @@ class FormatError(ValueError):
 
     def at_line(self, line: int) -> FormatError:
         """The same complaint, with its line."""
-        return FormatError(self.reason, self.path, line)
+        return type(self)(self.reason, self.path, line)
 
 
 def decode(text: str) -> Any:
@@ -76,7 +84,7 @@ def decode(text: str) -> Any:
     except json.JSONDecodeError as error:
         raise FormatError(f"not JSON: {error.msg} (column {error.colno})", line=error.lineno) from None
     except RecursionError:
-        raise FormatError("not readable: nested too deeply", line=1) from None
+        raise FormatError(NESTED, line=1) from None
     except FormatError:
         raise
     except ValueError as error:
@@ -96,9 +104,25 @@ def shown(value: object) -> str:
     """A value as JSON, shortened to fit into a message."""
     try:
         text = json.dumps(value, ensure_ascii=False)
-    except (TypeError, ValueError, RecursionError):
-        text = repr(value)
+    except RecursionError:
+        return "something that is nested too deeply"
+    except (TypeError, ValueError):
+        text = represented(value)
     return text if len(text) <= _LONGEST_QUOTE else text[: _LONGEST_QUOTE - 3] + "..."
+
+
+def finite(value: object) -> TypeGuard[float]:
+    """Whether a value is a number of this world: no bool, not infinite, and not beyond what a float can hold.
+
+    >>> finite(7), finite(True), finite(10**400), finite(float("nan"))
+    (True, False, False, False)
+    """
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return False
+    try:
+        return math.isfinite(value)
+    except OverflowError:
+        return False
 
 
 def place(path: Path) -> str:

@@ -7,10 +7,11 @@ name says which test it was, on every file system.
 from __future__ import annotations
 
 import hashlib
-import os
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+
+from pytest_netfault.files import write_whole
 
 __all__ = ["folder_name", "remove_files", "write_folder"]
 
@@ -40,10 +41,12 @@ def write_folder(directory: Path, name: str, texts: Mapping[str, str]) -> Path:
     """
     folder = directory / name
     folder.mkdir(parents=True, exist_ok=True)
-    for file, text in texts.items():
-        unfinished = folder / f".{file}.{os.getpid()}"
-        unfinished.write_text(text, encoding="utf-8", errors="backslashreplace")
-        unfinished.replace(folder / file)
+    try:
+        for file, text in texts.items():
+            write_whole(folder / file, text)
+    except OSError:
+        remove_files(folder, ())  # an empty folder says that there is something
+        raise
     return folder
 
 

@@ -6,19 +6,18 @@ Rules of this file: files appear whole or not at all, also when two workers writ
 from __future__ import annotations
 
 import json
-import os
-import tempfile
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from pytest_netfault.files import write_whole
 from pytest_netfault.report.html import ReportNotPossible, render
 from pytest_netfault.schedules.contract import Run
 from pytest_netfault.schedules.schedule import imports_for, wrapped
 from pytest_netfault.verifying.picture import picture
 from pytest_netfault.wording import counted
 
-__all__ = ["document", "files_beside", "picture_beside", "write_report", "write_whole"]
+__all__ = ["document", "files_beside", "picture_beside", "write_report"]
 
 
 def document(run: Run, *, seed: int | None, settle: float | None = None) -> dict[str, Any]:
@@ -98,15 +97,3 @@ def picture_beside(trace: Path | None) -> str | None:
 def files_beside(trace: Path) -> list[Path]:
     """What was written about a loss: the trace, then the schedule and the picture, where there is one."""
     return [path for suffix in (".json", ".py", ".html") if (path := trace.with_suffix(suffix)).is_file()]
-
-
-def write_whole(path: Path, text: str) -> None:
-    """Write a file so that it is there whole or not at all."""
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text)
-        Path(name).replace(path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise

@@ -24,10 +24,20 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from pytest_netfault.checks.reading import FormatError, decode, integer, items, members, string
+from pytest_netfault.checks.reading import (
+    NESTED,
+    FormatError,
+    decode,
+    finite,
+    integer,
+    items,
+    members,
+    string,
+    wrong,
+)
 from pytest_netfault.faults import Cut, fault_from_json, fault_to_json
+from pytest_netfault.files import CannotRead, files_below, is_folder, read_text, write_whole
 from pytest_netfault.schedules.schedule import Schedule
-from pytest_netfault.verifying.files import write_whole
 from pytest_netfault.verifying.results import ProvedNothing, Report, UpdateLost
 from pytest_netfault.verifying.tally import Tally
 
@@ -158,12 +168,19 @@ class Part:
             string(of, "call", ()),
             read_shard(string(of, "shard", ())),
             integer(of, "seed", ()),
-            Tally(*(integer(counted, name, ("counted",)) for name in names)),
-            float(seconds) if isinstance(seconds, (int, float)) else 0.0,
+            Tally(*(_count(counted, name) for name in names)),
+            float(seconds) if finite(seconds) else 0.0,
             tuple(hole for hole in holes if isinstance(hole, Cut)),
             sweep if isinstance(sweep, str) else None,
             lost,
         )
+
+
+def _count(of: dict[str, Any], name: str) -> int:
+    number = integer(of, name, ("counted",))
+    if number < 0:
+        raise wrong(("counted", name), "at least 0", number)
+    return number
 
 
 def _lost(of: dict[str, Any], seed: int) -> UpdateLost:
@@ -227,21 +244,30 @@ def read_part(path: Path) -> Part:
         ValueError: the file cannot be read or is no part of a proof; the message begins with its name.
     """
     try:
-        return Part.from_json(decode(path.read_text(encoding="utf-8")))
-    except OSError as error:
-        raise ValueError(f"{path}: cannot be read: {error.strerror or error}") from error
+        return Part.from_json(decode(read_text(path)))
+    except CannotRead as error:
+        raise ValueError(f"{path}: {error.reason}") from error
     except FormatError as error:
         line = "" if error.line is None else f":{error.line}"
         raise ValueError(f"{path}{line}: no part of a proof: {error.reason}") from error
-    except ValueError as error:
+    except (ValueError, TypeError, OverflowError) as error:
         raise ValueError(f"{path}: no part of a proof: {error}") from error
+    except RecursionError as error:
+        raise ValueError(f"{path}: no part of a proof: {NESTED}") from error
 
 
 def find_parts(places: Iterable[Path]) -> list[Path]:
-    """The files of parts: those that were named, and those anywhere in the folders that were named."""
+    """The files of parts: those that were named, and those anywhere in the folders that were named.
+
+    Raises:
+        ValueError: a folder cannot be read: what is in it would be missed.
+    """
     found: list[Path] = []
-    for place in places:
-        found += sorted(place.rglob("*-shard-*-of-*.json")) if place.is_dir() else [place]
+    try:
+        for place in places:
+            found += files_below(place, "*-shard-*-of-*.json") if is_folder(place) else [place]
+    except CannotRead as error:
+        raise ValueError(error.reason) from error
     return found
 
 

@@ -284,7 +284,7 @@ def test_a_file_that_is_not_there_is_one_line(tmp_path: Path) -> None:
     assert judge([missing, tmp_path], out=io.StringIO(), err=err) == 2
     assert err.getvalue().splitlines() == [
         f"{missing}: cannot be read: No such file or directory",
-        f"{tmp_path}: cannot be read: Is a directory",
+        f"{tmp_path}: there is no history, trace or list of acknowledgements below it (*.json, *.jsonl)",
     ]
 
 
@@ -305,6 +305,124 @@ def test_no_damage_does_more_than_be_refused(data: st.DataObject) -> None:
         refusals = [error]
     for refusal in refusals:
         assert refusal.line is None or 1 <= refusal.line <= damaged.count("\n") + 1
+
+
+# -- what a session leaves behind, and folders --------------------------------------------------------------
+
+EVENTS = {"nodeid": "t.py::t", "seed": 7, "began": 1.0, "links": [{"name": "a", "events": []}]}
+PART = {"call": "sweep", "shard": "1/2", "seed": 7, "counted": {"examples": 1}, "lost": None}
+
+
+def lost_part(stream: dict[str, Any]) -> dict[str, Any]:
+    return {**PART, "lost": {"told": "x", "trace": stream}}
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (EVENTS, "events of links, which nothing was promised of"),
+        (PART, "a part of a proof that lost nothing; netfault merge adds the parts up"),
+    ],
+)
+def test_what_lies_beside_a_trace_is_passed_over_with_a_word(content: Any, words: str, run: Any) -> None:
+    for case, status in ((KEPT, 0), (BROKEN, 1), (OPEN, 3)):
+        came, out, err = run(content, case)
+        assert (came, err) == (status, "")
+        assert out.splitlines()[0] == f"f0: skipped: {words}"
+    assert run(content) == (
+        2,
+        f"f0: skipped: {words}\n",
+        "there is nothing to judge: none of the files holds a promise\n",
+    )
+    _, out, _ = run(content, KEPT, as_json=True)
+    first, second = json.loads(out)
+    assert (first["id"], first["verdict"], set(first)) == (None, "skipped", {"file", "id", "verdict"})
+    assert second["verdict"] == "kept"
+
+
+def test_the_loss_of_a_part_is_judged(run: Any) -> None:
+    assert run(lost_part(BROKEN))[:2] == run(BROKEN)[:2]
+    assert run(lost_part(KEPT))[0] == 0
+    status, _, err = run(lines(lost_part({**BROKEN, "quiet_at_end": 1})))
+    assert status == 2
+    assert "lost.trace.quiet_at_end must be true or false, not 1" in err
+
+
+def test_a_case_that_is_none_of_the_formats_is_damage_also_in_a_folder(tmp_path: Path) -> None:
+    (tmp_path / "a.json").write_text(json.dumps({"cases": [KEPT, {}]}))
+    err = io.StringIO()
+    assert judge([tmp_path], out=io.StringIO(), err=err) == 2
+    assert "case 1: cases[1] has neither" in err.getvalue()
+
+
+def test_a_folder_is_every_file_of_our_formats_below_it(tmp_path: Path) -> None:
+    for name, content in {
+        "b/update-lost.json": json.dumps(BROKEN),
+        "b/events.json": json.dumps(EVENTS),
+        "b/deep/er/h.jsonl": history(),
+        "a/other.json": '{"name": "somebody else"}',
+        "a/list.json": "[1]",
+        "a/kept.json": json.dumps(KEPT),
+        "a/.unfinished.json": "{",
+        ".cache/x.json": "{",
+        "a/notes.txt": "{",
+    }.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(content)
+    os.mkfifo(tmp_path / "pipe.json")
+    (tmp_path / "a" / "up.json").symlink_to("..")
+    out, err = io.StringIO(), io.StringIO()
+    assert judge([tmp_path], out=out, err=err) == 1
+    assert err.getvalue() == ""
+    here = f"{tmp_path}{os.sep}"
+    assert out.getvalue().replace(here, "").splitlines() == [
+        "a/kept.json: kept",
+        "a/list.json: skipped: no history, trace or acknowledgements",
+        "a/other.json: skipped: no history, trace or acknowledgements",
+        "b/events.json: skipped: events of links, which nothing was promised of",
+        "b/update-lost.json: broken: reliable, complete",
+        "    reliable: revision 3 (put 'k') had not arrived when revision 4 was delivered in item 1",
+        "    complete: revision 3 (put 'k') had not arrived when all was quiet",
+        "b/deep/er/h.jsonl: kept: linearizable (register)",
+    ]
+    (tmp_path / "b" / "damaged.json").write_text("{")
+    assert judge([tmp_path], out=out, err=err) == 2
+
+
+@pytest.mark.parametrize("content", [None, '{"name": "somebody else"}', json.dumps(EVENTS)])
+def test_a_folder_in_which_there_is_nothing_to_judge_is_one_sentence(
+    content: str | None, tmp_path: Path
+) -> None:
+    folder, kept = tmp_path / "folder", tmp_path / "kept.json"
+    folder.mkdir()
+    kept.write_text(json.dumps(KEPT))
+    if content is not None:
+        (folder / "x.json").write_text(content)
+    for places in ([folder], [folder, kept]):
+        err = io.StringIO()
+        assert judge(places, out=io.StringIO(), err=err) == 2
+        assert err.getvalue() == (
+            f"{folder}: there is no history, trace or list of acknowledgements below it (*.json, *.jsonl)\n"
+        )
+
+
+def test_a_folder_that_cannot_be_read_is_no_folder_without_a_loss(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    closed = tmp_path / "closed"
+    closed.mkdir()
+    (tmp_path / "kept.json").write_text(json.dumps(KEPT))
+    scan = os.scandir
+
+    def refuse(path: Any) -> Any:
+        if Path(path) == closed:
+            raise PermissionError(13, "Permission denied", str(path))
+        return scan(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)  # whoever runs this may be allowed everything
+    err = io.StringIO()
+    assert judge([tmp_path], out=io.StringIO(), err=err) == 2
+    assert f"{closed}: cannot be read: Permission denied" in err.getvalue()
 
 
 # -- the command --------------------------------------------------------------------------------------------

@@ -1,0 +1,162 @@
+"""Files: reading one that may be anything, finding those below a folder, and writing one whole.
+
+Rules of this file: only the standard library; reading ends, whatever the path names, and says in one sentence why it
+cannot be done; a file that is written appears whole or not at all, with the mode that the umask gives to any new file.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+import select
+import stat
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+__all__ = ["LARGEST_FILE", "CannotRead", "files_below", "is_folder", "read_text", "write_whole"]
+
+# Far above what a proof writes (some kB) and the checkers are measured with (a million changes: some 100 MB). More
+# is a mistake, and would be ten times as much in memory.
+LARGEST_FILE = 1 << 29
+# A pipe in which nothing arrives for so long has nobody who writes; one that goes on for a minute does not end.
+_PATIENCE_SECONDS = 5.0
+_PIPE_SECONDS = 60.0
+_CHUNK = 1 << 20
+_KINDS = (
+    (stat.S_ISDIR, "a directory"),
+    (stat.S_ISCHR, "a device"),
+    (stat.S_ISBLK, "a device"),
+    (stat.S_ISSOCK, "a socket"),
+)
+
+
+class CannotRead(Exception):
+    """A file cannot be read as text.
+
+    Attributes:
+        reason: the sentence without the name of the file.
+        line: the line that is not text, counted from 1, where that is why.
+    """
+
+    def __init__(self, reason: str, line: int | None = None) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.line = line
+
+
+def read_text(path: Path) -> str:
+    """The whole of a UTF-8 file or of a pipe that somebody writes to; a byte order mark is left out.
+
+    Raises:
+        CannotRead: it is not there, is neither a file nor a pipe, does not end, or is not UTF-8.
+    """
+    try:
+        data = _read_bytes(path)
+    except OSError as error:
+        raise CannotRead(f"cannot be read: {error.strerror or error}") from None
+    except ValueError as error:  # a null byte in its name
+        raise CannotRead(f"cannot be read: {error}") from None
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = error.object.count(b"\n", 0, error.start) + 1
+        raise CannotRead(f"not UTF-8: byte 0x{error.object[error.start]:02x}", line) from None
+
+
+def _read_bytes(path: Path) -> bytes | bytearray:
+    # Without O_NONBLOCK, opening a pipe waits for somebody who writes to it.
+    handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
+    try:
+        status = os.fstat(handle)
+        for is_kind, name in _KINDS:
+            if is_kind(status.st_mode):
+                raise CannotRead(f"cannot be read: it is {name}, not a file")
+        if status.st_size > LARGEST_FILE:
+            raise _too_large()
+        data = bytearray()
+        waits = not stat.S_ISREG(status.st_mode)
+        until = time.monotonic() + _PIPE_SECONDS
+        while chunk := _next_chunk(handle, wait=waits):
+            data += chunk
+            if len(data) > LARGEST_FILE:
+                raise _too_large()
+            if waits and time.monotonic() > until:
+                raise CannotRead(f"cannot be read: it does not end within {_PIPE_SECONDS:g} s")
+        return data
+    finally:
+        os.close(handle)
+
+
+def _next_chunk(handle: int, *, wait: bool) -> bytes:
+    until = time.monotonic() + _PATIENCE_SECONDS
+    while True:
+        if wait:
+            poll = select.poll()
+            poll.register(handle, select.POLLIN)
+            if not poll.poll(max(until - time.monotonic(), 0) * 1000):
+                raise CannotRead(f"cannot be read: nothing was written to it for {_PATIENCE_SECONDS:g} s")
+        try:
+            return os.read(handle, _CHUNK)
+        except BlockingIOError:
+            wait = True
+
+
+def _too_large() -> CannotRead:
+    return CannotRead(f"cannot be read: it does not end within {LARGEST_FILE >> 20} MiB")
+
+
+def is_folder(path: Path) -> bool:
+    """Whether there is a folder; False where that cannot be known, so that reading says why."""
+    try:
+        return path.is_dir()
+    except (OSError, ValueError):
+        return False
+
+
+def files_below(folder: Path, *patterns: str) -> Iterator[Path]:
+    """The files anywhere below a folder whose names match a pattern, sorted; hidden ones are left out.
+
+    Raises:
+        CannotRead: the folder, or one in it, cannot be read.
+    """
+
+    def refuse(error: OSError) -> None:
+        raise CannotRead(f"{error.filename or folder}: cannot be read: {error.strerror or error}")
+
+    for place, folders, names in os.walk(folder, onerror=refuse):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        for name in sorted(names):
+            path = Path(place, name)
+            if not name.startswith(".") and any(map(path.match, patterns)) and _is_file(path):
+                yield path
+
+
+def _is_file(path: Path) -> bool:
+    """Not what has no end. What cannot be looked at counts, so that whoever reads it says why."""
+    try:
+        return stat.S_ISREG(path.stat().st_mode)
+    except OSError:
+        return True
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Write a file so that it is there whole or not at all; one that was there is replaced.
+
+    Half a surrogate pair, which UTF-8 does not have, is written as ``\\udc80``: in JSON that is its escape.
+
+    Raises:
+        OSError: it cannot be written; nothing of it stays.
+    """
+    unfinished = path.with_name(f".netfault-{os.getpid()}-{secrets.token_hex(4)}")
+    # Not tempfile: its files are for their owner only, and whoever collects a job's files may be another user.
+    handle = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8", errors="backslashreplace") as file:
+            file.write(text)
+        unfinished.replace(path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            unfinished.unlink()
+        raise
