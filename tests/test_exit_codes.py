@@ -17,6 +17,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,7 @@ from pytest_netfault import files, verify
 from pytest_netfault.cli import main
 from pytest_netfault.console import Console, guarded
 from pytest_netfault.schedules import Break, Heal, Schedule, Seen, Sever, Subscribe, Write
+from pytest_netfault.verifying.tally import Tally
 
 CODES = {0, 1, 2, 3}
 MUTANTS = Path(__file__).parent / "verify" / "mutants"
@@ -41,21 +43,11 @@ KEPT: dict[str, Any] = {
     "quiet_at_end": True,
 }
 BROKEN = {**KEPT, "stream": []}
-PART = {
+PART: dict[str, Any] = {
     "call": "sweep",
     "shard": "1/1",
     "seed": 7,
-    "counted": {
-        "examples": 3,
-        "inconclusive": 0,
-        "faults": 3,
-        "met": 3,
-        "hits": 3,
-        "acknowledged": 3,
-        "unsubscribed": 0,
-        "gave_up": 0,
-        "not_closed": 0,
-    },
+    "counted": asdict(Tally(examples=3, faults=3, met=3, hits=3, acknowledged=3)),
     "seconds": 1.0,
     "holes": [],
     "sweep": None,
@@ -136,7 +128,7 @@ def test_a_recorded_number_that_cannot_be_meant_is_named(
 @pytest.mark.parametrize("member", ["settle", "seconds", "counted", "seed"])
 def test_a_part_with_a_number_of_400_digits_is_no_crash(member: str, place: Path, told: Any) -> None:
     path = place / "p.json"
-    of = dict.fromkeys(PART["counted"], 10**399) if member == "counted" else 10**399  # type: ignore[attr-defined]
+    of = dict.fromkeys(PART["counted"], 10**399) if member == "counted" else 10**399
     path.write_text(json.dumps({**PART, member: of}))
     code, _, err = told("merge", path)
     assert code in CODES - {1}
@@ -145,7 +137,7 @@ def test_a_part_with_a_number_of_400_digits_is_no_crash(member: str, place: Path
 
 def test_a_part_that_counts_less_than_nothing_is_none(place: Path, told: Any) -> None:
     path = place / "p.json"
-    path.write_text(json.dumps({**PART, "counted": {**PART["counted"], "examples": -3}}))  # type: ignore[dict-item]
+    path.write_text(json.dumps({**PART, "counted": {**PART["counted"], "examples": -3}}))
     assert told("merge", path) == (
         2,
         "",
