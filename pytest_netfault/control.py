@@ -52,6 +52,7 @@ from pytest_netfault.proxy.addresses import TcpAddress, UnixAddress, parse_addre
 from pytest_netfault.proxy.link import ConnectionInfo, InForce, ProxyLink
 from pytest_netfault.proxy.stacking import CustomFault
 from pytest_netfault.proxy.thread import NetFaultClosed, ProxyThread
+from pytest_netfault.synonyms import no_attribute
 from pytest_netfault.wording import counted
 
 if TYPE_CHECKING:
@@ -360,6 +361,11 @@ class Link:
         if self._link.closed:
             raise NetFaultClosed(f"link {self.name} was closed")
 
+    if not TYPE_CHECKING:  # a type checker finds the wrong name by itself
+
+        def __getattr__(self, name: str) -> object:
+            raise AttributeError(no_attribute("Link", name), name=name, obj=self)
+
     def __repr__(self) -> str:
         return f"<Link {self.name}: {self.address} -> {self.upstream}>"
 
@@ -461,6 +467,11 @@ class NetFault:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> object:
+            raise AttributeError(no_attribute("NetFault", name), name=name, obj=self)
 
     def __repr__(self) -> str:
         return f"<NetFault seed={self.seed}>"

@@ -67,7 +67,8 @@ def example_store(name: str) -> OpenStore:
         del sys.modules[spec.name]
         if (error.name or "").partition(".")[0] in ("runtime_config", "etcd3", "grpc"):
             raise DemoImpossible(
-                "the bundled wrapper is not installed: python -m pip install -e wrapper (from a checkout)"
+                "the bundled wrapper is not installed: pip install etcd-runtime-config, or from a checkout "
+                "pip install -e wrapper"
             ) from error
         raise
     made: OpenStore = module.open_store
@@ -83,7 +84,7 @@ def run_demo(*, seed: int = 1, examples: int = 60, etcd: str | None = None, out:
     Args:
         seed: which outages are drawn.
         examples: how many schedules the wrapper is put through.
-        etcd: where the etcd is, as ``--netfault-etcd`` takes it; found on this machine if None.
+        etcd: where the etcd is, as ``--etcd`` takes it; found on this machine if None.
         out: where the story goes; standard output if None.
 
     Raises:
@@ -99,9 +100,7 @@ def run_demo(*, seed: int = 1, examples: int = 60, etcd: str | None = None, out:
     with _server(etcd) as server, _quiet("netfault_demo_naive_etcd3", "runtime_config"):
         say(f"1. A real etcd {server.version} serves at {server.address}.")
         say()
-        say(
-            '2. The naive loop: "watch; when the stream ends, watch again" (docs/examples/stores/naive_etcd3.py).'
-        )
+        say(f'2. The naive loop: "watch; when the stream ends, watch again" ({_file_of(naive)}).')
         caught = _catch(naive, server, seed=seed, console=console)
         if caught is None:
             say("   It lost nothing this time, which is luck: try another --seed.")
@@ -117,6 +116,14 @@ def run_demo(*, seed: int = 1, examples: int = 60, etcd: str | None = None, out:
             say(_indented(str(kept)))
         say()
         return _conclude(caught is not None, kept, say)
+
+
+def _file_of(store: OpenStore) -> str:
+    """Where its code can be read on this machine: a checkout and an installation have it at different places."""
+    path = Path(str(getattr(sys.modules.get(getattr(store, "__module__", "")), "__file__", "")))
+    with contextlib.suppress(ValueError):
+        return str(path.relative_to(Path.cwd()))
+    return str(path)
 
 
 def _conclude(caught: bool, came: verify.Report | AssertionError, say: Callable[[str], None]) -> int:
@@ -165,7 +172,7 @@ def _server(option: str | None) -> Iterator[Any]:
     from pytest_netfault.servers.etcd.find import find_etcd
 
     try:
-        server = find_etcd(option).start()
+        server = find_etcd(option, named="--etcd=").start()
     except (ServerError, ValueError, OSError) as error:
         raise DemoImpossible(" ".join(str(error).split())) from error
     try:

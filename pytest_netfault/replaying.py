@@ -304,6 +304,6 @@ def _etcd(where: str | None) -> Any:
     from pytest_netfault.servers.etcd.find import find_etcd
 
     try:
-        return find_etcd(where).start()
+        return find_etcd(where, named="--server=etcd:").start()
     except (ServerError, ValueError, OSError) as error:
         raise ReplayImpossible(f"--server etcd: {' '.join(str(error).split())}") from error

@@ -94,11 +94,14 @@ class NetFaultSession:
         from pytest_netfault.servers.etcd.find import find_etcd
 
         server: object | None = self.config.hook.pytest_netfault_etcd(config=self.config)
+        missing = ""
         if server is None:
             try:
                 server = find_etcd(self.settings.etcd).start()
             except ServerNotFound as error:
-                self._do_without(str(error))
+                missing = str(error)
+        if missing:
+            self._do_without(missing)  # out here, because a chain of exceptions would say it once for each
         self._etcd = SharedEtcd(server)
         return self._etcd
 
@@ -114,9 +117,11 @@ class NetFaultSession:
         from pytest_netfault.servers.etcd.find import find_binary
 
         try:
-            binary = find_binary(self.settings.etcd)
+            binary, missing = find_binary(self.settings.etcd), ""
         except ServerNotFound as error:
-            self._do_without(str(error))
+            binary, missing = Path(), str(error)
+        if missing:
+            self._do_without(missing)
         net = ClusterNetFault(self.settings.seed, self._running_thread(), self, together=True)
         self._nets.append(net)
         try:

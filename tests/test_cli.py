@@ -75,13 +75,15 @@ def test_an_etcd_that_is_not_there_is_one_sentence(where: str, told: str) -> Non
     assert ended.returncode == 2
     assert told in ended.stderr
     assert len(ended.stderr.splitlines()) == 1, ended.stderr
+    assert "--netfault-etcd" not in ended.stderr, "the option of the demo is --etcd"
 
 
 def test_no_etcd_at_all_names_every_way_to_get_one(monkeypatch: pytest.MonkeyPatch) -> None:
     from pytest_netfault.servers.errors import ServerNotFound
     from pytest_netfault.servers.etcd import find
 
-    def nothing(_option: str | None = None) -> None:
+    def nothing(_option: str | None = None, *, named: str) -> None:
+        assert named == "--etcd="
         raise ServerNotFound("no etcd was found: one way,\nor another")
 
     monkeypatch.setattr(find, "find_etcd", nothing)
@@ -100,6 +102,9 @@ def test_the_demo_catches_the_loop_and_proves_the_wrapper() -> None:
     story = out.getvalue()
     assert "An update was lost" in story
     assert "verify.replay(open_store, server, schedule" in story
+    shown = re.search(r"\((\S*naive_etcd3\.py)\)", story)
+    assert shown is not None
+    assert Path(shown[1]).is_file()
     assert "Kept: nothing lost in 5 examples, 0 inconclusive" in story
     assert logging.getLogger("runtime_config").level == logging.NOTSET
 

@@ -149,8 +149,8 @@ def test_a_module_is_looked_for_in_the_current_folder(trace: Path, stores: Path)
         ("no-module:x", "etcd", r"'no-module' is neither the name of a module nor a file that ends in .py"),
         ("{stores}:nobody", "etcd", r"has no nobody$"),
         ("{stores}:open_right", "etcd:/no/such/etcd", r"^--server etcd: .*/no/such/etcd"),
-        ("{stores}:open_right", "{stores}:number", r"server must have address"),
-        ("{stores}:open_right", "{stores}:NoAddress", r"server must have address"),
+        ("{stores}:open_right", "{stores}:number", r"server must be an object with an address"),
+        ("{stores}:open_right", "{stores}:NoAddress", r"server must be an object with an address"),
         (
             "{stores}:open_right",
             "{stores}:no_server",

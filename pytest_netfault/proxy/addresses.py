@@ -112,6 +112,10 @@ def parse_address(value: object, *, what: str, any_port: bool = False) -> Addres
         raise TypeError(f"{what} must be {_FORMS}, not {shown(value)}")
     if value.startswith("unix:"):
         return _unix(value[len("unix:") :], what)
+    if "://" in value:
+        bare = value.partition("://")[2].partition("/")[0].rpartition("@")[2]
+        example = bare if bare.rpartition(":")[2].isdigit() else "localhost:80"
+        raise ValueError(f"{what}: write host:port without a scheme, such as {example!r}, not {shown(value)}")
     host, separator, port = value.rpartition(":")
     if host.startswith("[") and host.endswith("]"):
         host = host[1:-1]

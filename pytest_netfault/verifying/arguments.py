@@ -41,11 +41,17 @@ def check_store(open_store: object) -> None:
 
 
 def check_server(server: object) -> None:
-    missing = [name for name in ("address", "revision", "log") if not hasattr(server, name)]
-    if missing not in ([], ["revision", "log"]):
+    if not hasattr(server, "address"):
         raise TypeError(
-            f"server must have address, revision() and log(after_revision), such as the fixture etcd_server; "
-            f"{server!r} has no {' and no '.join(missing)}"
+            f"server must be an object with an address, such as the fixture etcd_server or "
+            f"types.SimpleNamespace(address='127.0.0.1:6379'), not {server!r}"
+        )
+    missing = [name for name in ("revision", "log") if not hasattr(server, name)]
+    if len(missing) == 1:
+        there = "log(after_revision)" if missing == ["revision"] else "revision()"
+        raise TypeError(
+            f"server must have both revision() and log(after_revision) or, if it keeps no log, neither; {server!r} has "
+            f"{there} and no {missing[0]}"
         )
     read: object = getattr(server, "read", None)
     if missing and read is not None and not callable(read):

