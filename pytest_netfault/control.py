@@ -48,6 +48,7 @@ from pytest_netfault.faults import (
     Throttle,
     shown,
 )
+from pytest_netfault.printable import printable
 from pytest_netfault.proxy.addresses import TcpAddress, UnixAddress, parse_address
 from pytest_netfault.proxy.link import ConnectionInfo, InForce, ProxyLink
 from pytest_netfault.proxy.stacking import CustomFault
@@ -58,7 +59,8 @@ from pytest_netfault.wording import counted
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-    from pytest_netfault.proxy.addresses import AddressLike
+    from pytest_netfault.printable import printable
+from pytest_netfault.proxy.addresses import AddressLike
 
 __all__ = ["ActiveFault", "ConnectionInfo", "Link", "NetFault", "NetFaultClosed", "ProxyThread"]
 
@@ -105,7 +107,7 @@ class ActiveFault:
         self.heal()
 
     def __repr__(self) -> str:
-        return f"<{self.fault!r} on {self._link.name}, {'healed' if self.healed else 'in force'}>"
+        return f"<{self.fault!r} on {printable(self._link.name)}, {'healed' if self.healed else 'in force'}>"
 
 
 class Link:
@@ -219,12 +221,14 @@ class Link:
             pass
         except CancelledError:
             self._thread.raise_crash()
-            raise NetFaultClosed(f"link {self.name} was closed while waiting for {what}") from None
+            raise NetFaultClosed(f"link {printable(self.name)} was closed while waiting for {what}") from None
         finally:
             with contextlib.suppress(NetFaultClosed, RuntimeError):
                 self._thread.call(lambda: self._link.stop_waiting(future))
         if not future.done():
-            raise TimeoutError(f"waited {timeout:g} s for {what} on link {self.name}, but {self._story()}")
+            raise TimeoutError(
+                f"waited {timeout:g} s for {what} on link {printable(self.name)}, but {self._story()}"
+            )
 
     def assert_traffic(self, *, up: int = 1, down: int = 1) -> None:
         """Assert that the client under test really went through this link.
@@ -243,8 +247,8 @@ class Link:
         _check_wait(down, 0)
         if self.bytes_up < up or self.bytes_down < down:
             raise AssertionError(
-                f"link {self.name} should have carried {counted(up, 'byte')} up and {counted(down, 'byte')} down, "
-                f"but {self._story()}; "
+                f"link {printable(self.name)} should have carried {counted(up, 'byte')} up and "
+                f"{counted(down, 'byte')} down, but {self._story()}; "
                 f"does the client connect to {self.address}?"
             )
 
@@ -359,7 +363,7 @@ class Link:
 
     def _check_open(self) -> None:
         if self._link.closed:
-            raise NetFaultClosed(f"link {self.name} was closed")
+            raise NetFaultClosed(f"link {printable(self.name)} was closed")
 
     if not TYPE_CHECKING:  # a type checker finds the wrong name by itself
 
@@ -367,7 +371,7 @@ class Link:
             raise AttributeError(no_attribute("Link", name), name=name, obj=self)
 
     def __repr__(self) -> str:
-        return f"<Link {self.name}: {self.address} -> {self.upstream}>"
+        return f"<Link {printable(self.name)}: {self.address} -> {self.upstream}>"
 
 
 class NetFault:

@@ -12,6 +12,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from pytest_netfault.printable import printable
+
 __all__ = [
     "CONNECTION_STATES",
     "Actor",
@@ -124,4 +126,4 @@ def describe(event: LinkEvent, *, since: float = 0.0) -> str:
         words.append(f"(up {event.bytes_up} B, down {event.bytes_down} B)")
     if event.detail:
         words.append(event.detail)
-    return " ".join(words)
+    return printable(" ".join(words))

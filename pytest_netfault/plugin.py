@@ -24,6 +24,7 @@ import pytest
 from pytest_netfault import surroundings
 from pytest_netfault.frames import hide_our_frames
 from pytest_netfault.options import Settings, add_options, read_settings
+from pytest_netfault.printable import printable
 
 if TYPE_CHECKING:
     from pytest_netfault.control import NetFault
@@ -267,7 +268,7 @@ def pytest_runtest_makereport(
 def pytest_report_header(config: pytest.Config) -> list[str]:
     """Only what was asked for is shown."""
     told = config.stash[_SETTINGS].told
-    return [f"netfault: {', '.join(told)}"] if told else []
+    return [printable(f"netfault: {', '.join(told)}")] if told else []
 
 
 def pytest_report_collectionfinish(config: pytest.Config, items: list[pytest.Item]) -> list[str]:

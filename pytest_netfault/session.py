@@ -25,6 +25,7 @@ import pytest
 from pytest_netfault.control import ProxyThread
 from pytest_netfault.events import LinkWarning
 from pytest_netfault.live import Live
+from pytest_netfault.printable import printable
 from pytest_netfault.report.folder import folder_name, remove_files, write_folder
 from pytest_netfault.report.terminal import LinkStory, Totals, failure_text, rerun_command
 from pytest_netfault.report.timeline_links import link_picture
@@ -340,7 +341,7 @@ class NetFaultSession:
     def _complain(self, item: pytest.Item, tally: Tally) -> None:
         last = tally.last
         often = "" if tally.times == 1 else f" {tally.times} times"
-        sentence = (
+        sentence = printable(
             f"{last.fault!r} was in force on {last.link}{often} and met no traffic: connect through {last.address}, "
             "send something while it holds, or leave it out"
         )
@@ -406,7 +407,7 @@ class NetFaultSession:
                 pages = {PAGE: page} if page else {}
                 self._write(test, folder, links, {"failure.txt": text + "\n", **pages})
             except OSError as error:
-                return f"{text}\n... or not: {error}"  # a full disk must not hide why the test failed
+                return f"{text}\n... or not: {printable(str(error))}"  # a full disk must not hide why the test failed
         return text
 
     def _picture(

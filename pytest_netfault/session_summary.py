@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from pytest_netfault.printable import printable
 from pytest_netfault.report.markdown import Row, session_summary
 from pytest_netfault.report.terminal import Totals, rerun_command
 
@@ -71,7 +72,7 @@ class SessionSummary:
             with self._file.open("a", encoding="utf-8", errors="backslashreplace") as file:
                 file.write(text)
         except OSError as error:
-            self._trouble = f"netfault: the summary was not written: {error}"
+            self._trouble = printable(f"netfault: the summary was not written: {error}")
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         if self._trouble:

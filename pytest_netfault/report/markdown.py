@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from pytest_netfault.printable import printable, printable_lines
 from pytest_netfault.report.terminal import Totals, summary_line
 from pytest_netfault.wording import counted
 
@@ -63,7 +64,13 @@ def session_summary(seed: int, totals: Totals, rows: Sequence[Row]) -> str:
     if failed:
         lines += ["| failed | verdict | faults | met traffic | files |", "|---|---|---|---|---|"]
         for row in failed[:ROWS_SHOWN]:
-            cells = (_code(row.nodeid), row.verdict or "-", row.faults, row.met, _code(row.artifact) or "-")
+            cells = (
+                _code(row.nodeid),
+                printable(row.verdict).replace("|", " ") or "-",
+                row.faults,
+                row.met,
+                _code(row.artifact) or "-",
+            )
             lines.append(f"| {' | '.join(cells)} |")
         if len(failed) > ROWS_SHOWN:
             lines.append(f"\n... and {len(failed) - ROWS_SHOWN} more.")
@@ -74,11 +81,18 @@ def session_summary(seed: int, totals: Totals, rows: Sequence[Row]) -> str:
                     f"Lost by {_code(row.nodeid)}:",
                     "",
                     "```python",
-                    row.schedule.replace("```", ""),
+                    printable_lines(row.schedule.replace("```", "")),
                     "```",
                     "",
                 ]
-        lines += ["Run the first one again:", "", "```sh", failed[0].command.replace("```", ""), "```", ""]
+        lines += [
+            "Run the first one again:",
+            "",
+            "```sh",
+            printable(failed[0].command.replace("```", "")),
+            "```",
+            "",
+        ]
     return "\n".join(lines)
 
 
@@ -88,4 +102,5 @@ def _code(text: str) -> str:
     >>> _code("test_a.py::test_b[x|y`z]")
     "`test_a.py::test_b[x\\\\|y'z]`"
     """
-    return f"`{' '.join(text.replace('`', chr(39)).replace('|', chr(92) + '|').split())}`" if text else ""
+    text = printable(" ".join(text.split()))
+    return f"`{text.replace('`', chr(39)).replace('|', chr(92) + '|')}`" if text else ""

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 
 from pytest_netfault.events import LinkEvent, describe
+from pytest_netfault.printable import printable, printable_lines
 from pytest_netfault.wording import counted
 
 __all__ = [
@@ -181,7 +182,7 @@ def failure_text(
     etcd 127.0.0.1:4001 -> 127.0.0.1:2379, 12 B up, 0 B down, in force: Sever()
       +0.500s etcd fault Sever()
     """
-    lines = [f"seed {seed}, to run it again: {command}"]
+    lines = [f"seed {seed}, to run it again: {printable(command)}"]
     if attempt > 1:
         lines.append(f"attempt {attempt}")
     for proof in proofs:
@@ -189,20 +190,22 @@ def failure_text(
     for link in links:
         holding = f", in force: {', '.join(link.in_force)}" if link.in_force else ""
         lines.append(
-            f"{link.name} {link.address} -> {link.upstream}, "
-            f"{link.bytes_up} B up, {link.bytes_down} B down{holding}"
+            printable(
+                f"{link.name} {link.address} -> {link.upstream}, "
+                f"{link.bytes_up} B up, {link.bytes_down} B down{holding}"
+            )
         )
     events = sorted((event for link in links for event in link.events), key=lambda event: event.time)
     lines += _event_lines(events, since)
     if drawing:
         lines += ["", drawing, ""]
     if page:
-        lines.append(f"picture: {page}")
+        lines.append(f"picture: {printable(page)}")
     if crash:
         lines += ["the proxy crashed:", crash.rstrip()]
     if folder:
-        lines.append(f"more in {folder}")
-    return "\n".join(lines)
+        lines.append(f"more in {printable(folder)}")
+    return printable_lines("\n".join(lines))
 
 
 def _event_lines(events: Sequence[LinkEvent], since: float) -> list[str]:
@@ -241,7 +244,7 @@ def _ends(places: list[int], most: int, *, first: int) -> list[int]:
 
 
 def _proof_lines(proof: ProofStory) -> list[str]:
-    lines = [proof.told]
+    lines = [printable(proof.told)]
     if proof.drawing:
         lines += ["", proof.drawing, ""]
     if proof.schedule:

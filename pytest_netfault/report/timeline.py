@@ -14,6 +14,7 @@ Rules of this file:
 * Times are seconds since the beginning of the picture. A mark that ends when it starts is a moment; one whose end is
   None is open: nobody knows whether, or when, it was over.
 * A picture that exists can be drawn: names are unique, and what refers to a lane or a mark refers to one that is there.
+* A picture that exists can be shown: its texts are printable, whatever keys, values and errors they were made of.
 """
 
 from __future__ import annotations
@@ -22,6 +23,8 @@ import math
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal, get_args
+
+from pytest_netfault.printable import printable, printable_lines
 
 __all__ = ["Card", "Flow", "Lane", "LaneKind", "Mark", "Shape", "Timeline", "Tone", "number_marks", "packed"]
 
@@ -144,6 +147,21 @@ class Timeline:
     paste: str = ""
 
     def __post_init__(self) -> None:
+        for name, value in (
+            ("headline", printable(self.headline)),
+            ("lanes", tuple(replace(lane, name=printable(lane.name)) for lane in self.lanes)),
+            ("marks", tuple(map(_shown, self.marks))),
+            (
+                "cards",
+                tuple(
+                    replace(card, title=printable(card.title), text=printable_lines(card.text))
+                    for card in self.cards
+                ),
+            ),
+            ("facts", tuple((printable(name), printable_lines(text)) for name, text in self.facts)),
+            ("paste", printable_lines(self.paste)),
+        ):
+            object.__setattr__(self, name, value)
         lanes = {lane.id for lane in self.lanes}
         if len(lanes) != len(self.lanes):
             raise ValueError("two lanes have the same id")
@@ -226,6 +244,15 @@ def packed(marks: Iterable[Mark], *, at_most: int = 8) -> tuple[tuple[Mark, ...]
         free[row] = max(free[row], math.inf if last is None else last)
         placed.append(replace(mark, row=row))
     return tuple(placed), max(len(free), 1)
+
+
+def _shown(mark: Mark) -> Mark:
+    """The mark with texts that can be shown; the same object if it has them, as nearly all do."""
+    label, short = printable(mark.label), printable(mark.short)
+    details = tuple((printable(name), printable_lines(text)) for name, text in mark.details)
+    if (label, short, details) == (mark.label, mark.short, mark.details):
+        return mark
+    return replace(mark, label=label, short=short, details=details)
 
 
 def _check(mark: Mark, lanes: set[str]) -> None:

@@ -29,6 +29,7 @@ from typing import Any
 from pytest_netfault.checks.guarantees import TraceVerdict
 from pytest_netfault.checks.trace import Compaction, Promise, Revision, Trace
 from pytest_netfault.faults import Blackhole, Cut, Delay, Refuse, Sever, StallAccept, UnsupportedFault
+from pytest_netfault.printable import error_words
 from pytest_netfault.schedules.calls import Call, Caller
 from pytest_netfault.schedules.clients import Writer, close_client, open_client
 from pytest_netfault.schedules.contract import Breakable, InForce, Pace, Run, Server
@@ -252,7 +253,7 @@ class _Player:
         if not call.done:
             self._remark(place, "has not returned yet")
         elif call.error is not None:
-            self._remark(place, f"failed: {_words(call.error)}")
+            self._remark(place, f"failed: {error_words(call.error)}")
         else:
             self._started = (self._before, self._truth.revision())
             self._remark(place, f"from revision {self._started[1]}")
@@ -506,7 +507,7 @@ class _Player:
             outcome = "ok"
         elif call.error is not None and isinstance(call.error, rejections(self._open_store)):
             outcome = "fail"
-        error = "" if call.error is None else _words(call.error)
+        error = "" if call.error is None else error_words(call.error)
         return WriteRecord(place, via, changes, outcome, call.begun, call.ended, error)
 
 
@@ -520,7 +521,3 @@ def _stops(active: InForce) -> bool:
 def _plain_write(store: Store, change: tuple[str, str | None]) -> tuple[Any, ...]:
     key, value = change
     return (store.delete, key) if value is None else (store.put, key, value)
-
-
-def _words(error: BaseException) -> str:
-    return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__

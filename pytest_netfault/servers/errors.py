@@ -6,11 +6,19 @@ what helps.
 
 from __future__ import annotations
 
+from pytest_netfault.printable import printable_lines
+
 __all__ = ["ServerError", "ServerNotFound", "ServerUnreachable"]
 
 
 class ServerError(RuntimeError):
-    """A server for tests could not be started, used or read; the message says why and what would help."""
+    """A server for tests could not be started, used or read; the message says why and what would help.
+
+    It may quote what the server printed, so that it is made printable here.
+    """
+
+    def __init__(self, message: str = "") -> None:
+        super().__init__(printable_lines(message))
 
 
 class ServerNotFound(ServerError):

@@ -12,6 +12,7 @@ from pathlib import Path
 from pytest_netfault.checks.guarantees import Breakage
 from pytest_netfault.checks.trace import Delivered, Resynced, TraceEvent
 from pytest_netfault.events import LinkEvent
+from pytest_netfault.printable import printable, printable_lines
 from pytest_netfault.schedules.contract import Run
 from pytest_netfault.schedules.outcomes import WriteBreakage
 from pytest_netfault.schedules.recording import WriteRecord
@@ -49,7 +50,7 @@ def tell(
         trace_path: where the trace was written, if it was.
         page: the name of the picture beside it, if it was drawn. It is told where there is room.
     """
-    broken = [f"Broken: {_cut(one, COLUMNS - 8)}" for one in _evidence(run)]
+    broken = [f"Broken: {_cut(printable(one), COLUMNS - 8)}" for one in _evidence(run)]
     arguments = "" if promise == "every-event" else f", promise={promise!r}"
     arguments += "" if settle == 5.0 else f", settle={settle:g}"
     arguments += "" if seed is None else f", seed={seed}"
@@ -61,14 +62,14 @@ def tell(
         *textwrap.indent(imports, "    ").splitlines(),
         *textwrap.indent(f"schedule = {wrapped(run.schedule, width=COLUMNS - 16)}", "    ").splitlines(),
         f"    verify.replay(open_store, server, schedule{arguments})",
-        *([f"Trace: {trace_path}"] if trace_path is not None else []),
+        *([f"Trace: {printable(str(trace_path))}"] if trace_path is not None else []),
     ]
-    first = textwrap.wrap(_headline(run), COLUMNS)
+    first = textwrap.wrap(printable(_headline(run)), COLUMNS)
     rows = _rows(run)
     if page is not None and len(page) <= COLUMNS - 9 and len(first) + len(rows) + len(last) < LINES:
         last.append(f"Picture: {page}")
     rows = _elide(rows, LINES - len(first) - len(last))
-    return "\n".join([*first, *rows, *last])
+    return printable_lines("\n".join([*first, *rows, *last]))
 
 
 def _headline(run: Run) -> str:
@@ -120,7 +121,7 @@ def _rows(run: Run) -> list[str]:
 
 
 def _row(place: str, what: str, came: str) -> str:
-    row = f"{place:>5}  {what:<{_STEP_COLUMNS}} {came}".rstrip()
+    row = printable(f"{place:>5}  {what:<{_STEP_COLUMNS}} {came}".rstrip())
     if len(row) > COLUMNS:
         row = row.replace("cut connection #", "cut #")
     return _cut(row, COLUMNS)

@@ -105,7 +105,7 @@ class Collector:
                 f"etcd is at revision {now} but had shown revision {shown} before: "
                 "its store was replaced, or it lost what it had acknowledged"
             )
-            raise ServerError(self._failure)
+            raise ServerError(self._failure or "")
         return now
 
     def wake(self) -> None:
