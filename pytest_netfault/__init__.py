@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from pytest_netfault.schedules.steps import Subscribe as Subscribe
     from pytest_netfault.schedules.steps import Write as Write
     from pytest_netfault.schedules.steps import WriteMany as WriteMany
+    from pytest_netfault.schedules.subject import AsyncStore as AsyncStore
     from pytest_netfault.schedules.subject import Delivery as Delivery
     from pytest_netfault.schedules.subject import Event as Event
     from pytest_netfault.schedules.subject import OpenStore as OpenStore
@@ -93,6 +94,7 @@ _HOMES = {
     "Subscribe": "schedules.steps",
     "Write": "schedules.steps",
     "WriteMany": "schedules.steps",
+    "AsyncStore": "schedules.subject",
     "Delivery": "schedules.subject",
     "Event": "schedules.subject",
     "Resync": "schedules.subject",
@@ -106,6 +108,7 @@ _HOMES = {
 
 __all__ = [
     "ActiveFault",
+    "AsyncStore",
     "Blackhole",
     "Break",
     "Compact",

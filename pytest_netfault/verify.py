@@ -36,6 +36,7 @@ from pytest_netfault.verifying.arguments import (
     check_store,
     pick_seed,
 )
+from pytest_netfault.verifying.async_stores import AsyncClients
 from pytest_netfault.verifying.campaign import Campaign
 from pytest_netfault.verifying.kit import Kit
 from pytest_netfault.verifying.results import Progress, ProgressCallback, ProvedNothing, Report, UpdateLost
@@ -51,6 +52,7 @@ __all__ = [
     "ProgressCallback",
     "ProvedNothing",
     "Report",
+    "StoreLeftTasks",
     "StoreNotClosed",
     "UpdateLost",
     "merge",
@@ -58,6 +60,10 @@ __all__ = [
     "replay",
     "sweep",
 ]
+
+
+class StoreLeftTasks(UserWarning):
+    """An asyncio client left tasks running after its ``close()``; they were cancelled before the next schedule."""
 
 
 class StoreNotClosed(UserWarning):
@@ -82,7 +88,8 @@ def no_update_lost(
 
     Args:
         open_store: opens the client under test at an address; an attribute ``rejected`` of it may name exceptions
-            that mean "certainly not applied".
+            that mean "certainly not applied". It, and the methods of the client, may be coroutine functions: they
+            are awaited on one asyncio loop of the kit's.
         server: the store itself: ``address``, ``revision()``, ``log(after_revision)``, and optionally ``compact()``,
             ``restart()``, ``pause()`` and ``resume()``, which schedules use where they exist. A store that keeps no log
             has ``address`` alone, and ``read(prefix)`` if its state can be looked at.
@@ -123,7 +130,8 @@ def no_update_lost(
     directory = check_directory(report_dir)
     part = read_shard(shard)
     number = pick_seed(seed)
-    with Kit(open_store, server, promise=promise, pace=Pace(settle=settle), seed=number) as kit:
+    clients = AsyncClients(open_store, close_timeout=settle)
+    with clients, Kit(clients, server, promise=promise, pace=Pace(settle=settle), seed=number) as kit:
         possible = kit.possible(palette, named=palette.faults != ALL)
         mine = [example for example in range(max_examples) if part.holds(example)]
         drawn = (seeded(number, example, possible) for example in mine)
@@ -140,7 +148,8 @@ def no_update_lost(
         def prove() -> Report:
             return campaign.prove(drawn, of=len(mine))
 
-        return _warned(_parted("no_update_lost", prove, campaign, number, shard, report_dir), settle)
+        report = _parted("no_update_lost", prove, campaign, number, shard, report_dir)
+    return _warned(report, clients, settle)
 
 
 def replay(
@@ -163,9 +172,11 @@ def replay(
     number = pick_seed(seed)
     if not isinstance(schedule, Schedule):
         raise TypeError(f"schedule must be a Schedule, not {schedule!r:.200}")
-    with Kit(open_store, server, promise=promise, pace=Pace(settle=settle), seed=number) as kit:
+    clients = AsyncClients(open_store, close_timeout=settle)
+    with clients, Kit(clients, server, promise=promise, pace=Pace(settle=settle), seed=number) as kit:
         campaign = Campaign(kit, seed=number, promise=promise, settle=settle, report_dir=directory)
-        return _warned(announced("replay", number, lambda: campaign.replay(schedule)), settle)
+        report = announced("replay", number, lambda: campaign.replay(schedule))
+    return _warned(report, clients, settle)
 
 
 def sweep(
@@ -232,10 +243,12 @@ def sweep(
         raise ValueError(f"scenario must have no Break() of its own: the sweep cuts. It is {played}")
     number = pick_seed(seed)
 
-    def open_kit() -> Kit:
-        return Kit(open_store, server, promise=promise, pace=Pace(settle=settle), seed=number)
+    clients = AsyncClients(open_store, close_timeout=settle)
 
-    with open_kit() as kit:
+    def open_kit() -> Kit:
+        return Kit(clients, server, promise=promise, pace=Pace(settle=settle), seed=number)
+
+    with clients, open_kit() as kit:
         campaign = Campaign(
             kit, seed=number, promise=promise, settle=settle, report_dir=directory, progress=progress
         )
@@ -243,7 +256,8 @@ def sweep(
         def prove() -> Report:
             return campaign.sweep(played, open_kit, direction=direction, stride=stride, how=hows, shard=part)
 
-        return _warned(_parted("sweep", prove, campaign, number, shard, report_dir), settle)
+        report = _parted("sweep", prove, campaign, number, shard, report_dir)
+    return _warned(report, clients, settle)
 
 
 def merge(*places: str | os.PathLike[str]) -> Report:
@@ -280,7 +294,14 @@ def _parted(
     return announced(call, seed, lambda: recorded(prove, directory, begun, lambda: campaign.tally))
 
 
-def _warned(report: Report, settle: float) -> Report:
+def _warned(report: Report, clients: AsyncClients, settle: float) -> Report:
+    if clients.left_behind:
+        tasks = ", ".join(f"{name} ({often} times)" for name, often in clients.left_behind.items())
+        warnings.warn(
+            f"the client left tasks running when it had been closed, which were cancelled: {tasks}",
+            StoreLeftTasks,
+            stacklevel=3,
+        )
     if report.not_closed:
         warnings.warn(
             f"close() of the client did not return within {settle:g} s in {report.not_closed} of "

@@ -13,7 +13,8 @@ import pytest_netfault
 
 PROMISED = {
     # links
-    "ActiveFault", "ConnectionInfo", "Link", "LinkEvent", "LinkWarning", "NetFault", "NetFaultClosed",
+    "ActiveFault",
+    "AsyncStore", "ConnectionInfo", "Link", "LinkEvent", "LinkWarning", "NetFault", "NetFaultClosed",
     # faults
     "Blackhole", "Corrupt", "Cut", "Delay", "Fault", "Forget", "Lose", "Refuse", "Reset", "Sever", "Slice",
     "StallAccept", "Throttle", "UnsupportedFault",

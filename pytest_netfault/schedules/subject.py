@@ -17,11 +17,11 @@ ValueError: a Delivery carries exactly one of events, bookmark, resync and error
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
-__all__ = ["Delivery", "Event", "OpenStore", "Resync", "Store", "WriteRejected"]
+__all__ = ["AsyncStore", "Delivery", "Event", "OpenStore", "Resync", "Store", "WriteRejected"]
 
 
 class WriteRejected(Exception):
@@ -163,13 +163,36 @@ class Store(Protocol):
         """End everything that the client opened, also in a black hole."""
 
 
+class AsyncStore(Protocol):
+    """A client under test whose methods are coroutine functions; what they do is that of :class:`Store`.
+
+    They are awaited on one asyncio loop of the kit's, which serves the whole proof. Tasks that the client leaves
+    running when it has been closed are cancelled, and a :class:`pytest_netfault.verify.StoreLeftTasks` warning names
+    them.
+    """
+
+    async def put(self, key: str, value: str) -> None:
+        """See :meth:`Store.put`."""
+
+    async def delete(self, key: str) -> None:
+        """See :meth:`Store.delete`."""
+
+    async def subscribe(self, prefix: str, deliver: Callable[[Delivery], None]) -> None:
+        """See :meth:`Store.subscribe`; ``deliver`` is a plain function."""
+
+    async def close(self) -> None:
+        """See :meth:`Store.close`."""
+
+
 class OpenStore(Protocol):
     """How the kit opens a client: called with ``"host:port"`` of a link or of the server.
+
+    It may be a coroutine function, and its client a :class:`Store` or an :class:`AsyncStore`.
 
     An attribute ``rejected`` (a class of exceptions, or a tuple of them) names exceptions which mean, like
     :class:`WriteRejected`, that a write was certainly not applied.
     """
 
-    def __call__(self, address: str, /) -> Store:
+    def __call__(self, address: str, /) -> Store | AsyncStore | Awaitable[Store | AsyncStore]:
         """Open a client that talks to this address."""
         ...
