@@ -22,14 +22,11 @@ import contextlib
 import secrets
 import threading
 from collections.abc import Callable
-from concurrent.futures import CancelledError, Future
-from concurrent.futures import TimeoutError as FutureTimeoutError
 from types import TracebackType
 from typing import TYPE_CHECKING, Literal, TypeVar
 
 from pytest_netfault.events import LinkEvent
 from pytest_netfault.faults import (
-    FAULTS,
     Blackhole,
     Corrupt,
     Cut,
@@ -50,8 +47,8 @@ from pytest_netfault.faults import (
 )
 from pytest_netfault.printable import printable
 from pytest_netfault.proxy.addresses import TcpAddress, UnixAddress, parse_address
+from pytest_netfault.proxy.calls import Moment
 from pytest_netfault.proxy.link import ConnectionInfo, InForce, ProxyLink
-from pytest_netfault.proxy.stacking import CustomFault
 from pytest_netfault.proxy.thread import NetFaultClosed, ProxyThread
 from pytest_netfault.synonyms import no_attribute
 from pytest_netfault.wording import counted
@@ -98,7 +95,7 @@ class ActiveFault:
     def heal(self) -> None:
         """Take this fault away, and only this one. Returns when it is gone; twice is fine, also after close."""
         with contextlib.suppress(NetFaultClosed):
-            self._thread.call(lambda: self._link.heal(self._state))
+            self._thread.change(lambda: self._link.heal(self._state))
 
     def __enter__(self) -> Self:
         return self
@@ -209,23 +206,21 @@ class Link:
     def _wait(self, reached: Callable[[], bool], what: str, timeout: float) -> None:
         __tracebackhide__ = True
 
-        def wait() -> Future[None]:
+        def wait() -> Moment:
             if not reached():
                 self._check_open()
             return self._link.wait_until(reached)
 
-        future = self._thread.call(wait)
+        moment = self._thread.call(wait)
         try:
-            future.result(timeout)
-        except (FutureTimeoutError, TimeoutError):
-            pass
-        except CancelledError:
-            self._thread.raise_crash()
-            raise NetFaultClosed(f"link {printable(self.name)} was closed while waiting for {what}") from None
+            moment.wait(timeout)
         finally:
             with contextlib.suppress(NetFaultClosed, RuntimeError):
-                self._thread.call(lambda: self._link.stop_waiting(future))
-        if not future.done():
+                self._thread.change(lambda: self._link.stop_waiting(moment))
+        if moment.cancelled:
+            self._thread.raise_crash()
+            raise NetFaultClosed(f"link {printable(self.name)} was closed while waiting for {what}")
+        if not moment.come:
             raise TimeoutError(
                 f"waited {timeout:g} s for {what} on link {printable(self.name)}, but {self._story()}"
             )
@@ -279,18 +274,25 @@ class Link:
             UnsupportedFault: this machine cannot do it.
             NetFaultClosed: the link was closed.
         """
-        if not isinstance(fault, (*FAULTS, CustomFault)):
+        given: object = fault
+        if not isinstance(given, Fault) or type(given) is Fault:
             raise TypeError(
                 f"apply takes a fault such as Sever() or Delay(0.1), or a CustomFault, not {shown(fault)}"
             )
-        if isinstance(fault, CustomFault) and type(fault).stage is CustomFault.stage:
-            raise TypeError(f"{type(fault).__name__} must say in stage(place) what it does")
+        fault.check()
 
-        def apply() -> InForce:
-            self._check_open()
-            return self._link.apply(fault)
+        active = InForce(fault)
 
-        return ActiveFault(self._thread, self._link, self._thread.call(apply))
+        def apply() -> None:
+            try:
+                self._check_open()
+                self._link.apply(active)
+            except BaseException:
+                active.healed = True
+                raise
+
+        self._thread.change(apply)
+        return ActiveFault(self._thread, self._link, active)
 
     def sever(self) -> ActiveFault:
         """Close open connections in order (FIN both ways) and refuse new ones."""
@@ -355,7 +357,7 @@ class Link:
     def heal(self) -> None:
         """Take every fault of this link away. Does nothing after close."""
         with contextlib.suppress(NetFaultClosed):
-            self._thread.call(self._link.heal_all)
+            self._thread.change(self._link.heal_all)
 
     def close(self) -> None:
         """End the link: its faults, its connections and its port. Twice is fine."""
@@ -400,6 +402,7 @@ class NetFault:
         self._thread = ProxyThread() if _thread is None else _thread
         self._links: list[Link] = []
         self._closed = False
+        self._ended = False
 
     @property
     def links(self) -> tuple[Link, ...]:
@@ -433,11 +436,12 @@ class NetFault:
         made = ProxyLink(engine, to, at, name=name or f"link{len(self._links) + 1}", seed=self.seed)
         try:
             self._thread.add(made)
+            link = Link(self._thread, made)
+            self._links.append(link)
         except BaseException:
-            made.listener.forget()
+            self._thread.drop(made)
+            made.listener.forget()  # where the proxy has ended before it took the link
             raise
-        link = Link(self._thread, made)
-        self._links.append(link)
         return link
 
     def heal(self) -> None:
@@ -451,14 +455,17 @@ class NetFault:
         Raises:
             RuntimeError: the proxy has crashed; the cause is the crash. Everything is closed all the same.
         """
-        if self._closed:
+        if self._ended:
             return
-        self._closed = True
+        self._closed = (
+            True  # nothing is opened any more; after Ctrl-C from here on, close() may be called again
+        )
         with contextlib.ExitStack() as closing:  # goes on after Ctrl-C in the middle of it
             if self._owns_thread:
                 closing.callback(self._thread.close)
             for link in self._links:
                 closing.callback(link.close)
+        self._ended = True
         if self._thread.crash is not None:
             raise RuntimeError(f"the proxy has crashed: {self._thread.crash!r}") from self._thread.crash
 

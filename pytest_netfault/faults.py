@@ -133,6 +133,18 @@ class Fault:
 
     __slots__ = ()
 
+    def check(self) -> None:
+        """Raise what is wrong with a fault that cannot be applied, before anything is done with it.
+
+        Raises:
+            TypeError: it is none of ours, nor a custom fault.
+        """
+        if type(self) not in FAULTS:
+            raise TypeError(
+                f"{type(self).__name__} is no fault that could be applied; a fault of your own is a subclass of "
+                "pytest_netfault.proxy.CustomFault"
+            )
+
     def __repr__(self) -> str:
         shown = []
         fields: tuple[dataclasses.Field[Any], ...] = ()

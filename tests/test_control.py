@@ -382,7 +382,7 @@ class TestTheEnd:
     def test_goes_on_after_ctrl_c_in_the_middle_of_it(self, monkeypatch: pytest.MonkeyPatch) -> None:
         net = NetFault()
         links = [net.forward(80) for _ in range(3)]
-        thread = net._thread._thread
+        thread = net._thread._life.thread
         assert thread is not None
         assert thread.is_alive()
 
@@ -416,8 +416,8 @@ class TestTheEnd:
             net._thread.close()
         release.set()
         caller.join(20)
-        assert net._thread._thread is not None
-        net._thread._thread.join(20)
+        assert net._thread._life.thread is not None
+        net._thread._life.thread.join(20)
         net.close()
 
     def test_a_new_thread_with_the_number_of_the_ended_one_is_no_proxy(self) -> None:

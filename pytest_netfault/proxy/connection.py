@@ -27,8 +27,8 @@ from collections.abc import Callable
 from pytest_netfault.events import Actor, Cause, ConnectionState, EventKind
 from pytest_netfault.proxy import kernel
 from pytest_netfault.proxy.end import End
-from pytest_netfault.proxy.engine import READ, Engine, Timer
-from pytest_netfault.proxy.pipe import READ_SIZE, Direction, Pipe
+from pytest_netfault.proxy.engine import READ, READ_SIZE, Engine, Timer
+from pytest_netfault.proxy.pipe import Direction, Pipe
 from pytest_netfault.proxy.stages import CutStage, Ending, HoldStage
 
 __all__ = ["Connection", "Meter"]
@@ -71,7 +71,6 @@ class Connection:
         log: writes an event.
         on_closed: called once, at the end.
         meter: told of bytes that passed, while somebody waits for them.
-        buffer: what a pipe without faults reads into; shared by all connections of an engine.
     """
 
     def __init__(
@@ -85,7 +84,6 @@ class Connection:
         log: Callable[[EventKind, Connection, Cause, str, Direction | None], None],
         on_closed: Callable[[Connection], None],
         meter: Meter,
-        buffer: bytearray,
     ) -> None:
         self.engine = engine
         self.number = number
@@ -93,8 +91,6 @@ class Connection:
         self.state: ConnectionState = "connecting"
         self.cause: Cause | None = None  # who has ended it, once it is known
         self.meter = meter
-        self.buffer = buffer
-        self.view = memoryview(buffer)
         self._connect = connect
         self._log = log
         self._on_closed = on_closed
@@ -329,6 +325,15 @@ class Connection:
     def _release_if_done(self) -> None:
         if self.state == "forgotten" and all(end.fd < 0 for end in self._ends()):
             self.close()
+
+    def give_up(self, cause: Cause) -> None:
+        """Nothing passes any more, as of now; both sides get RST as soon as the present step is over."""
+        if self.alive:
+            self.state = "closing"
+            for end in self._ends():
+                end.unwatch()
+            self.cause = cause
+            self._call_at(self.engine.now(), lambda: self.close_with_reset(cause))
 
     def close_with_reset(self, cause: Cause) -> None:
         """A fault ends the connection with RST to both sides, now."""

@@ -17,6 +17,7 @@ Rules of this file:
 * While traffic flows the loop stays in ``epoll`` and lets trio run at least each ``TRIO_SLICE`` seconds.
 * A callback that raises ends the engine: :attr:`Engine.crash` keeps the exception, and every call that waits
   or comes later gets it. Nothing is swallowed and nothing hangs.
+* Calls take no lock that other threads take, see ``calls.py``: a signal handler may call while its thread is in a call.
 """
 
 from __future__ import annotations
@@ -28,14 +29,14 @@ import select
 import socket
 import threading
 import time
-from collections import deque
 from collections.abc import Awaitable, Callable
-from concurrent.futures import Future
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import trio
 
-__all__ = ["PEER_ENDED", "READ", "TROUBLE", "WRITE", "Engine", "EngineStopped", "Timer"]
+from pytest_netfault.proxy.calls import CallQueue
+
+__all__ = ["PEER_ENDED", "READ", "READ_SIZE", "TROUBLE", "WRITE", "Engine", "EngineStopped", "Timer"]
 
 T = TypeVar("T")
 
@@ -45,6 +46,9 @@ _BATCH = 8
 TRIO_SLICE = 0.005
 # How long the loop lingers in epoll after traffic before it goes back to trio. epoll counts in milliseconds.
 _LINGER = 0.001
+
+# Large reads are most of the speed of a bulk stream: a system call costs about as much as copying 16 KiB.
+READ_SIZE = 512 * 1024
 
 READ = select.EPOLLIN if hasattr(select, "epoll") else 1
 WRITE = select.EPOLLOUT if hasattr(select, "epoll") else 4
@@ -80,48 +84,83 @@ class Engine:
         self._handlers: dict[int, Callable[[int], None]] = {}
         self._timers: list[tuple[float, int, Timer]] = []
         self._count = itertools.count()
-        self._calls: deque[tuple[Callable[[], Any], Future[Any]]] = deque()
-        self._lock = threading.Lock()
-        self._busy = threading.Lock()  # held while callbacks run: a fork waits for the end of them
-        self._stopped = False
+        self._calls = CallQueue()
+        self._ringing: list[None] = []  # one for each thread that is about to use the bell
+        self._busy = threading.RLock()  # held while callbacks run: a fork waits for the end of them
+        self._in_step = False
+        # What a direction without faults reads into, and sends from before the next one reads: one for all.
+        self.buffer = bytearray(READ_SIZE)
+        self.view = memoryview(self.buffer)
         self._stopping = False
+        self.stopped = False
         self._nursery: trio.Nursery | None = None
         with contextlib.ExitStack() as undo:
             self._epoll = undo.enter_context(contextlib.closing(select.epoll()))
-            self._bell, self._ear = undo.enter_context(_pair())
+            self._bell, self._ear = map(undo.enter_context, socket.socketpair())
+            self._bell.setblocking(False)
+            self._ear.setblocking(False)
             self._epoll.register(self._ear.fileno(), READ)
-            self._undo = undo.pop_all()
+            undo.pop_all()  # nothing has failed: it is all kept, until :meth:`end`
 
     # -- called from other threads ------------------------------------------------------------------------
 
     def call(self, function: Callable[[], T]) -> T:
         """Run ``function`` on the engine's thread and return what it returned, or raise what it raised.
 
+        On the engine's own thread it runs at once, so there it must only look; see :meth:`change`.
+
         Raises:
             EngineStopped: the engine has ended or ends before the call was made; caused by the crash, if any.
         """
         if threading.get_ident() == self.thread_id:
             return function()
-        future: Future[T] = Future()
-        with self._lock:
-            if self._stopped:
-                raise EngineStopped("the proxy's thread has ended") from self.crash
-            self._calls.append((function, future))
+        call = self._calls.add(function)
+        self._ring()
+        if self.stopped:  # it may have ended in between, and then nobody else takes the call off the queue
+            self._calls.refuse(self._gone)
+        return call.answer()
+
+    def change(self, function: Callable[[], None]) -> None:
+        """Run a function that changes something, between two steps of the engine.
+
+        Asked in the middle of a step, by a ``__del__`` that the garbage collector ran there or by the code of a custom
+        fault, it is run when that step is over. Nothing passes in between.
+
+        Raises:
+            EngineStopped: as :meth:`call`.
+        """
+        if threading.get_ident() != self.thread_id:
+            self.call(function)
+        elif self._in_step:
+            self._calls.add(function)
             self._ring()
-        return future.result()
+        else:
+            with self._busy:
+                function()
 
     def stop(self) -> None:
         """Ask the engine to end. Returns at once; join its thread to wait for it."""
-        with self._lock:
-            self._stopping = True
-            if not self._stopped:
-                self._ring()
+        self._stopping = True
+        self._ring()
 
     def _ring(self) -> None:
+        self._ringing.append(None)
         try:
-            self._bell.send(b"!")
+            if not self.stopped:
+                self._bell.send(b"!")
         except BlockingIOError:  # a thousand rings wait already: the engine will come
             pass
+        except (BrokenPipeError, ConnectionResetError):  # it has just ended
+            pass
+        finally:
+            self._ringing.pop()
+            if self.stopped and not self._ringing:
+                self._bell.close()
+
+    def _gone(self) -> EngineStopped:
+        error = EngineStopped("the proxy's thread has ended")
+        error.__cause__ = self.crash
+        return error
 
     def pause(self) -> None:
         """Before a fork: let the callbacks that run come to their end, and start no more.
@@ -141,10 +180,11 @@ class Engine:
 
         The epoll set itself is shared with the parent, so it is closed here and never changed.
         """
-        self._lock = threading.Lock()
-        self._busy = threading.Lock()
-        self._stopped = True
-        self._undo.close()
+        self._busy = threading.RLock()
+        self.stopped = True
+        self.thread_id = None
+        self._calls.refuse_unanswered(self._gone)  # a signal handler may have forked in the middle of a call
+        self._release()
 
     # -- called on the engine's thread --------------------------------------------------------------------
 
@@ -175,12 +215,11 @@ class Engine:
 
     # -- its life ---------------------------------------------------------------------------------------
 
-    async def run(self, started: Callable[[], None]) -> None:
+    async def run(self) -> None:
         """Serve until :meth:`stop`. Closes its own descriptors; those of links are their owners'."""
         self.thread_id = threading.get_ident()
         try:
             async with trio.open_nursery() as self._nursery:
-                started()
                 await self._serve()
                 self._nursery.cancel_scope.cancel()
         finally:
@@ -189,15 +228,20 @@ class Engine:
     def end(self, error: BaseException | None) -> None:
         """Let go of everything, and fail whoever waits. ``error`` is what ended the engine before it could serve."""
         self.crash = self.crash or error
-        with self._lock:
-            self._stopped = True
-            self.thread_id = None  # the system gives the number to another thread
-            waiting, self._calls = self._calls, deque()
-        for _, future in waiting:
-            error_for_caller = EngineStopped("the proxy's thread has ended")
-            error_for_caller.__cause__ = self.crash
-            future.set_exception(error_for_caller)
-        self._undo.close()
+        self.stopped = True
+        self.thread_id = None  # the system gives the number to another thread
+        self._calls.refuse(self._gone)
+        self._release()
+
+    def _release(self) -> None:
+        self._epoll.close()
+        self._ear.close()
+        self.buffer, self.view = (
+            bytearray(),
+            memoryview(b""),
+        )  # a NetFault may be looked at long after its end
+        if not self._ringing:  # or whoever is last with the bell closes it
+            self._bell.close()
 
     async def _serve(self) -> None:
         try:
@@ -223,13 +267,17 @@ class Engine:
 
     def _turn(self) -> bool:
         with self._busy:
-            return self._round()
+            self._in_step = True
+            try:
+                return self._round()
+            finally:
+                self._in_step = False
 
     def _round(self) -> bool:
         """Calls, ready sockets and due timers, once; False when there was none."""
         busy = False
         if self._calls:
-            self._run_calls()
+            self._calls.run()
             busy = True
         handlers = self._handlers
         ear = self._ear.fileno()
@@ -256,17 +304,7 @@ class Engine:
             self._ear.recv(4096)
         except BlockingIOError:
             pass
-        self._run_calls()
-
-    def _run_calls(self) -> None:
-        while self._calls:
-            function, future = self._calls.popleft()
-            try:
-                result = function()
-            except BaseException as error:  # noqa: BLE001, RUF100 - it belongs to the caller
-                future.set_exception(error)
-            else:
-                future.set_result(result)
+        self._calls.run()
 
     def _until_next_timer(self) -> float:
         while self._timers and self._timers[0][2].callback is None:
@@ -274,12 +312,3 @@ class Engine:
         if not self._timers:
             return float("inf")
         return max(0.0, self._timers[0][0] - self.now())
-
-
-@contextlib.contextmanager
-def _pair() -> Any:
-    bell, ear = socket.socketpair()
-    with bell, ear:
-        bell.setblocking(False)
-        ear.setblocking(False)
-        yield bell, ear

@@ -12,12 +12,10 @@ Rules of this file:
 from __future__ import annotations
 
 import functools
-import itertools
 import math
 import socket
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterable
-from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -37,11 +35,13 @@ from pytest_netfault.faults import (
 )
 from pytest_netfault.proxy import kernel
 from pytest_netfault.proxy.addresses import Address, UnixAddress
+from pytest_netfault.proxy.calls import Moment
 from pytest_netfault.proxy.connection import Connection, Meter
 from pytest_netfault.proxy.engine import Engine
+from pytest_netfault.proxy.guard import GuardedStage, checked_stage, is_ours
 from pytest_netfault.proxy.listener import Listener
-from pytest_netfault.proxy.pipe import READ_SIZE, Pipe
-from pytest_netfault.proxy.stacking import Place, stage_of
+from pytest_netfault.proxy.pipe import Pipe
+from pytest_netfault.proxy.stacking import CustomFault, Ordinals, Place, has_stages, stage_of
 from pytest_netfault.proxy.stages import CutStage, Stage
 from pytest_netfault.proxy.upstream import Upstream
 
@@ -81,9 +81,11 @@ class InForce:
     """A fault on a link, from ``apply`` to ``heal``."""
 
     fault: Fault
-    words: str  # its expression, for events
-    root: str  # of every random choice: the seed, and how many faults of its kind were in force before it
-    cause: Cause  # what its events say of it
+    words: str = ""  # its expression, for events
+    # Of every random choice: the seed, and how many faults of its kind were in force before it.
+    root: str = ""
+    ordinal: int = 0  # that number
+    cause: Cause = field(default_factory=Cause)  # what its events say of it
     stages: dict[int, list[tuple[Pipe, Stage]]] = field(default_factory=dict)  # by the connection's number
     healed: bool = False
     met: bool = False
@@ -94,7 +96,7 @@ class InForce:
 @dataclass(eq=False)
 class _Waiter:
     reached: Callable[[], bool]
-    future: Future[None]
+    moment: Moment
 
 
 class ProxyLink:
@@ -124,10 +126,13 @@ class ProxyLink:
         self._left_behind: dict[
             int, Connection
         ] = {}  # forgotten, and ended by their clients; the oldest first
-        self._faults: list[InForce] = []
+        self._faults: dict[InForce, None] = {}  # in the order in which they came into force
+        self._kinds: Counter[str] = Counter()  # of them, those that tell the listener what to do
+        self._lossy: dict[InForce, None] = {}  # of them, those that let the kernel drop segments
+        self._ordinals: dict[type[Fault], Ordinals] = {}
+        self._losses = (0.0, 0.0)  # as the connections have them
         self._waiters: list[_Waiter] = []
         self._past = {"up": 0, "down": 0}
-        self._buffer = bytearray(READ_SIZE)
         self._meter = Meter(self._look)
         self._upstream = Upstream(upstream)
         self.listener = Listener(engine, listen, self._on_accept, self._on_trouble)
@@ -169,23 +174,23 @@ class ProxyLink:
         live = sum(connection.pipes[which].count for connection in self._connections.values())
         return self._past[direction] + live
 
-    def wait_until(self, reached: Callable[[], bool]) -> Future[None]:
-        """A future that is done once ``reached()`` is true; looked at whenever something passes."""
-        waiter = _Waiter(reached, Future())
+    def wait_until(self, reached: Callable[[], bool]) -> Moment:
+        """The moment when ``reached()`` is true; looked at whenever something passes."""
+        waiter = _Waiter(reached, Moment())
         self._waiters.append(waiter)
         self._look()
-        return waiter.future
+        return waiter.moment
 
-    def stop_waiting(self, future: Future[None]) -> None:
+    def stop_waiting(self, moment: Moment) -> None:
         """Forget a wait that was given up."""
-        self._waiters = [waiter for waiter in self._waiters if waiter.future is not future]
+        self._waiters = [waiter for waiter in self._waiters if waiter.moment is not moment]
         self._meter.watched = bool(self._waiters)
 
     def _look(self) -> None:
         for waiter in list(self._waiters):
             if waiter.reached():
                 self._waiters.remove(waiter)
-                waiter.future.set_result(None)
+                waiter.moment.announce()
         self._meter.watched = bool(self._waiters)
 
     # -- connections --------------------------------------------------------------------------------------
@@ -208,12 +213,10 @@ class ProxyLink:
             log=self.log,
             on_closed=self._on_closed,
             meter=self._meter,
-            buffer=self._buffer,
         )
         self._connections[connection.number] = connection
         self.log("accepted", connection, Cause("client"), name)
-        for active in self._faults:
-            self._put_on(active, connection)
+        self._put_all_on(connection)
         if self.listener.was_lossy:
             connection.client.loss = math.nan  # the socket has inherited a filter, which one is not known
         connection.start()
@@ -234,26 +237,39 @@ class ProxyLink:
 
     # -- faults -------------------------------------------------------------------------------------------
 
-    def apply(self, fault: Fault) -> InForce:
+    def apply(self, active: InForce) -> None:
         """Put a fault in force.
 
         Raises:
+            TypeError: it is a custom fault whose stage is none. Nothing has been touched.
             UnsupportedFault: this machine cannot do it.
         """
+        fault = active.fault
         self._check_supported(fault)
-        # Two faults of a kind in force together never draw the same numbers: twice the same damage would be none.
-        taken = {active.root for active in self._faults}
-        roots = (f"{self.seed}/{type(fault).__name__}/{ordinal}" for ordinal in itertools.count())
-        root = next(root for root in roots if root not in taken)
+        active.words = repr(fault)
         self.applied += 1
-        active = InForce(
-            fault,
-            repr(fault),
-            root,
-            Cause(fault=repr(fault), fault_id=self.applied),
-            drops_before=self.listener.drops,
-            bytes_before=self._bytes_in(directions_of(fault)),
-        )
+        active.cause = Cause(fault=active.words, fault_id=self.applied)
+        # Two faults of a kind in force together never draw the same numbers: twice the same damage would be none.
+        ordinals = self._ordinals.setdefault(type(fault), Ordinals())
+        active.ordinal = ordinals.take()
+        active.root = f"{self.seed}/{type(fault).__name__}/{active.ordinal}"
+        try:
+            self._enforce(active)
+        except BaseException:
+            if active in self._faults:
+                self._take_off(active, "resume")
+                self._set_mode()
+            else:
+                ordinals.give_back(active.ordinal)
+            raise
+        if active.healed:  # there was nothing to heal
+            ordinals.give_back(active.ordinal)
+
+    def _enforce(self, active: InForce) -> None:
+        fault = active.fault
+        # All that may fail comes first: what somebody else's code says must not hold for half of the connections.
+        alive = [connection for connection in self._connections.values() if connection.alive]
+        plans = [(connection, self._plan(active, connection)) for connection in alive]
         self.log("fault", None, active.cause, active.words)
         if isinstance(fault, Reset):
             self.listener.accept_all()
@@ -262,21 +278,18 @@ class ProxyLink:
             active.healed = True
             for connection in open_now:
                 connection.close_with_reset(active.cause)
-            return active
+            return
         if isinstance(fault, Forget):
             self._forget_flows(active, fault)
-            return active
-        self._faults.append(active)
-        try:
-            self._set_mode()
-            for connection in list(self._connections.values()):
-                self._put_on(active, connection)
-            self._set_losses()
-        except BaseException:
-            self._take_off(active, "resume")
-            self._set_mode()
-            raise
-        return active
+            return
+        active.drops_before = self.listener.drops
+        if isinstance(fault, Lose):
+            active.bytes_before = self._bytes_in(directions_of(fault))
+        self._count(active, 1)
+        self._set_mode()
+        for connection, plan in plans:
+            self._put_on(active, connection, plan)
+        self._set_losses()
 
     def _forget_flows(self, active: InForce, fault: Forget) -> None:
         """Make every flow that is open now mute for good. There is nothing to heal."""
@@ -289,7 +302,7 @@ class ProxyLink:
                 for connection in flows:
                     connection.set_loss(up=1.0, down=1.0)
             except BaseException:
-                self._set_losses()
+                self._set_losses(anew=True)
                 self.log("heal", None, active.cause, active.words)
                 raise
         for connection in flows:
@@ -304,22 +317,60 @@ class ProxyLink:
         while len(self._left_behind) > FORGOTTEN_KEPT:
             self._left_behind.pop(next(iter(self._left_behind))).close()
 
-    def _put_on(self, active: InForce, connection: Connection) -> None:
-        """Let a fault act on one open connection."""
+    def _count(self, active: InForce, by: Literal[1, -1]) -> None:
+        """Note that a fault is in force, or is no more."""
         fault = active.fault
+        if isinstance(fault, (Blackhole, StallAccept)):
+            self._kinds["hang"] += by
+        elif isinstance(fault, (Sever, Refuse)):
+            self._kinds["refuse"] += by
+        lossy = isinstance(fault, Lose) or (isinstance(fault, Blackhole) and fault.packets)
+        if by > 0:
+            self._faults[active] = None
+            if lossy:
+                self._lossy[active] = None
+        else:
+            del self._faults[active]
+            self._lossy.pop(active, None)
+            self._ordinals[type(fault)].give_back(active.ordinal)
+
+    def _plan(self, active: InForce, connection: Connection) -> list[tuple[Pipe, Stage]]:
+        """The stages that a fault is going to put on a connection."""
+        fault, plan = active.fault, []
+        if not has_stages(fault):
+            return []
+        for pipe in connection.pipes:
+            stage = stage_of(fault, Place(connection.number, pipe.direction, pipe.count, active.root))
+            if isinstance(fault, CustomFault):
+                stage = self._guarded(active, connection, stage)
+            if stage is not None:
+                plan.append((pipe, stage))
+        return plan
+
+    def _guarded(self, active: InForce, connection: Connection, stage: object) -> Stage | None:
+        checked = checked_stage(active.fault, stage)
+        if checked is None or is_ours(checked):
+            return checked
+        return GuardedStage(checked, lambda error: self._give_up(active, connection, error))
+
+    def _give_up(self, active: InForce, connection: Connection, error: BaseException) -> None:
+        """The code of a custom fault has failed on a connection: that one ends, the proxy lives on."""
+        self.log(
+            "trouble", connection, active.cause, f"{active.words} failed: {type(error).__name__}: {error}"
+        )
+        connection.give_up(active.cause)
+
+    def _put_on(self, active: InForce, connection: Connection, plan: list[tuple[Pipe, Stage]]) -> None:
+        """Let a fault act on one open connection."""
         if not connection.alive or connection.number in active.stages:
             return
-        if isinstance(fault, Sever):
+        if isinstance(active.fault, Sever):
             active.met = True
             connection.sever(active.cause)
             return
         placed = active.stages[connection.number] = []
         now = self.engine.now()
-        for pipe in connection.pipes:
-            place = Place(connection.number, pipe.direction, pipe.count, active.root)
-            stage = stage_of(fault, place)
-            if stage is None:
-                continue
+        for pipe, stage in plan:
             placed.append((pipe, stage))
             if isinstance(stage, CutStage):  # which says itself where it hit
                 stage.cause = active.cause
@@ -334,6 +385,18 @@ class ProxyLink:
             if not idle or stage.full(now):  # otherwise nothing is wanted that was not wanted before
                 pipe.pump()
 
+    def _put_all_on(self, connection: Connection) -> None:
+        """Let every fault act on a new connection."""
+        for active in list(self._faults):
+            try:
+                plan = self._plan(active, connection)
+            except BaseException as error:  # noqa: BLE001, RUF100 - of somebody else's code
+                if not isinstance(active.fault, CustomFault):
+                    raise
+                self._give_up(active, connection, error)
+                return
+            self._put_on(active, connection, plan)
+
     def heal(self, active: InForce) -> None:
         """Take a fault away. Healing twice does nothing."""
         if active.healed:
@@ -345,14 +408,14 @@ class ProxyLink:
         """Take every fault away, the newest first. Does nothing after close."""
         if self.closed:
             return
-        for active in reversed(self._faults.copy()):
+        for active in reversed(list(self._faults)):
             self._take_off(active, active.fault.on_heal if isinstance(active.fault, Blackhole) else "resume")
         self._set_mode()
 
     def _take_off(self, active: InForce, ends: OnHeal) -> None:
         active.met = self.met(active)
         active.healed = True
-        self._faults.remove(active)
+        self._count(active, -1)
         stages, active.stages = active.stages, {}
         placed = [one for of_connection in stages.values() for one in of_connection]
         for pipe, stage in placed:
@@ -420,10 +483,9 @@ class ProxyLink:
             )
 
     def _set_mode(self) -> None:
-        kinds = [active.fault for active in self._faults]
-        if any(isinstance(fault, (Blackhole, StallAccept)) for fault in kinds):
+        if self._kinds["hang"]:
             self.listener.set_mode("hang")
-        elif any(isinstance(fault, (Sever, Refuse)) for fault in kinds):
+        elif self._kinds["refuse"]:
             self.listener.set_mode("refuse")
         else:
             self.listener.set_mode("serve", loss=self._loss("up"))
@@ -431,19 +493,18 @@ class ProxyLink:
     def _loss(self, direction: Literal["up", "down"]) -> float:
         """The share of segments that the kernel should drop on their way in this direction."""
         kept = 1.0
-        for active in self._faults:
+        for active in self._lossy:
             fault = active.fault
             if direction in directions_of(fault):
-                if isinstance(fault, Lose):
-                    kept *= 1 - fault.probability
-                elif isinstance(fault, Blackhole) and fault.packets:
-                    kept = 0.0
+                kept *= 1 - fault.probability if isinstance(fault, Lose) else 0.0
         return 1.0 - kept
 
-    def _set_losses(self) -> None:
-        up, down = self._loss("up"), self._loss("down")
-        for connection in self._connections.values():
-            connection.set_loss(up=up, down=down)
+    def _set_losses(self, *, anew: bool = False) -> None:
+        losses = (self._loss("up"), self._loss("down"))
+        if anew or losses != self._losses:
+            self._losses = losses
+            for connection in self._connections.values():
+                connection.set_loss(up=losses[0], down=losses[1])
 
     # -- the end ------------------------------------------------------------------------------------------
 
@@ -456,12 +517,13 @@ class ProxyLink:
             active.met = self.met(active)
             active.healed = True
         self._faults.clear()
+        self._lossy.clear()
         self.listener.close()
         for connection in list(self._connections.values()):
             connection.close()
         waiters, self._waiters = self._waiters, []
         for waiter in waiters:
-            waiter.future.cancel()
+            waiter.moment.announce(cancelled=True)
 
     def forget(self) -> None:
         """In a forked child: close the copies of what the parent uses."""

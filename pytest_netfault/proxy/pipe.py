@@ -21,17 +21,15 @@ from typing import TYPE_CHECKING, Literal
 from pytest_netfault.events import Cause
 from pytest_netfault.proxy import kernel
 from pytest_netfault.proxy.end import End
-from pytest_netfault.proxy.engine import READ, Timer
+from pytest_netfault.proxy.engine import READ, READ_SIZE, Timer
 from pytest_netfault.proxy.flow import Flow
 from pytest_netfault.proxy.stages import CutHere, Ending, Stage
 
 if TYPE_CHECKING:
     from pytest_netfault.proxy.connection import Connection
 
-__all__ = ["READ_SIZE", "Direction", "Pipe"]
+__all__ = ["Direction", "Pipe"]
 
-# Large reads are most of the speed of a bulk stream: a system call costs about as much as copying 16 KiB.
-READ_SIZE = 512 * 1024
 # Pieces sent in one go before other sockets get their turn.
 _PIECES = 64
 # How often to look whether bytes before a RST were acknowledged: soon at first, then ever more rarely. The kernel
@@ -84,7 +82,7 @@ class Pipe:
         plain = self.flow.plain
         try:
             if plain:
-                size = self.source.sock.recv_into(connection.buffer)
+                size = self.source.sock.recv_into(connection.engine.buffer)
             else:
                 # What waits for the receiver and what is read now are together no more than one read.
                 data = self.source.sock.recv(max(1, READ_SIZE - self.flow.settled))
@@ -102,7 +100,7 @@ class Pipe:
             self.pump()
             return
         try:
-            sent = self.sink.sock.send(connection.view[:size])
+            sent = self.sink.sock.send(connection.engine.view[:size])
         except BlockingIOError:
             sent = 0
         except OSError:
@@ -110,7 +108,7 @@ class Pipe:
             return
         self.count += sent
         if sent < size:
-            self.flow.push(0.0, bytes(connection.view[sent:size]))
+            self.flow.push(0.0, bytes(connection.engine.view[sent:size]))
             self.stuck = True
             self.refresh()
         if connection.meter.watched:

@@ -6,10 +6,21 @@ connections, and is done in ``link.py``.
 
 from __future__ import annotations
 
+import heapq
 from dataclasses import dataclass
 from typing import Literal
 
-from pytest_netfault.faults import Blackhole, Corrupt, Cut, Delay, Fault, Slice, Throttle, directions_of
+from pytest_netfault.faults import (
+    Blackhole,
+    Corrupt,
+    Cut,
+    Delay,
+    Fault,
+    Slice,
+    Throttle,
+    directions_of,
+    shown,
+)
 from pytest_netfault.proxy.stages import (
     CorruptStage,
     CutStage,
@@ -20,7 +31,7 @@ from pytest_netfault.proxy.stages import (
     ThrottleStage,
 )
 
-__all__ = ["CustomFault", "Place", "stage_of"]
+__all__ = ["CustomFault", "Ordinals", "Place", "has_stages", "stage_of"]
 
 
 @dataclass(frozen=True)
@@ -67,9 +78,52 @@ class CustomFault(Fault):
 
     __slots__ = ()
 
+    def check(self) -> None:
+        """See :meth:`.Fault.check`.
+
+        Raises:
+            TypeError: it does not say in ``stage(place)`` what it does.
+            ValueError: its ``direction`` is none.
+        """
+        name = type(self).__name__
+        if type(self).stage is CustomFault.stage:
+            raise TypeError(f"{name} must say in stage(place) what it does")
+        direction: object = getattr(self, "direction", "both")
+        if not isinstance(direction, str) or direction not in ("up", "down", "both"):
+            raise ValueError(f"{name}: direction must be 'up', 'down' or 'both', not {shown(direction)}")
+
     def stage(self, place: Place) -> Stage | None:
         """The stage for one direction of one connection; None leaves it alone. Called on the proxy's thread."""
         raise TypeError(f"{type(self).__name__} must say in stage(place) what it does")
+
+
+class Ordinals:
+    """Gives each fault of a kind the smallest number that none in force has."""
+
+    def __init__(self) -> None:
+        self._free: list[int] = []  # a heap
+        self._next = 0
+
+    def take(self) -> int:
+        """The smallest free number.
+
+        >>> ordinals = Ordinals()
+        >>> ordinals.take(), ordinals.take(), ordinals.give_back(0), ordinals.take(), ordinals.take()
+        (0, 1, None, 0, 2)
+        """
+        if self._free:
+            return heapq.heappop(self._free)
+        self._next += 1
+        return self._next - 1
+
+    def give_back(self, number: int) -> None:
+        """A fault is over."""
+        heapq.heappush(self._free, number)
+
+
+def has_stages(fault: Fault) -> bool:
+    """Whether a fault may put stages into connections."""
+    return isinstance(fault, (CustomFault, Blackhole, Delay, Throttle, Slice, Corrupt, Cut))
 
 
 def stage_of(fault: Fault, place: Place) -> Stage | None:

@@ -3,6 +3,7 @@
 Rules of this file:
 
 * The thread belongs to one :class:`ProxyThread`; ending it closes every link that it serves, whatever has happened.
+* A start may fail or be interrupted at any point: what it has left is undone, by the next call at the latest.
 * A crash is kept, and raised by every call that comes later. Nobody waits for a thread that is gone.
 * A fork finds nothing half done. The child closes its copies of every descriptor, and touches nothing that the parent
   uses; what it asks of a link is answered as after close.
@@ -15,12 +16,14 @@ import os
 import sys
 import threading
 import traceback
+import warnings
 import weakref
 from collections.abc import Callable
 from typing import TypeVar
 
 import trio
 
+from pytest_netfault.printable import printable
 from pytest_netfault.proxy.engine import Engine, EngineStopped
 from pytest_netfault.proxy.link import ProxyLink
 
@@ -38,55 +41,131 @@ class NetFaultClosed(RuntimeError):
     __module__ = "pytest_netfault"  # where users import it from, and short in a summary
 
 
+class _Life:
+    """One run of an engine on a thread of its own.
+
+    The thread refers to the engine and to the links, and not to the :class:`ProxyThread`: who lets go of that one ends
+    the thread.
+    """
+
+    def __init__(self, links: set[ProxyLink]) -> None:
+        self.engine = Engine()
+        self.serving = False  # the start came to its end
+        # Whoever takes it first decides: the thread, that it serves, or a start that has failed, that it never will.
+        self._claim = threading.Lock()
+        try:
+            self.thread = threading.Thread(
+                target=_serve, args=(self.engine, self._claim, links), name="netfault-proxy", daemon=True
+            )
+        except BaseException:
+            self.engine.end(None)
+            raise
+
+    def start(self) -> None:
+        """Start the thread. Calls need not wait for it; they wait in the engine's queue."""
+        self.thread.start()
+        self.serving = True
+
+    def end(self) -> None:
+        """End it, wherever its start or an earlier end has come to."""
+        if not self.serving:
+            self._claim.acquire(blocking=False)  # the thread, should it come yet, does nothing
+        self.engine.stop()
+        if threading.current_thread() is self.thread:
+            return
+        if self.thread.is_alive():
+            self.thread.join(_JOIN_SECONDS)
+            self._check_ended()
+        self.engine.end(None)  # which a thread that has served has done
+
+    def _check_ended(self) -> None:
+        if self.thread.is_alive():
+            frame = sys._current_frames().get(self.thread.ident or 0)
+            where = "".join(traceback.format_stack(frame)) if frame else "nowhere"
+            raise RuntimeError(
+                f"the proxy's thread did not end within {_JOIN_SECONDS:g} s; it is at\n{where}"
+            )
+
+
+def _serve(engine: Engine, claim: threading.Lock, links: set[ProxyLink]) -> None:
+    """What the thread does."""
+    if not claim.acquire(blocking=False):
+        return
+    try:
+        trio.run(engine.run)
+    except BaseException as error:  # noqa: BLE001, RUF100 - raised in the test that asks next
+        engine.end(error)
+    finally:
+        with contextlib.ExitStack() as closing:
+            for link in list(links):
+                closing.callback(link.close)
+
+
 class ProxyThread:
-    """The thread on which all links of a session live. Started on first use; ``close()`` ends it."""
+    """The thread on which all links of a session live. Started on first use; ``close()`` ends it.
+
+    One that is dropped without ``close()`` ends as well, with a ``ResourceWarning``.
+    """
 
     def __init__(self) -> None:
-        self._engine: Engine | None = None
-        self._thread: threading.Thread | None = None
-        self._lock = threading.Lock()
+        self._life: _Life | None = None
+        # A signal handler may come here in the middle of a start by the same thread: it must not wait for itself.
+        self._lock = threading.RLock()
+        self._starting = False
         self._links: set[ProxyLink] = set()
         self._closed = False
 
     @property
     def crash(self) -> BaseException | None:
         """What ended the thread before its time, if anything did."""
-        return self._engine.crash if self._engine is not None else None
+        return self._life.engine.crash if self._life is not None else None
 
     def engine(self) -> Engine:
-        """The running engine; starts the thread if need be.
+        """The engine; starts the thread if need be.
 
         Raises:
             NetFaultClosed: it was closed.
+            RuntimeError: the thread cannot be started, or is just being started by what a signal handler has
+                interrupted. The next call tries again.
         """
+        life = self._life
+        if life is not None and life.serving and not self._closed:
+            return life.engine
         with self._lock:
-            if self._closed:
-                raise NetFaultClosed("the proxy was closed; open a new NetFault")
-            if self._engine is None:
+            self._check_open()
+            if self._life is None or not self._life.serving:
                 self._start()
-            assert self._engine is not None
-            return self._engine
+            self._check_open()  # a signal handler may have closed it meanwhile
+            assert self._life is not None
+            return self._life.engine
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise NetFaultClosed("the proxy was closed; open a new NetFault")
 
     def _start(self) -> None:
-        engine = Engine()
-        started = threading.Event()
+        if self._starting:
+            raise RuntimeError(
+                "the proxy is just being started by the code that this signal handler has interrupted; "
+                "forward before the handler is installed, or from the interrupted code"
+            )
+        try:
+            self._starting = True
+            self._undo_start()  # of one that could not even be undone
+            self._life = _Life(self._links)
+            _threads[id(self)] = weakref.ref(self)
+            self._life.start()
+        except BaseException:
+            self._undo_start()
+            raise
+        finally:
+            self._starting = False
 
-        def live() -> None:
-            try:
-                trio.run(engine.run, started.set)
-            except BaseException as error:  # noqa: BLE001, RUF100 - raised in the test that asks next
-                engine.end(error)
-            finally:
-                started.set()
-                with contextlib.ExitStack() as links:
-                    for link in list(self._links):
-                        links.callback(link.close)
-
-        self._engine = engine
-        self._thread = threading.Thread(target=live, name="netfault-proxy", daemon=True)
-        self._thread.start()
-        started.wait()
-        _threads.add(self)
+    def _undo_start(self) -> None:
+        life = self._life
+        if life is not None:
+            life.end()
+            self._life = None
 
     def call(self, function: Callable[[], T]) -> T:
         """Run a function on the proxy's thread.
@@ -106,84 +185,100 @@ class ProxyThread:
         if self.crash is not None:
             raise RuntimeError(f"the proxy has crashed: {self.crash!r}") from self.crash
 
+    def change(self, function: Callable[[], None]) -> None:
+        """Run a function that changes something; see :meth:`.Engine.change`. Raises as :meth:`call`."""
+        try:
+            self.engine().change(function)
+        except EngineStopped as error:
+            self.raise_crash()
+            raise NetFaultClosed("the proxy was closed; open a new NetFault") from error
+
     def add(self, link: ProxyLink) -> None:
         """Take a link into the thread's care."""
         self._links.add(link)
-        self.call(link.start)
+        self.change(link.start)
 
     def drop(self, link: ProxyLink) -> None:
         """Close a link. Does nothing when the thread has ended, which has closed it."""
         with contextlib.suppress(NetFaultClosed, RuntimeError):
-            self.call(link.close)
+            self.change(link.close)
         self._links.discard(link)
 
     def close(self) -> None:
-        """End the thread and everything on it.
+        """End the thread and everything on it. Idempotent: called again after Ctrl-C in the middle of it, it goes on.
 
         Raises:
             RuntimeError: it did not end; the message shows where it stands.
         """
-        with self._lock:
-            if self._closed:
-                return
-            self._closed = True
-        if self._engine is None or self._thread is None:
+        self._closed = True
+        with self._lock:  # not in the middle of a start by another thread
+            if self._life is not None:
+                self._life.end()
+        _threads.pop(id(self), None)
+
+    def __del__(self) -> None:
+        life = self._life
+        _threads.pop(id(self), None)
+        if self._closed or life is None or life.engine.stopped:
             return
-        self._engine.stop()
-        if threading.current_thread() is not self._thread:
-            self._thread.join(_JOIN_SECONDS)
-            self._check_ended(self._thread)
-        _threads.discard(self)
-
-    def _check_ended(self, thread: threading.Thread) -> None:
-        if thread.is_alive():
-            frame = sys._current_frames().get(thread.ident or 0)
-            where = "".join(traceback.format_stack(frame)) if frame else "nowhere"
-            raise RuntimeError(
-                f"the proxy's thread did not end within {_JOIN_SECONDS:g} s; it is at\n{where}"
+        try:
+            warnings.warn(
+                f"unclosed NetFault with {self._what()}; write 'with NetFault() as net:', or call net.close()",
+                ResourceWarning,
+                stacklevel=2,
+                source=self,
             )
+        finally:
+            life.engine.stop()
 
-    def pause(self) -> None:
-        """Before a fork: let nothing be half done."""
-        if self._engine is not None:
-            self._engine.pause()
+    def _what(self) -> str:
+        shown = ", ".join(
+            sorted(f"{link.name} ({link.listener.address} -> {link.upstream})" for link in self._links)
+        )
+        return f"open links: {printable(shown)}" if shown else "no open link"
 
-    def resume(self) -> None:
-        """After a fork, in the parent."""
-        if self._engine is not None:
-            self._engine.resume()
+    def pause(self) -> Engine | None:
+        """Before a fork: let nothing be half done. Returns what has to be resumed."""
+        engine = self._life.engine if self._life is not None else None
+        if engine is not None:
+            engine.pause()
+        return engine
 
     def forget(self) -> None:
         """In a forked child: the thread is the parent's."""
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._closed = True
-        for link in self._links:
+        for link in list(self._links):
             link.forget()
-        if self._engine is not None:
-            self._engine.forget()
+        if self._life is not None:
+            self._life.engine.forget()
 
 
-_threads: weakref.WeakSet[ProxyThread] = weakref.WeakSet()
+# By identity, so that a snapshot of it is one step; a WeakSet cannot be iterated while another thread adds to it.
+_threads: dict[int, weakref.ref[ProxyThread]] = {}
 
-
-_forking = threading.local()  # the threads that are paused while this thread forks
+# What is paused while a thread forks. A stack, because a signal handler may fork in the middle of a fork.
+_forking = threading.local()
 
 
 def _pause_before_fork() -> None:
+    alive = [thread for reference in list(_threads.values()) if (thread := reference()) is not None]
     # Always in the same order, so that two forks at once do not wait for each other.
-    _forking.paused = sorted(_threads, key=id)
-    for thread in _forking.paused:
-        thread.pause()
+    paused = [thread.pause() for thread in sorted(alive, key=id)]
+    _forking.__dict__.setdefault("stack", []).append(paused)
 
 
 def _resume_in_parent() -> None:
-    for thread in reversed(_forking.paused):
-        thread.resume()
+    for engine in reversed(_forking.stack.pop()):
+        if engine is not None:
+            engine.resume()
 
 
 def _forget_in_child() -> None:
-    for thread in _forking.paused:
-        thread.forget()
+    _forking.stack.clear()
+    for reference in list(_threads.values()):
+        if (thread := reference()) is not None:
+            thread.forget()
 
 
 if hasattr(os, "register_at_fork"):

@@ -94,7 +94,7 @@ class TestCrash:
             net.close()
         assert isinstance(caught.value.__cause__, Boom)
         net.close()
-        assert not net._thread._thread.is_alive()
+        assert not net._thread._life.thread.is_alive()
         with socket.create_server((link.host, link.port)):
             pass
 
@@ -407,4 +407,4 @@ def test_a_burst_of_calls_from_many_threads(rig: Any, helpers: Any) -> None:
             helpers.take(pair.server, 5000)
         for thread in threads:
             thread.join(20)
-    assert rig.link._link._faults == []
+    assert not rig.link._link._faults
