@@ -20,10 +20,11 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from pytest_netfault.checks.trace import Promise
-from pytest_netfault.faults import CutHow, Direction, Fault
+from pytest_netfault.faults import Cut, CutHow, Direction, Fault
 from pytest_netfault.schedules.contract import Pace, Server
 from pytest_netfault.schedules.drawing import ALL, Palette, seeded
 from pytest_netfault.schedules.schedule import Schedule
+from pytest_netfault.schedules.shrinking import Asked
 from pytest_netfault.schedules.subject import OpenStore
 from pytest_netfault.verifying.announcing import announced
 from pytest_netfault.verifying.arguments import (
@@ -143,6 +144,7 @@ def no_update_lost(
             max_seconds=max_seconds,
             report_dir=directory,
             progress=progress,
+            asked=Asked(palette.faults),
         )
 
         def prove() -> Report:
@@ -250,7 +252,13 @@ def sweep(
 
     with clients, open_kit() as kit:
         campaign = Campaign(
-            kit, seed=number, promise=promise, settle=settle, report_dir=directory, progress=progress
+            kit,
+            seed=number,
+            promise=promise,
+            settle=settle,
+            report_dir=directory,
+            progress=progress,
+            asked=Asked((Cut,), how=tuple(hows), direction=direction),
         )
 
         def prove() -> Report:

@@ -4,6 +4,9 @@ Hypothesis could shrink too, but what fails here may depend on timing, and each 
 sockets. So this search knows what a schedule is: it tries the bold simplifications first, goes on from whatever
 failed again, never tries one twice, and stops when its time is up with the best that it has.
 
+A smaller schedule uses no fault that was not asked for (:class:`Asked`), and may do without any: what fails on a whole
+network as well is told without a fault. Which failures count as the same is for the caller to say.
+
 Rules of this file: which schedules are tried is decided by pure functions; only :func:`shrink` calls out. Every
 candidate is strictly simpler than what it comes from, so that the search ends.
 """
@@ -11,17 +14,20 @@ candidate is strictly simpler than what it comes from, so that the search ends.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import TypeVar
 
-from pytest_netfault.faults import Blackhole, Cut, Delay, Fault, Reset, Sever
+from pytest_netfault.faults import Blackhole, Cut, CutHow, Delay, Direction, Fault, Reset, Sever
 from pytest_netfault.schedules.schedule import Schedule
 from pytest_netfault.schedules.steps import (
     Break,
     Compact,
     Delete,
+    Heal,
     Passed,
     Pause,
     Restart,
+    Resume,
     Seen,
     Step,
     Subscribe,
@@ -30,10 +36,41 @@ from pytest_netfault.schedules.steps import (
     writes_of,
 )
 
-__all__ = ["candidates", "complexity", "shrink"]
+__all__ = ["ANYTHING", "TROUBLE", "Asked", "candidates", "complexity", "shrink"]
 
 T = TypeVar("T")
-_TROUBLE = (Break, Restart, Pause, Compact)
+TROUBLE = (Break, Restart, Pause, Compact)
+
+
+@dataclass(frozen=True)
+class Asked:
+    """The faults that were asked for, and so those that a smaller schedule may use.
+
+    Attributes:
+        faults: classes, of which any is one that was asked for, and faults, which are themselves and nothing else; None
+            for every fault.
+        how: the ways to end in which a cut may end.
+        direction: the direction that a cut must have; "both" for any.
+
+    >>> Asked((Blackhole(on_heal="reset"), Delay)).allows(Blackhole())
+    False
+    >>> Asked((Blackhole(on_heal="reset"), Delay)).allows(Delay(1))
+    True
+    """
+
+    faults: tuple[type[Fault] | Fault, ...] | None = None
+    how: tuple[CutHow, ...] = ("fin", "rst", "blackhole")
+    direction: Direction = "both"
+
+    def allows(self, fault: Fault) -> bool:
+        if isinstance(fault, Cut) and (
+            fault.how not in self.how or self.direction not in ("both", fault.direction)
+        ):
+            return False
+        return self.faults is None or type(fault) in self.faults or fault in self.faults
+
+
+ANYTHING = Asked()
 
 
 def complexity(schedule: Schedule) -> tuple[int, int, int, str]:
@@ -60,15 +97,14 @@ def _weight(step: Step) -> int:
     return 0
 
 
-def candidates(schedule: Schedule) -> Iterator[Schedule]:
+def candidates(schedule: Schedule, asked: Asked = ANYTHING) -> Iterator[Schedule]:
     """Simpler schedules, the boldest first.
 
-    Each keeps something that goes wrong and a write that the subscriber is owed, if there were: what is left shall
-    tell a story.
+    Each keeps a write that the subscriber is expected to receive, if there was one: what is left shall tell a story.
     """
     seen = {schedule}
     least = complexity(schedule)
-    for steps in _simpler(list(schedule.steps)):
+    for steps in _simpler(list(schedule.steps), asked):
         if sum(isinstance(step, Subscribe) for step in steps) != 1:
             continue
         candidate = Schedule(steps)
@@ -79,18 +115,13 @@ def candidates(schedule: Schedule) -> Iterator[Schedule]:
 
 
 def _tells(candidate: Schedule, original: Schedule) -> bool:
-    has, had = _told_of(candidate), _told_of(original)
-    return all(now or not before for now, before in zip(has, had, strict=True))
+    return _writes_something(candidate) or not _writes_something(original)
 
 
-def _told_of(schedule: Schedule) -> tuple[bool, bool]:
-    """Whether something goes wrong, and whether something is written that is owed, while there is a subscription."""
+def _writes_something(schedule: Schedule) -> bool:
+    """Whether something is written that the subscriber is expected to receive, while there is a subscription."""
     place = next(index for index, step in enumerate(schedule) if isinstance(step, Subscribe))
-    watched = schedule.steps[place:]
-    return (
-        any(isinstance(step, _TROUBLE) for step in watched),
-        any(_owed(step) for step in watched),
-    )
+    return any(_owed(step) for step in schedule.steps[place:])
 
 
 def _owed(step: Step) -> bool:
@@ -98,7 +129,8 @@ def _owed(step: Step) -> bool:
     return bool(writes_of(step)) and not getattr(step, "beside", False)
 
 
-def _simpler(steps: list[Step]) -> Iterator[list[Step]]:
+def _simpler(steps: list[Step], asked: Asked) -> Iterator[list[Step]]:
+    yield [step for step in steps if not isinstance(step, (*TROUBLE, Heal, Resume))]
     yield from _skeletons(steps)
     size = len(steps) // 2
     while size:
@@ -107,7 +139,7 @@ def _simpler(steps: list[Step]) -> Iterator[list[Step]]:
             yield steps[:start] + steps[start + size :]
         size //= 2
     for index, step in enumerate(steps):
-        for plainer in _plainer(step):
+        for plainer in _plainer(step, asked):
             yield [*steps[:index], plainer, *steps[index + 1 :]]
 
 
@@ -125,7 +157,7 @@ def _skeletons(steps: list[Step]) -> Iterator[list[Step]]:
                     yield [Subscribe(), before, Seen(), step, after]
 
 
-def _plainer(step: Step) -> Iterator[Step]:
+def _plainer(step: Step, asked: Asked) -> Iterator[Step]:
     if isinstance(step, Write):
         yield Write("a", via=step.via, repeat=step.repeat, beside=step.beside)
         yield Write(step.key, repeat=step.repeat, beside=step.beside)
@@ -156,14 +188,16 @@ def _plainer(step: Step) -> Iterator[Step]:
     elif isinstance(step, Break):
         if step.lasting:
             yield Break(step.fault)
-        for fault in _plainer_faults(step.fault):
-            yield Break(fault, step.lasting)
+        for fault in _plainer_faults(step.fault, asked):
+            if asked.allows(fault):
+                yield Break(fault, step.lasting)
 
 
-def _plainer_faults(fault: Fault) -> Iterator[Fault]:
+def _plainer_faults(fault: Fault, asked: Asked) -> Iterator[Fault]:
     if not isinstance(fault, Sever):
         yield Sever()
         yield Reset()
+    yield from (one for one in asked.faults or () if isinstance(one, Fault))
     if isinstance(fault, Blackhole):
         yield Blackhole()
         yield Blackhole(fault.direction)
@@ -175,6 +209,7 @@ def _plainer_faults(fault: Fault) -> Iterator[Fault]:
             if position >= 0:
                 yield Cut(position, fault.direction, fault.connection, fault.how)
         yield Cut(fault.after_bytes, how=fault.how)
+        yield Cut(fault.after_bytes, fault.direction, how=fault.how)
         yield Cut(fault.after_bytes, fault.direction, fault.connection)
 
 
@@ -184,6 +219,7 @@ def shrink(
     attempt: Callable[[Schedule], T | None],
     *,
     go_on: Callable[[], bool],
+    asked: Asked = ANYTHING,
 ) -> tuple[Schedule, T]:
     """The simplest schedule found that still fails, with the result of its failing run.
 
@@ -192,12 +228,13 @@ def shrink(
         result: the result of that run.
         attempt: plays a schedule and returns a result if it failed, None if not.
         go_on: asked before each attempt; False ends the search.
+        asked: the faults that a smaller schedule may use.
     """
     tried = {schedule}
     progress = True
     while progress:
         progress = False
-        for candidate in candidates(schedule):
+        for candidate in candidates(schedule, asked):
             if candidate in tried:
                 continue
             if not go_on():

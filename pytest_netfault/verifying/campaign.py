@@ -23,9 +23,10 @@ from typing import Literal
 from pytest_netfault.faults import Cut, CutHow, Direction
 from pytest_netfault.schedules.contract import Run
 from pytest_netfault.schedules.schedule import Schedule
-from pytest_netfault.schedules.shrinking import complexity, shrink
+from pytest_netfault.schedules.shrinking import ANYTHING, Asked, complexity
 from pytest_netfault.verifying.files import document, files_beside, picture_beside, write_report
 from pytest_netfault.verifying.kit import Kit
+from pytest_netfault.verifying.minimizing import Limits, Minimizer
 from pytest_netfault.verifying.picture import picture
 from pytest_netfault.verifying.progressing import progress_of_session
 from pytest_netfault.verifying.results import Progress, ProgressCallback, ProvedNothing, Report, UpdateLost
@@ -48,8 +49,7 @@ __all__ = ["Campaign"]
 
 SHRINK_SECONDS = 40.0
 _UNSURE_SECONDS = 15.0
-# How often the smallest schedule is played in all, to say how surely it fails.
-_PLAYS = 3
+RATING_SECONDS = 20.0
 
 
 class Campaign:
@@ -65,6 +65,7 @@ class Campaign:
         max_seconds: float | None = None,
         report_dir: Path | None = None,
         progress: ProgressCallback | None = None,
+        asked: Asked = ANYTHING,
     ) -> None:
         self._kit = kit
         self._seed = seed
@@ -74,6 +75,7 @@ class Campaign:
         self._deadline = float("inf") if max_seconds is None else self._began + max_seconds
         self._report_dir = report_dir
         self._progress = progress_of_session() if progress is None else progress
+        self._asked = asked
         self._tally = Tally()
         self._smallest: Schedule | None = None
         self._worth_keeping: Run | None = None
@@ -201,49 +203,19 @@ class Campaign:
 
     def _lost(self, run: Run, found: str) -> UpdateLost:
         report = self._report()
-        plays: dict[Schedule, int] = {run.schedule: 1}
-        failures: dict[Schedule, list[Run]] = {run.schedule: [run]}
 
         def play(
             stage: Literal["shrinking", "repeating"], schedule: Schedule, done: int, of: int | None
-        ) -> bool:
+        ) -> Run | None:
             again = self._kit.play(schedule)
-            plays[schedule] = plays.get(schedule, 0) + 1
-            if again.broken:
-                failures.setdefault(schedule, []).append(again)
             self._tell(stage, done, of, again)
-            return bool(again.broken)
+            return again
 
-        def attempt(schedule: Schedule) -> Schedule | None:
-            # Twice, because what fails by luck leads the search to where only luck fails.
-            surely = all(play("shrinking", schedule, sum(plays.values()), None) for _ in range(2))
-            return schedule if surely else None
-
-        repeats = [
-            play("repeating", run.schedule, number, _PLAYS - 1)
-            for number in range(1, _PLAYS)
-            if time.monotonic() < self._deadline
-        ]
-        # What failed once and not again may fail surely when it is simpler; but few tries will tell.
-        seconds = SHRINK_SECONDS if any(repeats) else _UNSURE_SECONDS
-        stop = min(self._deadline, time.monotonic() + seconds)
-        smallest, _ = shrink(run.schedule, run.schedule, attempt, go_on=lambda: time.monotonic() < stop)
-        tries = sum(plays.values()) - 1
-
-        def repeat() -> None:
-            for number in range(plays[smallest], _PLAYS):
-                if time.monotonic() < self._deadline:
-                    play("repeating", smallest, number, _PLAYS - 1)
-
-        repeat()
-        if len(failures[smallest]) < plays[smallest]:
-            # It does not fail each time either: then the smallest that ever failed is as good as any.
-            smallest = min(failures, key=complexity)
-            repeat()
-        found += f", shrunk from {len(run.schedule)} to {counted(len(smallest), 'step')} "
-        found += f"in {counted(tries, 'play')}."
-        best = failures[smallest][0]
-        return self._error(best, found, (len(failures[smallest]), plays[smallest]), report)
+        limits = Limits(SHRINK_SECONDS, _UNSURE_SECONDS, RATING_SECONDS, self._deadline)
+        smallest = Minimizer(run, play, asked=self._asked, limits=limits).smallest()
+        found += f", shrunk from {len(run.schedule)} to {counted(len(smallest.run.schedule), 'step')} "
+        found += f"in {counted(smallest.tries, 'play')}."
+        return self._error(smallest.run, found, (smallest.failed, smallest.plays), report)
 
     def _error(
         self, run: Run, found: str, repeated: tuple[int, int], report: Report | None = None

@@ -1,0 +1,86 @@
+"""Where a schedule may wait, so that what it shows by luck it shows each time.
+
+The smallest schedule that fails is often a race: ``[Subscribe(), Write('a'), Restart()]`` loses an update only if the
+subscriber had got it before the restart. With a wait in the right place it fails in every play.
+
+Rules of this file: pure functions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from pytest_netfault.schedules.schedule import Schedule
+from pytest_netfault.schedules.shrinking import TROUBLE
+from pytest_netfault.schedules.steps import (
+    Break,
+    Connected,
+    Heal,
+    Passed,
+    Restart,
+    Resume,
+    Seen,
+    Step,
+    Subscribe,
+    writes_of,
+)
+
+__all__ = ["is_racy", "with_waits"]
+
+_WAITS = (Seen, Connected, Passed)
+
+
+def is_racy(schedule: Schedule) -> bool:
+    """Whether something is broken right behind a write of the subscription, so that both happen at once.
+
+    >>> from pytest_netfault.schedules.steps import Write
+    >>> steps = [Subscribe(), Write("a"), Restart()]
+    >>> is_racy(Schedule(steps)), is_racy(Schedule([*steps[:2], Seen(), *steps[2:]]))
+    (True, False)
+    """
+    subscribed = under_way = False
+    for step in schedule:
+        subscribed = subscribed or isinstance(step, Subscribe)
+        if isinstance(step, TROUBLE) and under_way:
+            return True
+        if writes_of(step):
+            under_way = subscribed
+        elif isinstance(step, _WAITS):
+            under_way = False
+    return False
+
+
+def with_waits(schedule: Schedule) -> Iterator[Schedule]:
+    """The schedule with a wait more, and then with several; the places that matter most come first.
+
+    >>> from pytest_netfault.schedules.steps import Write
+    >>> next(with_waits(Schedule([Subscribe(), Write("a"), Restart()])))
+    Schedule([Subscribe(), Write('a'), Seen(), Restart()])
+    """
+    steps = list(schedule.steps)
+    start = steps.index(Subscribe())
+    broken = [index for index, step in enumerate(steps) if isinstance(step, TROUBLE) and index > start]
+    back = [index + 1 for index, step in enumerate(steps) if isinstance(step, (Break, Restart, Heal, Resume))]
+    rest = [index for index in range(start + 1, len(steps) + 1) if index not in broken]
+    seen = {schedule}
+    before: list[tuple[int, Step]] = [(index, Seen()) for index in broken]
+    after: list[tuple[int, Step]] = [(index, Connected()) for index in back if index > start]
+    others: list[tuple[int, Step]] = [(index, Seen()) for index in rest]
+    for places in (*([one] for one in (*before, *after, *others)), before, before + after):
+        variant = _inserted(steps, places)
+        if variant not in seen:
+            seen.add(variant)
+            yield variant
+
+
+def _inserted(steps: list[Step], places: list[tuple[int, Step]]) -> Schedule:
+    """The steps with each of these before the step of its index, but where the same wait is there already."""
+    waits: dict[int, list[Step]] = {}
+    for index, wait in places:
+        beside = steps[max(index - 1, 0) : index + 1]
+        if wait not in beside:
+            waits.setdefault(index, []).append(wait)
+    made: list[Step] = []
+    for index in range(len(steps) + 1):
+        made += [*waits.get(index, ()), *steps[index : index + 1]]
+    return Schedule(made)
