@@ -14,6 +14,7 @@ the first use, and what they may be told in :mod:`pytest_netfault.options`. Stat
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Generator, Iterator
 from pathlib import Path
@@ -23,6 +24,7 @@ import pytest
 
 from pytest_netfault import surroundings
 from pytest_netfault.frames import hide_our_frames
+from pytest_netfault.garbage import collector_paused
 from pytest_netfault.options import Settings, add_options, read_settings
 from pytest_netfault.printable import printable
 
@@ -201,7 +203,8 @@ def etcd_cluster(
 def _session(config: pytest.Config) -> NetFaultSession:
     """The session's network, made with the first use."""
     if _SESSION not in config.stash:
-        from pytest_netfault.session import NetFaultSession
+        with collector_paused():  # pytest parses what is imported here, perhaps amid the plays of a proof
+            from pytest_netfault.session import NetFaultSession
 
         session = config.stash[_SESSION] = NetFaultSession(config, config.stash[_SETTINGS])
         config.pluginmanager.register(session, "netfault-session")
@@ -246,14 +249,17 @@ def pytest_runtest_teardown(item: pytest.Item) -> Generator[None, object, object
     return result
 
 
-@pytest.hookimpl(wrapper=True)
+@pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    if call.excinfo is not None:
-        hide_our_frames()
-    report = yield
     session = item.config.stash.get(_SESSION, None)
+    if call.excinfo is None:
+        report = yield
+    else:
+        hide_our_frames()
+        with contextlib.nullcontext() if session is None else collector_paused():
+            report = yield
     if session is not None:
         session.reported(item, report)
     blocked = call.excinfo is not None and call.excinfo.typename == "SocketBlockedError"

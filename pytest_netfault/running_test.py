@@ -22,6 +22,7 @@ __all__ = ["LINKS_KEPT", "RunningTest", "Tally"]
 
 # A failing example of a property-based test is the last that was tried; a plain test has a link or two.
 LINKS_KEPT = 8
+_WORST_FIRST = ("lost", "proved nothing", "unfinished", "kept")
 
 
 @dataclass
@@ -67,9 +68,7 @@ class RunningTest:
         yield "faults", str(self.faults)
         yield "met", str(self.met)
         if self.verdicts:
-            worst = min(
-                self.verdicts, key=lambda verdict: ("lost", "proved nothing", "kept").index(verdict.outcome)
-            )
+            worst = min(self.verdicts, key=lambda verdict: _WORST_FIRST.index(verdict.outcome))
             yield "verdict", worst.outcome
             yield "examples", str(sum(verdict.examples for verdict in self.verdicts))
             yield "inconclusive", str(sum(verdict.inconclusive for verdict in self.verdicts))

@@ -241,6 +241,7 @@ class NetFaultSession:
             kept=verdict.outcome == "kept",
             lost=verdict.outcome == "lost",
             unproved=verdict.outcome == "proved nothing",
+            unfinished=verdict.outcome == "unfinished",
             examples=verdict.examples,
             hits=verdict.hits,
         )

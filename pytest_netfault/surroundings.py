@@ -15,7 +15,7 @@ from typing import Literal, Protocol
 
 __all__ = ["Outcome", "Surroundings", "Verdict", "current", "enter", "leave"]
 
-Outcome = Literal["kept", "lost", "proved nothing"]
+Outcome = Literal["kept", "lost", "proved nothing", "unfinished"]
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,8 @@ class Verdict:
 
     Attributes:
         call: which one, as ``"no_update_lost"``.
-        outcome: ``"kept"``, ``"lost"`` or ``"proved nothing"``.
+        outcome: ``"kept"``, ``"lost"``, ``"proved nothing"``, or ``"unfinished"`` if something else ended it: Ctrl-C, a
+            timeout, or what the client or the server raised.
         examples: schedules that were played.
         inconclusive: those of them that prove nothing.
         seed: draws the same schedules again.

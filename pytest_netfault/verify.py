@@ -21,6 +21,7 @@ from pathlib import Path
 
 from pytest_netfault.checks.trace import Promise
 from pytest_netfault.faults import Cut, CutHow, Direction, Fault
+from pytest_netfault.garbage import CollectAfterFailure
 from pytest_netfault.schedules.contract import Pace, Server
 from pytest_netfault.schedules.drawing import ALL, Palette, seeded
 from pytest_netfault.schedules.schedule import Schedule
@@ -132,7 +133,8 @@ def no_update_lost(
     part = read_shard(shard)
     number = pick_seed(seed)
     clients = AsyncClients(open_store, close_timeout=settle)
-    with clients, Kit(clients, server, promise=promise, pace=Pace(settle=settle), seed=number) as kit:
+    closed_kit = Kit(clients, server, promise=promise, pace=Pace(settle=settle), seed=number)
+    with CollectAfterFailure(), clients, closed_kit as kit:
         possible = kit.possible(palette, named=palette.faults != ALL)
         mine = [example for example in range(max_examples) if part.holds(example)]
         drawn = (seeded(number, example, possible) for example in mine)
@@ -175,9 +177,10 @@ def replay(
     if not isinstance(schedule, Schedule):
         raise TypeError(f"schedule must be a Schedule, not {schedule!r:.200}")
     clients = AsyncClients(open_store, close_timeout=settle)
-    with clients, Kit(clients, server, promise=promise, pace=Pace(settle=settle), seed=number) as kit:
+    closed_kit = Kit(clients, server, promise=promise, pace=Pace(settle=settle), seed=number)
+    with CollectAfterFailure(), clients, closed_kit as kit:
         campaign = Campaign(kit, seed=number, promise=promise, settle=settle, report_dir=directory)
-        report = announced("replay", number, lambda: campaign.replay(schedule))
+        report = announced("replay", number, lambda: campaign.replay(schedule), lambda: campaign.tally)
     return _warned(report, clients, settle)
 
 
@@ -250,7 +253,7 @@ def sweep(
     def open_kit() -> Kit:
         return Kit(clients, server, promise=promise, pace=Pace(settle=settle), seed=number)
 
-    with clients, open_kit() as kit:
+    with CollectAfterFailure(), clients, open_kit() as kit:
         campaign = Campaign(
             kit,
             seed=number,
@@ -299,7 +302,9 @@ def _parted(
     __tracebackhide__ = True
     directory = None if shard is None or report_dir is None else Path(report_dir)
     begun = Part(call, read_shard(shard), seed, Tally(), 0.0)
-    return announced(call, seed, lambda: recorded(prove, directory, begun, lambda: campaign.tally))
+    return announced(
+        call, seed, lambda: recorded(prove, directory, begun, lambda: campaign.tally), lambda: campaign.tally
+    )
 
 
 def _warned(report: Report, clients: AsyncClients, settle: float) -> Report:

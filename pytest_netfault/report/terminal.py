@@ -82,6 +82,7 @@ class Totals:
         kept: proofs that found nothing.
         lost: proofs that found a loss.
         unproved: proofs that proved nothing.
+        unfinished: proofs that Ctrl-C, a timeout or an error of the client ended.
         examples: schedules that the proofs played.
         hits: their faults that met traffic.
     """
@@ -92,6 +93,7 @@ class Totals:
     kept: int = 0
     lost: int = 0
     unproved: int = 0
+    unfinished: int = 0
     examples: int = 0
     hits: int = 0
 
@@ -124,6 +126,7 @@ def summary_line(seed: int, totals: Totals, *, lost: Sequence[str] = ()) -> str:
             (totals.kept, "kept"),
             (totals.lost, "lost"),
             (totals.unproved, "proved nothing"),
+            (totals.unfinished, "unfinished"),
         )
         if number
     ]

@@ -12,13 +12,20 @@ from pytest_netfault import surroundings
 from pytest_netfault.report.timeline_text import drawn
 from pytest_netfault.surroundings import Verdict
 from pytest_netfault.verifying.results import ProvedNothing, Report, UpdateLost
+from pytest_netfault.verifying.tally import Tally
 from pytest_netfault.wording import counted, were
 
 __all__ = ["announced"]
 
 
-def announced(call: str, seed: int, prove: Callable[[], Report]) -> Report:
+def announced(call: str, seed: int, prove: Callable[[], Report], so_far: Callable[[], Tally]) -> Report:
     """Run a proof, and tell the current session how it ended.
+
+    Args:
+        call: which one it is.
+        seed: what it draws from.
+        prove: runs it.
+        so_far: what was counted, asked for if something else than a verdict ends it.
 
     Raises:
         UpdateLost: as the proof does.
@@ -64,6 +71,25 @@ def announced(call: str, seed: int, prove: Callable[[], Report]) -> Report:
                 seed=seed,
                 told=str(nothing),
                 hits=nothing.report.cuts_that_hit_traffic,
+            )
+        )
+        raise
+    except BaseException as error:
+        tally = so_far()
+        ended = (
+            "interrupted (Ctrl-C)"
+            if isinstance(error, KeyboardInterrupt)
+            else f"ended by {type(error).__name__}"
+        )
+        session.judged(
+            Verdict(
+                call=call,
+                outcome="unfinished",
+                examples=tally.examples,
+                inconclusive=tally.inconclusive,
+                seed=seed,
+                told=f"{ended} after {counted(tally.examples, 'example')}",
+                hits=tally.hits,
             )
         )
         raise

@@ -241,10 +241,49 @@ def test_an_interrupted_proof_keeps_what_it_knows(
     sessions.file(PROOF.replace("{store}", store).replace("{stage}", stage))
     process = sessions.start("-s", "--netfault-output=out")
     read_until(process, "^now")
-    assert "interrupted; what had happened by then is in" in interrupt(process)
+    printed = interrupt(process)
+    assert "interrupted; what had happened by then is in" in printed
+    (summary,) = (line for line in printed.splitlines() if line.startswith("netfault: seed"))
+    assert re.search(r"proofs: 1 unfinished, [1-9]\d* examples?, [1-9]\d* faults? met traffic$", summary), (
+        summary
+    )
     (page,) = (sessions.pytester.path / "out").glob("*/interrupted-*.html")
     drawn = embedded(page.read_text(encoding="utf-8"))
     assert re.fullmatch(headline.replace("*", ".*"), drawn.headline)
     assert {"interrupted", "seed"} <= dict(drawn.facts).keys()
     names = {path.suffix for path in page.parent.iterdir()}
     assert {".json", ".py", ".html"} <= names
+
+
+def test_a_proof_that_its_client_ended_says_after_how_much(
+    sessions: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYTHONPATH", str(TOY))
+    sessions.file(
+        """
+        import toy
+        from pytest_netfault import verify
+
+        class Weak(toy.RightStore):
+            opened = 0
+
+            def __init__(self, address):
+                Weak.opened += 1
+                if Weak.opened > 3:  # the direct writer, and two plays
+                    raise OSError("no more")
+                super().__init__(address)
+
+        def test_it():
+            with toy.ToyServer() as server:
+                verify.no_update_lost(Weak, server, max_examples=9, settle=0.4)
+        """
+    )
+    result = sessions.run("--netfault-seed=7")
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(
+        [
+            "E * OSError: no more",
+            "no_update_lost: ended by OSError after 2 examples",
+            "netfault: seed 7, proofs: 1 unfinished, 2 examples, * met traffic",
+        ]
+    )
