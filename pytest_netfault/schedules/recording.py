@@ -15,10 +15,12 @@ from __future__ import annotations
 
 import threading
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from pytest_netfault.faults import Fault
+from pytest_netfault.printable import represented
+from pytest_netfault.schedules.plain import plain, printed_revisions, with_revisions
 from pytest_netfault.schedules.steps import Via
 from pytest_netfault.schedules.subject import Delivery
 
@@ -104,15 +106,18 @@ class Recording:
         """
         now = time.monotonic()
         handed: object = delivery
-        if not isinstance(handed, Delivery):
-            error = TypeError(
-                f"deliver() takes a Delivery such as Delivery(events=(Event('r17.a', '1', revision=5),)), "
-                f"not {handed!r:.200}"
-            )
+        try:
+            if not isinstance(handed, Delivery):
+                raise TypeError(
+                    "deliver() takes a Delivery such as Delivery(events=(Event('r17.a', '1', revision=5),)), "
+                    f"not {represented(handed)}"
+                )
+            delivery = plain(handed)
+        except (TypeError, ValueError, AttributeError) as error:
             with self._changed:
                 self._misuse = self._misuse or error
                 self._changed.notify_all()
-            raise error
+            raise
         with self._changed:
             if not self._closed:
                 self._handed.append(Handed(now, delivery))
@@ -127,7 +132,11 @@ class Recording:
         """
         with self._changed:
             self._check()
-            return tuple(self._handed)
+            handed = tuple(self._handed)
+        printed = printed_revisions([one.delivery for one in handed])
+        if not printed:
+            return handed
+        return tuple(replace(one, delivery=with_revisions(one.delivery, printed)) for one in handed)
 
     def __len__(self) -> int:
         with self._changed:

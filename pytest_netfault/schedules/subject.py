@@ -21,7 +21,12 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
+from pytest_netfault.printable import represented
+
 __all__ = ["AsyncStore", "Delivery", "Event", "OpenStore", "Resync", "Store", "WriteRejected"]
+
+# A repr is for logs and messages of a test that failed.
+_LONGEST_REPR = 100_000
 
 
 class WriteRejected(Exception):
@@ -35,12 +40,12 @@ class WriteRejected(Exception):
 
 def _revision(name: str, value: object) -> None:
     if isinstance(value, bool) or not isinstance(value, int):
-        raise TypeError(f"{name} must be a whole number, not {value!r}")
+        raise TypeError(f"{name} must be a whole number, not {represented(value)}")
 
 
 def _text(name: str, value: object) -> None:
     if not isinstance(value, str):
-        raise TypeError(f"{name} must be a string, not {value!r}")
+        raise TypeError(f"{name} must be a string, not {represented(value)}")
 
 
 @dataclass(frozen=True, repr=False)
@@ -65,7 +70,7 @@ class Event:
             _revision("revision", self.revision)
 
     def __repr__(self) -> str:
-        revision = "" if self.revision is None else f", revision={self.revision}"
+        revision = "" if self.revision is None else f", revision={represented(self.revision)}"
         return f"Event({self.key!r}, {self.value!r}{revision})"
 
 
@@ -85,7 +90,7 @@ class Resync:
         if self.revision is not None:
             _revision("revision", self.revision)
         if not isinstance(self.kvs, Mapping):
-            raise TypeError(f"kvs must be a mapping of keys to values, not {self.kvs!r}")
+            raise TypeError(f"kvs must be a mapping of keys to values, not {represented(self.kvs)}")
         for key, value in self.kvs.items():
             _text("a key of kvs", key)
             _text(f"kvs[{key!r}]", value)
@@ -120,22 +125,22 @@ class Delivery:
         events: object = self.events
         if events is not None:
             if isinstance(events, (str, bytes)) or not isinstance(events, Iterable):
-                raise TypeError(f"events must be a tuple of Event objects, not {events!r}")
+                raise TypeError(f"events must be a tuple of Event objects, not {represented(events)}")
             object.__setattr__(self, "events", tuple(events))
             for event in self.events or ():
                 if not isinstance(event, Event):
-                    raise TypeError(f"events must be Event objects, not {event!r}")
+                    raise TypeError(f"events must be Event objects, not {represented(event)}")
         if self.bookmark is not None:
             _revision("bookmark", self.bookmark)
         if self.resync is not None and not isinstance(self.resync, Resync):
-            raise TypeError(f"resync must be a Resync, not {self.resync!r}")
+            raise TypeError(f"resync must be a Resync, not {represented(self.resync)}")
         if self.error is not None:
             _text("error", self.error)
 
     def __repr__(self) -> str:
         for name in ("events", "bookmark", "resync", "error"):
             if getattr(self, name) is not None:
-                return f"Delivery({name}={getattr(self, name)!r})"
+                return f"Delivery({name}={represented(getattr(self, name), limit=_LONGEST_REPR)})"
         raise AssertionError("a Delivery carries one of the four")
 
 

@@ -24,7 +24,7 @@ from pytest_netfault.faults import Cut, CutHow, Direction
 from pytest_netfault.schedules.contract import Run
 from pytest_netfault.schedules.schedule import Schedule
 from pytest_netfault.schedules.shrinking import ANYTHING, Asked, complexity
-from pytest_netfault.verifying.files import document, files_beside, picture_beside, write_report
+from pytest_netfault.verifying.files import document, files_beside, keep_report, picture_beside, write_report
 from pytest_netfault.verifying.kit import Kit
 from pytest_netfault.verifying.minimizing import Limits, Minimizer
 from pytest_netfault.verifying.picture import picture
@@ -221,10 +221,10 @@ class Campaign:
         self, run: Run, found: str, repeated: tuple[int, int], report: Report | None = None
     ) -> UpdateLost:
         trace = document(run, seed=self._seed, settle=self._settle)
-        path = None
+        path, trouble = None, ""
         if self._report_dir is not None:
             name = f"update-lost-seed{self._seed}-{run.trace.filter.key.rstrip('.')}"
-            path = write_report(self._report_dir, name, run, trace)
+            path, trouble = keep_report(self._report_dir, name, run, trace)
         message = tell(
             run,
             found=found,
@@ -236,7 +236,7 @@ class Campaign:
             page=picture_beside(path),
         )
         return UpdateLost(
-            message,
+            message + trouble,
             schedule=run.schedule,
             trace=trace,
             broken=run.broken,

@@ -6,18 +6,20 @@ Rules of this file: files appear whole or not at all, also when two workers writ
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from pytest_netfault.files import write_whole
+from pytest_netfault.printable import error_words, printable
 from pytest_netfault.report.html import ReportNotPossible, render
 from pytest_netfault.schedules.contract import Run
 from pytest_netfault.schedules.schedule import imports_for, wrapped
 from pytest_netfault.verifying.picture import picture
 from pytest_netfault.wording import counted
 
-__all__ = ["document", "files_beside", "picture_beside", "write_report"]
+__all__ = ["document", "files_beside", "keep_report", "picture_beside", "write_report"]
 
 
 def document(run: Run, *, seed: int | None, settle: float | None = None) -> dict[str, Any]:
@@ -39,6 +41,19 @@ def document(run: Run, *, seed: int | None, settle: float | None = None) -> dict
             for write in run.writes
         ],
     }
+
+
+def keep_report(directory: Path, name: str, run: Run, trace: dict[str, Any]) -> tuple[Path | None, str]:
+    """Write what is known of a loss; the path of the trace if it is there, and what could not be written.
+
+    A full disk must not hide that an update was lost.
+    """
+    try:
+        return write_report(directory, name, run, trace), ""
+    except OSError as error:
+        path = directory / f"{name}.json"
+        trouble = f"\nNot all of it could be written to {printable(str(directory))}: {error_words(error)}"
+        return (path if os.path.isfile(path) else None), trouble  # noqa: PTH113 - is_file() raises where it cannot look
 
 
 def write_report(

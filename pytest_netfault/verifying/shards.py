@@ -37,6 +37,7 @@ from pytest_netfault.checks.reading import (
 )
 from pytest_netfault.faults import Cut, fault_from_json, fault_to_json
 from pytest_netfault.files import CannotRead, files_below, is_folder, read_text, write_whole
+from pytest_netfault.printable import error_words
 from pytest_netfault.schedules.schedule import Schedule
 from pytest_netfault.verifying.results import ProvedNothing, Report, UpdateLost
 from pytest_netfault.verifying.tally import Tally
@@ -220,7 +221,10 @@ def recorded(
     try:
         report = prove()
     except UpdateLost as lost:
-        write(lost.report, lost)
+        try:
+            write(lost.report, lost)
+        except OSError as error:  # a full disk must not hide that an update was lost
+            lost.args = (f"{lost}\nThe part was not written: {error_words(error)}",)
         raise
     except ProvedNothing as nothing:
         write(nothing.report, None)
