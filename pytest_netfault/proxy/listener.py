@@ -14,10 +14,13 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import fcntl
 import itertools
 import os
 import socket
-from collections.abc import Callable
+import stat
+import time
+from collections.abc import Callable, Iterator
 from typing import Literal
 
 from pytest_netfault.faults import shown
@@ -35,6 +38,8 @@ _BACKLOG = 4096
 _ACCEPTS = 64
 # Out of descriptors or memory: look again after this many seconds (the figure that trio uses as well).
 _RETRY_SECONDS = 0.1
+# How long to wait for another process that replaces a path in the same directory, which takes it a millisecond.
+_LOCK_TRIES, _LOCK_SECONDS = 100, 0.005
 _SPARES = itertools.count()
 _CAPACITY = {errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS}
 
@@ -221,17 +226,95 @@ def _bind_tcp(address: Address) -> socket.socket:
 
 
 def _bind_unix(path: str) -> socket.socket:
+    """A socket bound to the path. What a process that was killed has left there is replaced, and nothing else."""
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         sock.setblocking(False)
-        sock.bind(path)
+        try:
+            sock.bind(path)
+        except OSError as error:
+            if error.errno != errno.EADDRINUSE:
+                raise
+            with _one_at_a_time(os.path.dirname(path) or "."):  # noqa: PTH120
+                _remove_dead(path)
+                sock.bind(path)  # if another process was faster, the path is in use again
     except BaseException:
         sock.close()
         raise
     return sock
 
 
-def _bind_beside(path: str) -> socket.socket:
-    """A bound socket that does not listen, in the directory of ``path`` so that it can be moved there."""
+@contextlib.contextmanager
+def _one_at_a_time(directory: str) -> Iterator[None]:
+    """Keep others of us from replacing a path in this directory meanwhile. The lock goes with its process."""
+    with contextlib.ExitStack() as undo:
+        with contextlib.suppress(OSError):  # a file system without locks, or a directory that we may not read
+            descriptor = os.open(directory, os.O_RDONLY)
+            undo.callback(os.close, descriptor)
+            for _ in range(_LOCK_TRIES):  # bounded: a signal handler may have interrupted who holds it
+                try:
+                    fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    break
+                except BlockingIOError:
+                    time.sleep(_LOCK_SECONDS)
+        yield
+
+
+def _remove_dead(path: str) -> None:
+    """Remove a socket that nobody has any more.
+
+    Raises:
+        OSError: it is no socket, or somebody has it.
+    """
+    _check_dead(path)
+    # A program that is not ours may replace the path between the look and the removal. So it is moved away first, which
+    # one process can do, and looked at again where nobody else looks; what is alive after all is put back.
+    aside = _beside(path)
+    with contextlib.suppress(FileNotFoundError):  # another process has removed it: all the better
+        os.rename(path, aside)  # noqa: PTH104
+        try:
+            _check_dead(aside)
+        except OSError:
+            with contextlib.suppress(FileExistsError):
+                os.link(aside, path)  # noqa: RUF100
+            raise
+        finally:
+            os.unlink(aside)  # noqa: PTH108
+
+
+def _check_dead(path: str) -> None:
+    """Raise unless this is a socket that nobody has.
+
+    A datagram socket asks, because no stream socket accepts it, and no server sees it: the kernel says EPROTOTYPE for a
+    socket that a process has bound, listening or not (a link that refuses does not), and ECONNREFUSED for one that none
+    has.
+    """
+    try:
+        if not stat.S_ISSOCK(os.lstat(path).st_mode):
+            raise OSError(
+                errno.EADDRINUSE, "there is a file of that name, which is no socket; choose another path"
+            )
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as probe:
+            probe.setblocking(False)
+            probe.connect(path)
+    except FileNotFoundError:
+        return
+    except ConnectionRefusedError:
+        return
+    except OSError as error:
+        if error.errno != errno.EPROTOTYPE:
+            raise
+    raise OSError(
+        errno.EADDRINUSE, "a process that is running has a socket of that name; choose another path"
+    )
+
+
+def _beside(path: str) -> str:
+    """A name that nobody else uses, in the directory of ``path`` so that it can be moved there."""
     directory = os.path.dirname(path)  # noqa: PTH120
-    return _bind_unix(os.path.join(directory, f".nf{os.getpid():x}{next(_SPARES):x}"))  # noqa: PTH118
+    return os.path.join(directory, f".nf{os.getpid():x}{next(_SPARES):x}")  # noqa: PTH118
+
+
+def _bind_beside(path: str) -> socket.socket:
+    """A bound socket that does not listen, to take the place of ``path``."""
+    return _bind_unix(_beside(path))
