@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_netfault import surroundings
+from pytest_netfault import healing, surroundings
 from pytest_netfault.frames import hide_our_frames
 from pytest_netfault.garbage import collector_paused
 from pytest_netfault.options import Settings, add_options, read_settings
@@ -46,6 +46,7 @@ _SESSION: pytest.StashKey[NetFaultSession] = pytest.StashKey()
 _RUNNING: pytest.StashKey[tuple[pytest.Item, float]] = pytest.StashKey()
 _WORKERS: pytest.StashKey[_Workers] = pytest.StashKey()
 _AROUND: pytest.StashKey[_Around] = pytest.StashKey()
+_SETTING_UP: pytest.StashKey[list[str]] = pytest.StashKey()
 
 
 class _Workers:
@@ -71,6 +72,7 @@ def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     settings = config.stash[_SETTINGS] = read_settings(config)
+    config.stash[_SETTING_UP] = []
     around = config.stash[_AROUND] = _Around(config)
     surroundings.enter(around)
     if settings.summary is not None and not hasattr(config, "workerinput"):
@@ -146,10 +148,11 @@ def netfault(
     """Links to real servers, and the faults on them, for one test.
 
     ``link = netfault.forward("127.0.0.1:2379")`` opens a port; connect to ``link.address`` and break it:
-    ``with link.sever(): ...``. When the test ends, every fault is healed and every link closed. A test under
-    hypothesis' ``@given`` takes ``netfault_factory`` instead, because this one is the same for all inputs.
+    ``with link.sever(): ...``. When the test's call phase ends, however it ends, every fault is healed, before any
+    fixture is torn down; the links are closed with this fixture. A test under hypothesis' ``@given`` takes
+    ``netfault_factory`` instead, because this one is the same for all inputs.
     """
-    with _session(pytestconfig).open() as net:
+    with _session(pytestconfig).open(of_test=True) as net:
         yield net
 
 
@@ -206,7 +209,8 @@ def _session(config: pytest.Config) -> NetFaultSession:
         with collector_paused():  # pytest parses what is imported here, perhaps amid the plays of a proof
             from pytest_netfault.session import NetFaultSession
 
-        session = config.stash[_SESSION] = NetFaultSession(config, config.stash[_SETTINGS])
+        setting_up = config.stash[_SETTING_UP]
+        session = config.stash[_SESSION] = NetFaultSession(config, config.stash[_SETTINGS], setting_up)
         config.pluginmanager.register(session, "netfault-session")
         if _RUNNING in config.stash:
             session.begin(*config.stash[_RUNNING])
@@ -226,19 +230,66 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
+def pytest_fixture_setup(request: pytest.FixtureRequest) -> Generator[None, object, object]:
+    """A fixture of a wider scope makes what is meant to outlive the test."""
     __tracebackhide__ = True
-    result = yield
+    setting_up = request.config.stash[_SETTING_UP]
+    setting_up.append(request.scope)
+    try:
+        return (yield)
+    finally:
+        setting_up.pop()
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
+    """Around everything that other plugins do in the call phase."""
+    __tracebackhide__ = True
+
+    def heal() -> None:
+        _heal(item)
+
+    try:
+        with healing.when_the_function_ends(item, heal):
+            result = yield
+    finally:
+        heal()
     session = item.config.stash.get(_SESSION, None)
     if session is not None:
         session.returned()
     return result
 
 
-@pytest.hookimpl(wrapper=True)
+@pytest.hookimpl(wrapper=True, trylast=True)
+def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Generator[None, object, object]:
+    """Right around the test's function, so that no other plugin tears anything down before."""
+    __tracebackhide__ = True
+    try:
+        return (yield)
+    finally:
+        _heal(pyfuncitem)
+
+
+@pytest.hookimpl(wrapper=True, optionalhook=True)
+def pytest_timeout_set_timer(item: pytest.Item, settings: Any) -> Generator[None, object, object]:
+    """pytest-timeout has set its alarm: what it interrupts must not hang in our faults on its way out."""
+    result = yield
+    if settings.method == "signal":
+        healing.at_the_alarm(lambda: _heal(item, timed_out=True))
+    return result
+
+
+def _heal(item: pytest.Item, *, timed_out: bool = False) -> None:
+    session = item.config.stash.get(_SESSION, None)
+    if session is not None:
+        session.heal(item, timed_out=timed_out)
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_runtest_teardown(item: pytest.Item) -> Generator[None, object, object]:
     __tracebackhide__ = True
     failed = True
+    _heal(item)  # after a set-up that failed there was no call
     try:
         result = yield
         failed = False

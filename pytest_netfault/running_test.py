@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import pytest
 
+    from pytest_netfault.faults import Fault
     from pytest_netfault.report.terminal import LinkStory
     from pytest_netfault.surroundings import Verdict
     from pytest_netfault.watching import Outcome, WatchedLink
@@ -32,6 +33,7 @@ class Tally:
     last: Outcome
     times: int = 0
     met: int = 0
+    excused: int = 0
 
 
 @dataclass
@@ -49,6 +51,7 @@ class RunningTest:
     faults: int = 0
     recent: deque[WatchedLink | LinkStory] = field(default_factory=lambda: deque(maxlen=LINKS_KEPT))
     tallies: dict[object, Tally] = field(default_factory=dict)
+    healed: list[tuple[WatchedLink, Fault]] = field(default_factory=list)  # by us, when the test had returned
 
     @property
     def attempt(self) -> int:

@@ -16,6 +16,7 @@ import os
 import time
 import traceback
 from collections import deque
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -34,6 +35,7 @@ from pytest_netfault.running_test import LINKS_KEPT, RunningTest, Tally
 from pytest_netfault.shared_etcd import SharedCluster, SharedEtcd
 from pytest_netfault.watching import (
     ClusterNetFault,
+    Holding,
     WatchedLink,
     WatchedNetFault,
     crash_error,
@@ -42,6 +44,7 @@ from pytest_netfault.watching import (
 
 if TYPE_CHECKING:
     from pytest_netfault.control import ActiveFault
+    from pytest_netfault.faults import Fault
     from pytest_netfault.options import Settings
     from pytest_netfault.report.timeline import Timeline
     from pytest_netfault.surroundings import Verdict
@@ -50,10 +53,18 @@ __all__ = ["NetFaultSession"]
 
 
 class NetFaultSession:
-    """The network of one pytest session."""
+    """The network of one pytest session.
 
-    def __init__(self, config: pytest.Config, settings: Settings) -> None:
+    Args:
+        config: of the session.
+        settings: what it was asked for.
+        setting_up: the scopes of the fixtures that are being set up now, the innermost last.
+    """
+
+    def __init__(self, config: pytest.Config, settings: Settings, setting_up: Sequence[str]) -> None:
         self.config = config
+        self._setting_up = setting_up
+        self._left: list[Holding] = []
         self.settings = settings
         self.totals = Totals()
         self._thread: ProxyThread | None = None
@@ -68,18 +79,25 @@ class NetFaultSession:
 
     # -- what the fixtures give ---------------------------------------------------------------------------
 
-    def open(self, seed: int | None = None, *, together: bool = False) -> WatchedNetFault:
+    def open(
+        self, seed: int | None = None, *, together: bool = False, of_test: bool = False
+    ) -> WatchedNetFault:
         """A new NetFault on the session's thread.
 
         Args:
             seed: what its random choices are made from; the session's seed if not given.
             together: see :class:`.WatchedNetFault`.
+            of_test: the same.
 
         Raises:
             TypeError: ``seed`` is not a whole number.
         """
         net = WatchedNetFault(
-            self.settings.seed if seed is None else seed, self._running_thread(), self, together=together
+            self.settings.seed if seed is None else seed,
+            self._running_thread(),
+            self,
+            together=together,
+            of_test=of_test,
         )
         self._nets.append(net)
         return net
@@ -191,6 +209,11 @@ class NetFaultSession:
 
     # -- what the links tell ------------------------------------------------------------------------------
 
+    def responsible(self) -> str:
+        """See :meth:`.Watcher.responsible`."""
+        lasting = bool(self._setting_up) and self._setting_up[-1] != "function"
+        return "" if self._test is None or lasting else str(self._test.item.nodeid)
+
     def opened(self, link: WatchedLink) -> None:
         """Count a link, and tell other plugins."""
         self.totals += Totals(links=1)
@@ -254,13 +277,14 @@ class NetFaultSession:
         return self.config.hook if self._test is None else self._test.item.ihook
 
     def _settle(self, net: WatchedNetFault) -> None:
-        for outcome in net.settle():
+        for outcome in net.settle(self._test.began if self._test is not None else 0.0):
             self.totals += Totals(met=outcome.met)
             if self._test is not None:
                 tally = self._test.tallies.setdefault(outcome.key, Tally(outcome))
                 tally.last = outcome
                 tally.times += 1
                 tally.met += outcome.met
+                tally.excused += outcome.excused
 
     # -- the course of a test -----------------------------------------------------------------------------
 
@@ -276,6 +300,29 @@ class NetFaultSession:
                 etcd.renew()
                 if fixture in getattr(item, "fixturenames", ()):
                     etcd.make_ready()
+
+    def heal(self, item: pytest.Item, *, timed_out: bool = False) -> None:
+        """The call phase of a test has ended: heal its faults before anything is torn down. Twice is fine.
+
+        Those on links that outlive the test stay; :meth:`end` says which they are.
+
+        Args:
+            item: the test.
+            timed_out: it is being interrupted where it stands, and must get out: heal all that it has applied.
+        """
+        test = self._test
+        if test is None or test.item is not item:
+            return
+        nets = list(self._nets)
+        for net in nets:
+            for holding in net.holding():
+                if net.of_test or (timed_out and holding.by):
+                    test.healed.append((holding.link, holding.active.fault))
+                    with contextlib.suppress(RuntimeError):  # a crash of the proxy is reported elsewhere
+                        holding.active.heal()
+        if self._cluster is not None and "etcd_cluster" in getattr(item, "fixturenames", ()):
+            with contextlib.suppress(RuntimeError):
+                self._cluster.heal()  # what a test leaves parted is judged with that test, not with the next one
 
     def returned(self) -> None:
         """The test's function has returned.
@@ -298,7 +345,7 @@ class NetFaultSession:
             return
         self._new_crash()  # it is told here; a test that is expected to fail leaves it to the teardown
         links = self._stories(test)
-        if links or test.crash or test.verdicts:
+        if links or test.crash or test.verdicts or self._still_left():
             crash = getattr(report.longrepr, "reprcrash", None)
             text = self._failure(test, links, getattr(crash, "message", "") or "it failed")
             report.sections.append(("netfault", text))
@@ -320,9 +367,7 @@ class NetFaultSession:
             return
         test.over = True
         self.live.done()
-        crashed = self._thread is None or self._thread.crash is not None
-        if self._cluster is not None and "etcd_cluster" in getattr(item, "fixturenames", ()) and not crashed:
-            self._cluster.heal()  # what a test leaves parted is judged with that test, and not with the next one
+        self.heal(item)  # what its fixtures have applied since
         for net in self._nets:
             self._settle(net)
         self._settle_artifacts(test, failed)
@@ -334,18 +379,30 @@ class NetFaultSession:
         crash = self._new_crash()
         if crash is not None:
             raise crash_error(crash) from crash
+        for holding in self._leftovers(item):
+            self._complain(item, _left_behind(holding))
         if test.passed:
             for tally in test.tallies.values():
-                if not tally.met and not leaves_no_trace(tally.last.fault):
-                    self._complain(item, tally)
+                if not tally.met and not tally.excused:
+                    self._complain(item, _met_nothing(tally))
 
-    def _complain(self, item: pytest.Item, tally: Tally) -> None:
-        last = tally.last
-        often = "" if tally.times == 1 else f" {tally.times} times"
-        sentence = printable(
-            f"{last.fault!r} was in force on {last.link}{often} and met no traffic: connect through {last.address}, "
-            "send something while it holds, or leave it out"
-        )
+    def _leftovers(self, item: pytest.Item) -> list[Holding]:
+        """The faults that a test which is over leaves in force on links that outlive it."""
+        by = str(item.nodeid)
+        mine = [
+            holding
+            for net in self._nets
+            for holding in net.holding()
+            if holding.by == by and holding.link.by != by
+        ]
+        self._left = [*self._still_left(), *mine]
+        return mine
+
+    def _still_left(self) -> list[Holding]:
+        return [holding for holding in self._left if not holding.active.healed]
+
+    def _complain(self, item: pytest.Item, sentence: str) -> None:
+        sentence = printable(sentence)
         if self.settings.strict:
             pytest.fail(sentence, pytrace=False)
         item.warn(LinkWarning(sentence))
@@ -363,7 +420,8 @@ class NetFaultSession:
     def _stories(self, test: RunningTest) -> list[LinkStory]:
         """The links that a test has used: those it opened, and those of others that something happened on."""
         older = [link for net in self._nets for link in net.watched if link not in test.recent]
-        used = [story for link in older if (story := self._story(link, test)).events]
+        left = [holding.link for holding in self._still_left()]
+        used = [story for link in older if (story := self._story(link, test)).events or link in left]
         return used + [self._story(entry, test) for entry in test.recent]
 
     def _story(self, link: WatchedLink | LinkStory, test: RunningTest) -> LinkStory:
@@ -376,9 +434,14 @@ class NetFaultSession:
             upstream=link.upstream,
             bytes_up=seen.bytes_up,
             bytes_down=seen.bytes_down,
-            in_force=tuple(map(repr, link.net.in_force(link))),
+            in_force=tuple(repr(fault) for fault in self._in_force(link, test)),
             events=tuple(event for event in seen.events if event.time >= test.began),
         )
+
+    def _in_force(self, link: WatchedLink, test: RunningTest) -> list[Fault]:
+        """The faults in force on a link now, and those that were until the test had returned."""
+        until = [fault for on, fault in test.healed if on is link]
+        return until + [holding.active.fault for holding in link.net.holding() if holding.link is link]
 
     def _from_here(self, nodeid: str) -> str:
         """The test's name for somebody in the directory where pytest was started."""
@@ -395,6 +458,7 @@ class NetFaultSession:
             seed=self.settings.seed,
             command=rerun_command(self._from_here(nodeid), self.settings.seed),
             links=links,
+            left=[_left_so(holding) for holding in self._still_left() if holding.by != nodeid],
             since=test.began,
             attempt=test.attempt,
             crash=test.crash,
@@ -477,3 +541,29 @@ class NetFaultSession:
             remove_files(folder, verdict.files)
         if not folder.exists():
             test.artifact = ""
+
+
+def _met_nothing(tally: Tally) -> str:
+    last = tally.last
+    where = f"{last.fault!r} was in force on {last.link}{'' if tally.times == 1 else f' {tally.times} times'}"
+    if leaves_no_trace(last.fault):
+        return (
+            f"{where}, and no client has used that link in this test: connect to {last.address}, and not to the "
+            "server itself, or leave the fault out"
+        )
+    return f"{where} and met no traffic: connect through {last.address}, send something while it holds, or leave it out"
+
+
+def _left_behind(holding: Holding) -> str:
+    link = holding.link
+    return (
+        f"{holding.active.fault!r} is still in force on {link.name} ({link.address}), which the next test may use: "
+        "heal it, or apply it in a with block"
+    )
+
+
+def _left_so(holding: Holding) -> str:
+    link = holding.link
+    return (
+        f"{holding.active.fault!r} is in force on {link.name} ({link.address}): {holding.by} has left it so"
+    )

@@ -43,6 +43,7 @@ class Outcome:
         address: where clients of the link connect.
         fault: what was in force.
         met: whether it was seen to meet traffic.
+        excused: whether it may have done its work unseen; see :func:`leaves_no_trace`.
     """
 
     key: object
@@ -50,6 +51,22 @@ class Outcome:
     address: str
     fault: Fault
     met: bool
+    excused: bool
+
+
+@dataclass(frozen=True)
+class Holding:
+    """A fault that was applied and whose outcome was not looked at yet.
+
+    Attributes:
+        link: where.
+        active: the fault.
+        by: the test that applied it and that it should end with; empty for one that is meant to last.
+    """
+
+    link: WatchedLink
+    active: ActiveFault
+    by: str
 
 
 @dataclass(frozen=True)
@@ -69,6 +86,9 @@ class Seen:
 
 class Watcher(Protocol):
     """Who is told."""
+
+    def responsible(self) -> str:
+        """The test that what is opened or applied now should end with; empty for what is meant to last longer."""
 
     def opened(self, link: WatchedLink) -> None:
         """A link serves."""
@@ -95,15 +115,19 @@ class WatchedNetFault(NetFault):
         watcher: who is told.
         together: judge faults of a kind on links of a name together, as fits one NetFault for each of many
             generated inputs. Otherwise each fault stands for itself.
+        of_test: it belongs to one test, and so do all faults on its links.
     """
 
-    def __init__(self, seed: int, thread: ProxyThread, watcher: Watcher, *, together: bool) -> None:
+    def __init__(
+        self, seed: int, thread: ProxyThread, watcher: Watcher, *, together: bool, of_test: bool = False
+    ) -> None:
         super().__init__(seed, _thread=thread)
+        self.of_test = of_test
         self._watcher = watcher
         self._together = together
         self.watched: list[WatchedLink] = []
         # A deque, because threads of a test may apply faults while the plugin settles: each step of it is atomic.
-        self._in_force: deque[tuple[WatchedLink, ActiveFault]] = deque()
+        self._applied: deque[Holding] = deque()
         self._told = False
 
     def forward(
@@ -112,7 +136,7 @@ class WatchedNetFault(NetFault):
         """See :meth:`.NetFault.forward`."""
         __tracebackhide__ = True
         plain = super().forward(upstream, listen=listen, name=name)
-        link = WatchedLink(plain, self)
+        link = WatchedLink(plain, self, self._watcher.responsible())
         self._links[self._links.index(plain)] = link
         self.watched.append(link)
         self._watcher.opened(link)
@@ -120,23 +144,30 @@ class WatchedNetFault(NetFault):
 
     def applied(self, link: WatchedLink, fault: ActiveFault) -> None:
         """Note a fault that one of our links has put in force."""
-        self._in_force.append((link, fault))
+        self._applied.append(Holding(link, fault, self._watcher.responsible()))
         self._watcher.applied(link, fault)
 
-    def in_force(self, link: WatchedLink) -> tuple[Fault, ...]:
-        """The faults in force on a link now, the oldest first."""
-        return tuple(fault.fault for on, fault in list(self._in_force) if on is link and not fault.healed)
+    def holding(self) -> list[Holding]:
+        """The faults in force now, the oldest first."""
+        return [holding for holding in list(self._applied) if not holding.active.healed]
 
-    def settle(self) -> list[Outcome]:
-        """What became of the faults that are over; each is told once."""
+    def settle(self, since: float) -> list[Outcome]:
+        """What became of the faults that are over; each is reported once.
+
+        Args:
+            since: when the test began, ``time.monotonic()`` in seconds.
+        """
         outcomes = []
-        for _ in range(len(self._in_force)):
-            link, fault = self._in_force.popleft()
+        for _ in range(len(self._applied)):
+            holding = self._applied.popleft()
+            link, fault = holding.link, holding.active
             if not self._closed and not fault.healed:
-                self._in_force.append((link, fault))
+                self._applied.append(holding)
                 continue
             key = (link.name, type(fault.fault)) if self._together else object()
-            outcomes.append(Outcome(key, link.name, link.address, fault.fault, fault.met_traffic))
+            met = fault.met_traffic
+            excused = leaves_no_trace(fault.fault) and (fault._link.used_since(since) or fault._state.unseen)
+            outcomes.append(Outcome(key, link.name, link.address, fault.fault, met, excused))
         return outcomes
 
     def close(self) -> None:
@@ -168,17 +199,18 @@ class ClusterNetFault(WatchedNetFault):
     breaks some meet nothing while it holds.
     """
 
-    def settle(self) -> list[Outcome]:
+    def settle(self, since: float) -> list[Outcome]:
         """See :meth:`.WatchedNetFault.settle`."""
-        return [replace(outcome, key=type(outcome.fault)) for outcome in super().settle()]
+        return [replace(outcome, key=type(outcome.fault)) for outcome in super().settle(since)]
 
 
 class WatchedLink(Link):
     """A link whose faults are noted."""
 
-    def __init__(self, plain: Link, net: WatchedNetFault) -> None:
+    def __init__(self, plain: Link, net: WatchedNetFault, by: str) -> None:
         super().__init__(plain._thread, plain._link)
         self.net = net
+        self.by = by  # the test that it should end with; empty if it is meant to last longer
 
     def apply(self, fault: Fault) -> ActiveFault:
         """See :meth:`.Link.apply`."""
@@ -212,10 +244,11 @@ def crash_error(crash: BaseException) -> RuntimeError:
 
 
 def leaves_no_trace(fault: Fault) -> bool:
-    """Whether a fault may have done its work unseen, so that "it met nothing" cannot be said.
+    """Whether a fault may have done its work unseen, so that "it met nothing" cannot always be said.
 
     The kernel refuses connections and drops segments without telling anybody, and a fault that somebody else wrote
-    need not say what it met.
+    need not say what it met. It is excused if a client has used the link in the same test, before, while or after the
+    fault held, or if the kernel may have refused one meanwhile. On a link that nobody has used it has met nothing.
 
     >>> from pytest_netfault.faults import Delay
     >>> leaves_no_trace(Refuse()), leaves_no_trace(Delay(1))

@@ -19,7 +19,7 @@ import struct
 import sys
 import termios
 
-__all__ = ["drops_of", "has_filters", "set_loss", "unacknowledged", "unread", "unsent"]
+__all__ = ["drops_of", "has_filters", "refused_attempts", "set_loss", "unacknowledged", "unread", "unsent"]
 
 # From asm-generic/socket.h and linux/sockios.h; the socket module does not name them.
 _SO_ATTACH_FILTER = 26
@@ -83,6 +83,24 @@ def drops_of(sock: socket.socket) -> int:
     except OSError:
         return 0
     return int.from_bytes(info[4 * _SK_MEMINFO_DROPS : 4 * _SK_MEMINFO_DROPS + 4], sys.byteorder)
+
+
+def refused_attempts(*, loopback: bool) -> int | None:
+    """A number that rises with each connection attempt that the kernel refuses; None where there is none.
+
+    The kernel tells nobody whose attempt it was, so the number rises with the attempts of everybody in this network
+    name space: that it stands still is proof that nobody was refused, and that it rises is no proof of the contrary.
+
+    Args:
+        loopback: whether clients can only be in this name space. Their failed attempts are counted then; otherwise all
+            resets that were sent, of which there are more.
+    """
+    try:
+        with open("/proc/thread-self/net/snmp", encoding="ascii") as file:  # noqa: PTH123 - on each call of a fault
+            names, values = (line.split() for line in file if line.startswith("Tcp:"))
+        return int(dict(zip(names, values, strict=True))["AttemptFails" if loopback else "OutRsts"])
+    except (OSError, ValueError, KeyError):  # a sandbox that does not count
+        return None
 
 
 def _queue(sock: socket.socket, request: int) -> int:

@@ -91,6 +91,8 @@ class InForce:
     met: bool = False
     drops_before: int = 0  # segments that filters had dropped at the listener
     bytes_before: int = 0  # that had passed in the fault's directions
+    refused_before: int | None = None  # see kernel.refused_attempts
+    unseen: bool = False  # once it is healed: whether it may have refused somebody whom nobody saw
 
 
 @dataclass(eq=False)
@@ -121,6 +123,7 @@ class ProxyLink:
         self.events: deque[LinkEvent] = deque(maxlen=EVENTS_KEPT)
         self.accepted = 0
         self.applied = 0
+        self._last_used = -math.inf  # when a connection last came or went
         self.closed = False
         self._connections: dict[int, Connection] = {}
         self._left_behind: dict[
@@ -174,6 +177,10 @@ class ProxyLink:
         live = sum(connection.pipes[which].count for connection in self._connections.values())
         return self._past[direction] + live
 
+    def used_since(self, time: float) -> bool:
+        """Whether a connection of a client was there at this time or later."""
+        return bool(self._connections) or self._last_used >= time
+
     def wait_until(self, reached: Callable[[], bool]) -> Moment:
         """The moment when ``reached()`` is true; looked at whenever something passes."""
         waiter = _Waiter(reached, Moment())
@@ -204,6 +211,7 @@ class ProxyLink:
 
     def _on_accept(self, sock: socket.socket, name: str) -> None:
         self.accepted += 1
+        self._last_used = self.engine.now()
         connection = Connection(
             self.engine,
             self.accepted,
@@ -227,6 +235,7 @@ class ProxyLink:
     def _on_closed(self, connection: Connection) -> None:
         self._connections.pop(connection.number, None)
         self._left_behind.pop(connection.number, None)
+        self._last_used = self.engine.now()
         for pipe in connection.pipes:
             self._past[pipe.direction] += pipe.count
         for active in self._faults:
@@ -285,6 +294,8 @@ class ProxyLink:
         active.drops_before = self.listener.drops
         if isinstance(fault, Lose):
             active.bytes_before = self._bytes_in(directions_of(fault))
+        if isinstance(fault, (Sever, Refuse)) and not self._connections:
+            active.refused_before = self._refused()
         self._count(active, 1)
         self._set_mode()
         for connection, plan in plans:
@@ -414,6 +425,7 @@ class ProxyLink:
 
     def _take_off(self, active: InForce, ends: OnHeal) -> None:
         active.met = self.met(active)
+        active.unseen = self.may_have_refused(active)
         active.healed = True
         self._count(active, -1)
         stages, active.stages = active.stages, {}
@@ -457,6 +469,19 @@ class ProxyLink:
             for of_connection in active.stages.values()
             for pipe, stage in of_connection
         )
+
+    def may_have_refused(self, active: InForce) -> bool:
+        """Whether the fault may have refused a client that nobody saw: the kernel refuses without telling us."""
+        if active.healed or not isinstance(active.fault, (Sever, Refuse)):
+            return active.unseen
+        if active.refused_before is None or self.listener.drops > active.drops_before:
+            return True  # nobody counts; or a silence that held as well swallowed an attempt before it was refused
+        return self._refused() != active.refused_before
+
+    def _refused(self) -> int | None:
+        if self.listener.address.startswith("unix:"):
+            return None
+        return kernel.refused_attempts(loopback=self.listener.address.startswith(("127.", "[::1]")))
 
     def _bytes_in(self, directions: Iterable[Literal["up", "down"]]) -> int:
         return sum(self.bytes_passed(direction) for direction in directions)
@@ -515,6 +540,7 @@ class ProxyLink:
         self.closed = True
         for active in self._faults:
             active.met = self.met(active)
+            active.unseen = self.may_have_refused(active)
             active.healed = True
         self._faults.clear()
         self._lossy.clear()

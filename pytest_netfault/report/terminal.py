@@ -163,6 +163,7 @@ def failure_text(
     proofs: Sequence[ProofStory] = (),
     drawing: str = "",
     page: str = "",
+    left: Sequence[str] = (),
 ) -> str:
     """The section of a failing test.
 
@@ -177,6 +178,7 @@ def failure_text(
         proofs: those that the test called and that did not keep what they promise.
         drawing: the timeline of the links in plain characters.
         page: where the picture of the links is.
+        left: the faults that earlier tests have left in force, a sentence each.
 
     >>> story = LinkStory("etcd", "127.0.0.1:4001", "127.0.0.1:2379", 12, 0, ("Sever()",),
     ...                   (LinkEvent(5.5, "etcd", "fault", detail="Sever()"),))
@@ -188,6 +190,7 @@ def failure_text(
     lines = [f"seed {seed}, to run it again: {printable(command)}"]
     if attempt > 1:
         lines.append(f"attempt {attempt}")
+    lines += left
     for proof in proofs:
         lines += _proof_lines(proof)
     for link in links:

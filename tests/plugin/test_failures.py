@@ -216,7 +216,8 @@ def test_the_output_directory_has_a_folder_for_each_failing_test_with_links(
     assert link["name"] == "store"
     kinds = [event["kind"] for event in link["events"]]
     assert kinds[0] == "accepted"
-    assert [kind for kind in kinds if kind in ("fault", "heal")] == ["fault", "fault", "heal"]
+    # The last heal is ours, when the test had returned; the report says all the same what was in force until then.
+    assert [kind for kind in kinds if kind in ("fault", "heal")] == ["fault", "fault", "heal", "heal"]
     assert "in force: Sever()" in (kept.parent / folder / "failure.txt").read_text()
 
 
@@ -274,6 +275,7 @@ VACUOUS = """
         link = netfault.forward(echo)
         with link.refuse(), link.sever(), link.lose(0):
             pass
+        talk(link)      # somebody uses the link, so that a refused attempt may have been there
 
     def test_fails_anyway(netfault, echo):
         netfault.forward(echo).delay(0.1)
@@ -389,3 +391,111 @@ def test_what_the_client_did_itself_is_blamed_on_no_fault(sessions: Any) -> None
     ] * 2
     for page in (sessions.pytester.path / "out").glob("*/report.html"):
         assert "The last fault that met traffic" not in page.read_text("utf-8")
+
+
+LEFT = """
+    import pytest
+
+    @pytest.fixture(scope="session")
+    def shop(netfault_factory, echo):
+        with netfault_factory() as net:
+            link = net.forward(echo, name="shop")
+            link.delay(0.001)                   # meant for the whole session
+            yield link
+
+    def test_leaves_it(shop, talk):
+        talk(shop)
+        shop.sever()
+
+    def test_next(shop, talk):
+        talk(shop)
+
+    def test_knows_nothing_of_it():
+        assert 0
+
+    def test_heals(shop, talk):
+        shop.heal()
+        talk(shop)
+
+    def test_fails_for_a_reason_of_its_own():
+        assert 0
+"""
+
+
+@pytest.mark.parametrize("strict", [False, True])
+def test_a_fault_left_in_force_on_a_link_that_lives_on_is_named(sessions: Any, strict: bool) -> None:
+    sessions.file(LEFT)
+    result = sessions.run(*(["--netfault-strict"] if strict else []))
+    left = "Sever() is still in force on shop (127.0.0.1:*), which the next test may use: heal it, or *"
+    if strict:
+        result.assert_outcomes(passed=2, failed=3, errors=1)
+        result.stdout.fnmatch_lines(["*ERROR at teardown of test_leaves_it*", left])
+    else:
+        result.assert_outcomes(passed=2, failed=3, warnings=1)
+        result.stdout.fnmatch_lines(["test_it.py::test_leaves_it", f"  *LinkWarning: {left}"])
+    said = "Sever() is in force on shop (127.0.0.1:*): test_it.py::test_leaves_it has left it so"
+    result.stdout.fnmatch_lines(
+        [
+            "*- netfault -*",
+            said,
+            "shop *, in force: Delay(0.001), Sever()",
+            "*_ test_knows_nothing_of_it _*",
+            "*- netfault -*",
+            said,
+            "*_ test_fails_for_a_reason_of_its_own _*",
+        ]
+    )
+    _, _, last = result.stdout.str().partition("_ test_fails_for_a_reason_of_its_own _")
+    assert "has left it so" not in last
+
+
+@pytest.mark.parametrize(
+    ("setting", "named"),
+    [("session", False), ("module", False), ("function", True)],
+)
+def test_what_a_fixture_of_a_wider_scope_applies_is_meant_to_last(
+    sessions: Any, setting: str, named: bool
+) -> None:
+    sessions.file(
+        f"""
+        import pytest
+
+        @pytest.fixture(scope="session")
+        def link(netfault_factory, echo):
+            with netfault_factory() as net:
+                yield net.forward(echo, name="shop")
+
+        @pytest.fixture(scope="{setting}")
+        def slow(link):
+            link.delay(0.001)
+
+        def test_it(slow, link, talk):
+            talk(link)
+
+        def test_after(link):
+            pass
+        """
+    )
+    result = sessions.run()
+    result.assert_outcomes(passed=2, warnings=int(named))
+    if named:
+        result.stdout.fnmatch_lines(["*Delay(0.001) is still in force on shop *"])
+
+
+def test_a_link_that_a_test_made_for_itself_is_not_left_to_anybody(sessions: Any) -> None:
+    sessions.file(
+        """
+        def test_it(netfault_factory, netfault, echo, talk):
+            for net in (netfault, netfault_factory()):
+                link = net.forward(echo)
+                link.delay(0.001)
+                talk(link)
+        """
+    )
+    sessions.run("--netfault-strict").assert_outcomes(passed=1)
+
+
+def test_a_test_that_fails_and_leaves_a_fault_is_an_error_as_well_if_strict(sessions: Any) -> None:
+    sessions.file(LEFT.replace("shop.sever()", "shop.sever(); assert 0"))
+    sessions.run("--netfault-strict").assert_outcomes(passed=1, failed=4, errors=1)
+    sessions.run().assert_outcomes(passed=1, failed=4, warnings=1)

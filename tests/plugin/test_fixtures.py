@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import socket
 import weakref
 from typing import Any
 
@@ -17,7 +18,7 @@ CRASH = """
 
         thread = netfault._thread
         thread.call(lambda: thread.engine().call_at(0, fall))
-        thread._thread.join()
+        thread._life.thread.join()
 """
 
 
@@ -143,7 +144,8 @@ def test_links_of_inputs_that_are_over_are_not_kept(netfault_factory: Any) -> No
     def try_input() -> weakref.ref[Link]:
         with netfault_factory() as net:
             link = net.forward(("127.0.0.1", 9))
-            link.refuse()
+            with link.refuse(), pytest.raises(ConnectionRefusedError):
+                socket.create_connection((link.host, link.port))
             return weakref.ref(link)
 
     seen = [try_input() for _ in range(20)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import xml.etree.ElementTree as ET
 from pathlib import Path
 from typing import Any
@@ -281,3 +282,158 @@ def test_several_processes_keep_nothing_and_say_so(sessions: Any) -> None:
     result = sessions.run("--netfault-keep=on-failure", "-n2", plugins=["xdist"])
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     result.stderr.fnmatch_lines(["ERROR: --netfault-keep=on-failure * leave -n out"])
+
+
+# Somebody counts the attempts that the kernel refuses, and nobody else on the machine makes one.
+COUNTED = """
+    from pytest_netfault.proxy import kernel
+
+    refused = [0]
+    kernel.refused_attempts = lambda loopback: refused[0]
+
+    def ask(address):
+        try:
+            return socket.create_connection(address, timeout=10)
+        except ConnectionRefusedError:
+            refused[0] += 1
+"""
+UNSEEN = ["sever()", "refuse()", "lose(0.5)", "blackhole(packets=True)", "apply(Mine())"]
+
+
+@pytest.mark.parametrize("fault", UNSEEN)
+@pytest.mark.parametrize(
+    ("does", "passes"),
+    [
+        ("with link.FAULT: talk_to(echo)", False),  # the client talks to the server itself
+        ("with link.FAULT: pass", False),
+        ("talk(link)\n    with link.FAULT: talk_to(echo)", True),  # used before
+        ("with link.FAULT: pass\n    talk(link)", True),  # and after
+    ],
+)
+def test_a_fault_that_leaves_no_trace_needs_a_link_that_somebody_used(
+    sessions: Any, fault: str, does: str, passes: bool
+) -> None:
+    sessions.conftest(COUNTED)
+    sessions.file(
+        f"""
+import dataclasses
+import types
+from pytest_netfault.proxy import CustomFault, Stage
+
+@dataclasses.dataclass(frozen=True)
+class Mine(CustomFault):
+    def stage(self, place):
+        return Stage()
+
+def test_it(netfault, echo, talk):
+    def talk_to(address):
+        talk(types.SimpleNamespace(host=address[0], port=address[1]))
+
+    link = netfault.forward(echo, name="shop")
+    {does.replace("FAULT", fault)}
+"""
+    )
+    result = sessions.run("--netfault-strict", "-W", "error")
+    result.assert_outcomes(passed=1, errors=0 if passes else 1)
+    if not passes:
+        result.stdout.fnmatch_lines(
+            ["*was in force on shop, and no client has used that link in this test: connect to 127.0.0.1:*"]
+        )
+
+
+@pytest.mark.parametrize("fault", ["sever()", "refuse()"])
+@pytest.mark.parametrize("still", [False, True])
+def test_a_client_that_is_only_ever_refused_is_not_blamed(sessions: Any, fault: str, still: bool) -> None:
+    sessions.conftest(COUNTED)
+    sessions.file(
+        f"""
+        from conftest import ask
+
+        def test_it(netfault, echo):
+            link = netfault.forward(echo)
+            fault = link.{fault}
+            assert ask((link.host, link.port)) is None
+            {"pass" if still else "fault.heal()"}
+        """
+    )
+    sessions.run("--netfault-strict", "-W", "error").assert_outcomes(passed=1)
+
+
+@pytest.mark.parametrize("fault", ["sever()", "refuse()"])
+@pytest.mark.parametrize("listen", ["127.0.0.1", "::1", "0.0.0.0", "unix"])
+def test_the_kernel_says_that_a_client_was_refused(
+    netfault: Any, tmp_path: Path, fault: str, listen: str
+) -> None:
+    """The real counters: they rise with each refused attempt of anybody, so that a right test is never blamed."""
+    at = f"unix:{tmp_path / 'link'}" if listen == "unix" else (listen, 0)
+    link = netfault.forward(("127.0.0.1", 9), listen=at)
+    active = link.sever() if fault == "sever()" else link.refuse()
+    family = {"unix": socket.AF_UNIX, "::1": socket.AF_INET6}.get(listen, socket.AF_INET)
+    with socket.socket(family) as client:
+        with pytest.raises(ConnectionRefusedError):
+            client.connect(link.host if listen == "unix" else (link.host, link.port))
+    active.heal()
+    assert active._state.unseen
+
+
+def test_a_link_of_the_session_must_be_used_in_the_test_itself(sessions: Any) -> None:
+    sessions.conftest(COUNTED)
+    sessions.file(
+        """
+        import socket
+        import pytest
+
+        @pytest.fixture(scope="module")
+        def link(netfault_factory, echo):
+            with netfault_factory() as net:
+                yield net.forward(echo)
+
+        def test_uses_it(link, talk):
+            talk(link)
+            while link.connections:
+                pass
+
+        def test_does_not(link):
+            with link.refuse():
+                pass
+
+        def test_has_a_connection_from_before(link):
+            with link.refuse():
+                pass
+
+        @pytest.fixture(autouse=True)
+        def pooled(request, link):
+            with socket.socket() as client:
+                if "before" in request.node.name:
+                    client.connect((link.host, link.port))
+                    link.wait_for_connection(2)
+                yield
+        """
+    )
+    result = sessions.run("--netfault-strict")
+    result.assert_outcomes(passed=3, errors=1)
+    result.stdout.fnmatch_lines(["*ERROR at teardown of test_does_not*"])
+
+
+def test_inputs_of_one_test_are_excused_together(sessions: Any) -> None:
+    sessions.conftest(COUNTED)
+    sessions.file(
+        """
+        import pytest
+
+        @pytest.mark.parametrize("used", [True, False])
+        def test_it(netfault_factory, echo, talk, used):
+            for number in range(3):
+                with netfault_factory() as net:
+                    link = net.forward(echo)
+                    with link.refuse():
+                        pass
+                    if used and number == 1:
+                        talk(link)
+        """
+    )
+    result = sessions.run("--netfault-strict")
+    result.assert_outcomes(passed=2, errors=1)
+    result.stdout.fnmatch_lines(
+        ["*ERROR at teardown of test_it?False?*", "Refuse() was in force on link1 3 times, *"]
+    )
