@@ -13,7 +13,6 @@ plain write: that has no second attempt to save time for.
 
 from __future__ import annotations
 
-import os
 import random
 import threading
 import time
@@ -110,7 +109,6 @@ class Calls:
         self._patience = patience
         self._probe = probe
         self._contact = contact
-        self._pid = os.getpid()
 
     def once(self, wire: Wire, method: str, request: Any, seconds: float, *, leader: bool = True) -> Any:
         """One attempt on one wire, renewing the token if that is what it takes. Raises CallFailed."""
@@ -148,8 +146,6 @@ class Calls:
 
         Raises what `errors` says; CallFailed for verdicts about revisions, which only some callers can meet.
         """
-        if os.getpid() != self._pid:
-            raise errors.Closed("this store was opened before a fork; open one in each process instead")
         started = time.monotonic()
         deadline = started + (self.timeout if timeout is None else timeout)
         backoff, attempts, lost, reached = Backoff(), 0, False, False

@@ -1,10 +1,17 @@
-"""Between values and bytes by way of a key's codec, with errors that name the key."""
+"""Between values and bytes by way of a key's codec, with errors that name the key.
+
+A codec is a user's code and may raise anything. In the main thread what is no `Exception` passes on (KeyboardInterrupt,
+or what a signal's handler raised: swallowing it would undo a Ctrl-C or a time limit). In every other thread,
+where no signal arrives, it counts like any other failure of the codec.
+"""
 
 from __future__ import annotations
 
+import threading
 from typing import Any, TypeVar
 
 from runtime_config import errors
+from runtime_config._numbers import shown
 from runtime_config.keys import Key
 
 T = TypeVar("T")
@@ -14,9 +21,11 @@ def decode(key: Key[T], raw: bytes) -> T:
     """Raises DecodeError with the codec's own exception as its cause."""
     try:
         return key.codec.decode(raw)
-    except Exception as error:
+    except BaseException as error:
+        if _passes_on(error):
+            raise
         raise errors.DecodeError(
-            f"what is stored for {key.name!r} is no {key.codec!r}: {error}", raw=raw
+            f"what is stored for {key.name!r} is no {shown(key.codec)}: {_text(error)}", raw=raw
         ) from error
 
 
@@ -24,10 +33,26 @@ def encode(key: Key[T], value: Any) -> bytes:
     """Raises EncodeError with the codec's own exception as its cause."""
     try:
         raw = key.codec.encode(value)
-    except Exception as error:
+    except BaseException as error:
+        if _passes_on(error):
+            raise
         raise errors.EncodeError(
-            f"{value!r} cannot be stored for {key.name!r} as {key.codec!r}: {error}"
+            f"{shown(value)} cannot be stored for {key.name!r} as {shown(key.codec)}: {_text(error)}"
         ) from error
     if not isinstance(raw, bytes):
-        raise errors.EncodeError(f"the codec {key.codec!r} of {key.name!r} must encode to bytes, not {raw!r}")
+        raise errors.EncodeError(
+            f"the codec {shown(key.codec)} of {key.name!r} must encode to bytes, not {shown(raw)}"
+        )
     return raw
+
+
+def _passes_on(error: BaseException) -> bool:
+    return not isinstance(error, Exception) and threading.get_ident() == threading.main_thread().ident
+
+
+def _text(error: BaseException) -> str:
+    """What the exception says, or its name if it says nothing or cannot."""
+    try:
+        return str(error) or type(error).__name__
+    except Exception:
+        return type(error).__name__

@@ -17,9 +17,9 @@ store is the same one and still has all history from the cursor on; listing agai
 from __future__ import annotations
 
 import random
-import secrets
 import threading
 import time
+import weakref
 from collections.abc import Sequence
 from typing import Any
 
@@ -28,6 +28,7 @@ from runtime_config._audit import GRACE, Audit, next_audit
 from runtime_config._backoff import Backoff
 from runtime_config._calls import CallFailed, Calls
 from runtime_config._cursor import Cursor
+from runtime_config._identity import LEFT, identify
 from runtime_config._layout import Layout
 from runtime_config._link import Link, Wire
 from runtime_config._listing import Fetch, list_range
@@ -50,7 +51,8 @@ class Feed:
         self._link, self._calls, self._layout, self._board = link, calls, layout, board
         self._seconds = min(5.0, max(1.0, dead_after))
         self._moved = threading.Condition()
-        self._sinks: list[Sink] = []
+        # Weak, so that a subscription that nobody refers to ends, and the store behind it with it.
+        self._sinks: list[weakref.ref[Sink]] = []
         self._cursor: Cursor | None = None
         self._identity: bytes | None = None
         self._gap: Reason | None = None
@@ -74,12 +76,15 @@ class Feed:
     def add(self, sink: Sink) -> None:
         """Deliver to this sink from now on (see `_sink` for how it joins)."""
         with self._moved:
-            self._sinks.append(sink)
+            self._sinks = [one for one in self._sinks if one() is not None]
+            self._sinks.append(weakref.ref(sink))
 
     def remove(self, sink: Sink) -> None:
         with self._moved:
-            if sink in self._sinks:
-                self._sinks.remove(sink)
+            self._sinks = [one for one in self._sinks if one() is not sink]
+
+    def _present(self) -> list[Sink]:
+        return [sink for one in self._sinks if (sink := one()) is not None]
 
     def wait_positioned(self, seconds: float) -> bool:
         """True once there is a cursor: only a listing that begins after that can be joined."""
@@ -160,7 +165,7 @@ class Feed:
     def _refuse(self, error: Exception) -> None:
         """A fresh token was refused as well: tell every subscriber, loudly. The feed keeps trying for later ones."""
         with self._moved:
-            self._sinks = [sink for sink in self._sinks if not sink.fail(error)]
+            self._sinks = [weakref.ref(sink) for sink in self._present() if not sink.fail(error)]
 
     def _prepare(self, wire: Wire) -> None:
         """Find out where to go on: position the cursor, or check that it can be resumed, or list again."""
@@ -177,26 +182,22 @@ class Feed:
 
     def _identify(self, wire: Wire) -> int:
         """Learn the store's identity, making it if nobody has yet; return the revision of that read."""
-        for _ in range(2):
-            reply = self._read(wire, _messages.read(self._layout.identity))
-            self._identity = reply.kvs[0].value if reply.kvs else None
-            if self._identity is not None or not self._may_create:
-                return int(reply.header.revision)
-            self._create_identity(wire)
-        reply = self._read(wire, _messages.read(self._layout.identity))
-        self._identity = reply.kvs[0].value if reply.kvs else None
-        return int(reply.header.revision)
 
-    def _create_identity(self, wire: Wire) -> None:
-        key, value = self._layout.identity, secrets.token_hex(16).encode()
-        request = _messages.transaction([_messages.absent(key)], [_messages.op_put(key, value)])
-        try:
-            self._calls.once(wire, "Txn", request, self._seconds)
-        except CallFailed as failed:
-            if failed.code != "PERMISSION_DENIED":
-                raise
-            # A reader without the right to write follows the identity that somebody else makes, if anybody does.
-            self._may_create = False
+        def create(request: Any) -> bool:
+            if not self._may_create:
+                return False
+            try:
+                self._calls.once(wire, "Txn", request, self._seconds)
+            except CallFailed as failed:
+                error = final_error(failed.code, failed.details)
+                if failed.verdict is not Verdict.FINAL or not isinstance(error, LEFT):
+                    raise
+                self._may_create = not isinstance(error, errors.PermissionDenied)
+                return False
+            return True
+
+        self._identity, revision = identify(self._layout, lambda request: self._read(wire, request), create)
+        return revision
 
     def _check(self, wire: Wire, cursor: Cursor) -> Reason | None:
         """Read the identity as it was at the last delivered revision: that needs the same store and its history.
@@ -234,7 +235,7 @@ class Feed:
         self, cursor: Cursor, reason: Reason, entries: Sequence[tuple[str, Entry]], revision: int
     ) -> None:
         with self._moved:
-            for sink in self._sinks:
+            for sink in self._present():
                 sink.reset(reason, entries, revision)
             cursor.restart(revision + 1)
             self._gap = None
@@ -317,7 +318,7 @@ class Feed:
                 elif change.key == self._layout.identity:
                     self._identity = change.value
             with self._moved:
-                for sink in self._sinks:
+                for sink in self._present():
                     sink.batch(batch.revision, named)
                 cursor.delivered(batch.revision)
                 self._moved.notify_all()
@@ -356,12 +357,12 @@ class Feed:
     def missing(self, audit: Audit) -> list[str]:
         """What the sinks were not told of, of what is listed."""
         with self._moved:
-            return [name for sink in self._sinks for name in sink.missing(audit, self._deleted)]
+            return [name for sink in self._present() for name in sink.missing(audit, self._deleted)]
 
     def _join_waiting(self, wire: Wire) -> None:
         """Start the sinks whose own listing did not succeed."""
         with self._moved:
-            waiting = [sink for sink in self._sinks if not sink.joined]
+            waiting = [sink for sink in self._present() if not sink.joined]
         for sink in waiting:
             joined = False
             while not joined:

@@ -14,6 +14,7 @@ that never connects, and closes it when no call is under way any more: the shutd
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -25,14 +26,19 @@ import grpc
 
 from runtime_config import errors
 from runtime_config._messages import rpc
+from runtime_config._numbers import shown
 
 
 @dataclass(frozen=True)
 class TLS:
     """How to encrypt: `ca` to verify the server (default: the system's roots), `cert` and `key` to prove who you are.
 
-    Each is a path to a PEM file, or its content as bytes. `server_name` is what the server's certificate says, where
-    that differs from the address. Raises ValueError when only one of `cert` and `key` is given.
+    Each is a path to a PEM file, or its content as bytes, which no repr shows. `server_name` is what the server's
+    certificate says, where that differs from the address. Raises ValueError when only one of `cert` and `key` is
+    given, or when one is the content as a str; TypeError for other types.
+
+    >>> TLS(cert=b"...", key=b"secret")
+    TLS(ca=None, cert=<3 bytes>, key=<6 bytes>, server_name=None)
     """
 
     ca: str | Path | bytes | None = None
@@ -43,11 +49,27 @@ class TLS:
     def __post_init__(self) -> None:
         if (self.cert is None) != (self.key is None):
             raise ValueError("TLS needs both cert and key, or neither")
+        for name in ("ca", "cert", "key"):
+            part = getattr(self, name)
+            if not isinstance(part, (str, Path, bytes, type(None))):
+                raise TypeError(f"TLS {name} must be a path or bytes, not a {type(part).__name__}")
+            if isinstance(part, str) and "-----BEGIN" in part:
+                raise ValueError(f"TLS {name} as a str is a path: give the content of a PEM file as bytes")
+
+    def __repr__(self) -> str:
+        shown = [
+            f"{name}=<{len(part)} bytes>" if isinstance(part, bytes) else f"{name}={part!r}"
+            for name, part in (("ca", self.ca), ("cert", self.cert), ("key", self.key))
+        ]
+        return f"TLS({', '.join(shown)}, server_name={self.server_name!r})"
 
     def credentials(self) -> grpc.ChannelCredentials:
         """Read the files. Raises OSError when one cannot be read."""
         ca, cert, key = (_pem(part) for part in (self.ca, self.cert, self.key))
         return grpc.ssl_channel_credentials(ca, key, cert)
+
+
+_PORT = re.compile(r"[0-9]{1,5}\Z")
 
 
 def _pem(part: str | Path | bytes | None) -> bytes | None:
@@ -66,12 +88,14 @@ def check_endpoints(endpoints: str | Sequence[str], tls: bool) -> tuple[str, ...
     checked = []
     for one in given:
         if not isinstance(one, str):
-            raise TypeError(f"an endpoint must be a str like '127.0.0.1:2379', not {one!r}")
+            raise TypeError(f"an endpoint must be a str like '127.0.0.1:2379', not {shown(one)}")
+        if "@" in one and "unix:" not in one:  # not shown: there is a password in it
+            raise ValueError("an endpoint is 'host:port', without a user: give username= and password=")
         scheme, _, rest = one.rpartition("://")
         if scheme not in ("", "http", "https") or (scheme == "https") > tls or (scheme == "http" and tls):
             raise ValueError(f"endpoint {one!r} and tls={'...' if tls else None} do not fit together")
         host, _, port = rest.rstrip("/").rpartition(":")
-        if not rest.startswith("unix:") and (not host or not port.isdigit() or not 0 < int(port) < 65536):
+        if not rest.startswith("unix:") and (not host or not _PORT.match(port) or not 0 < int(port) < 65536):
             raise ValueError(f"endpoint {one!r} must be 'host:port', like '127.0.0.1:2379'")
         checked.append(rest.rstrip("/"))
     return tuple(checked)

@@ -27,7 +27,9 @@ except ImportError:  # protobuf before 4.22: each message hands out its own
 _FRAGMENT_WANTED = b"\x40\x01"  # field 8, varint, true
 _PROGRESS = b"\x1a\x00"  # field 3, an empty message
 _FRAGMENT_FIELD = 7
-_EQUAL, _LESS, _MOD, _CREATE = (getattr(rpc.Compare, name) for name in ("EQUAL", "LESS", "MOD", "CREATE"))
+_EQUAL, _LESS, _GREATER, _MOD, _CREATE = (
+    getattr(rpc.Compare, name) for name in ("EQUAL", "LESS", "GREATER", "MOD", "CREATE")
+)
 PAGE = 500
 
 
@@ -115,6 +117,11 @@ def add_revision_is(compare: Any, key: bytes, revision: int) -> None:
 def add_revision_at_most(compare: Any, key: bytes, revision: int) -> None:
     one = compare.add()
     one.key, one.result, one.target, one.mod_revision = key, _LESS, _MOD, revision + 1
+
+
+def add_present(compare: Any, key: bytes) -> None:
+    one = compare.add()
+    one.key, one.result, one.target, one.create_revision = key, _GREATER, _CREATE, 0
 
 
 def add_put(operations: Any, key: bytes, value: bytes) -> None:

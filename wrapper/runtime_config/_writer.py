@@ -11,7 +11,7 @@ from runtime_config import _messages, errors
 from runtime_config._calls import CallFailed, Calls
 from runtime_config._layout import Layout
 from runtime_config._messages import Entry
-from runtime_config._writes import Write, current, first_broken
+from runtime_config._writes import Write, current, first_broken, found_absent
 
 
 class Lost(Exception):
@@ -37,6 +37,8 @@ class Writer:
 
     def write(self, write: Write, timeout: float | None) -> tuple[int, Any]:
         """Apply a write; return its revision and the reply, or None for the reply if only its trace was found.
+
+        A write that is only for a key which is there, and found none, returns a reply that did not succeed.
 
         Raises Lost when a comparison failed. A write with comparisons is repeated after a lost reply, for at most one
         try can win, and the id tells whether that was ours.
@@ -64,6 +66,8 @@ class Writer:
             at = first_broken(write, held)
             if at is not None:
                 raise Lost(at, held[at])
+            if found_absent(write, reply):
+                return int(reply.header.revision), reply
             # Only the fence was in the way, which a `settle` of some other write put up: not applied, so again.
 
     def _find(self, write: Write, floor: int, deadline: float) -> int | None:

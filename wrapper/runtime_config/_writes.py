@@ -47,15 +47,20 @@ class Put:
 
 @dataclass(frozen=True)
 class Write:
-    """One write: its comparisons, its operations, and the id by which it can be found again."""
+    """One write: its comparisons, its operations, and the id by which it can be found again.
+
+    With `if_present` it is void unless the key that it changes holds something: so deleting nothing changes nothing,
+    not even the revision. Unlike an `Expect` this names no version, so such a write must not be repeated.
+    """
 
     expects: tuple[Expect, ...]
     puts: tuple[Put, ...]
     write_id: str
+    if_present: bool = False
 
     @classmethod
-    def of(cls, expects: Sequence[Expect], puts: Sequence[Put]) -> Write:
-        return cls(tuple(expects), tuple(puts), secrets.token_hex(16))
+    def of(cls, expects: Sequence[Expect], puts: Sequence[Put], *, if_present: bool = False) -> Write:
+        return cls(tuple(expects), tuple(puts), secrets.token_hex(16), if_present)
 
     def request(self, layout: Layout, floor: int) -> Any:
         """The transaction. `floor` is a revision that the store had reached when this write began."""
@@ -69,6 +74,10 @@ class Write:
         fence = layout.fence(self.write_id)
         _messages.add_revision_at_most(txn.compare, fence, floor)
         _messages.add_read(txn.failure, fence)
+        if self.if_present:
+            key = layout.raw(self.puts[0].name)
+            _messages.add_present(txn.compare, key)
+            _messages.add_read(txn.failure, key, keys_only=True)
         parts = [txn.success]
         if len(self.puts) + 1 > MAX_OPERATIONS:
             # The limit holds for each level, less what is on the levels above; halves are far below it.
@@ -87,9 +96,23 @@ class Write:
         return txn
 
 
+def is_write_id(text: object) -> bool:
+    """True for what `Write.of` draws.
+
+    >>> is_write_id(Write.of([], []).write_id), is_write_id("")
+    (True, False)
+    """
+    return isinstance(text, str) and len(text) == 32 and set(text) <= set("0123456789abcdef")
+
+
 def current(write: Write, reply: Any) -> list[Entry | None]:
     """What the expected keys hold, from the reply to a transaction that did not succeed."""
     return [_messages.found(response) for response in reply.responses[: len(write.expects)]]
+
+
+def found_absent(write: Write, reply: Any) -> bool:
+    """True if the reply to a write that did not succeed says that there was nothing to change."""
+    return write.if_present and _messages.found(reply.responses[-1]) is None
 
 
 def first_broken(write: Write, held: Sequence[Entry | None]) -> int | None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import dataclasses
 import enum
 import json as _json
+import math
 import re
 import types
 import typing
@@ -17,7 +18,12 @@ from typing import Any, Protocol, TypeVar, Union, runtime_checkable
 
 T = TypeVar("T")
 
-_INT = re.compile(rb"[+-]?[0-9]{1,4000}\Z")
+# Python itself reads and prints 4,300 digits unless told otherwise; what is encoded here is decoded everywhere.
+MAX_DIGITS = 4000
+_TOO_LARGE = 10**MAX_DIGITS
+# Deeper JSON is encoded by some releases of Python and not decoded by others.
+MAX_DEPTH = 200
+_INT = re.compile(rb"[+-]?[0-9]{1,%d}\Z" % MAX_DIGITS)
 _FLOAT = re.compile(rb"[+-]?([0-9]+\.?[0-9]*([eE][+-]?[0-9]+)?|\.[0-9]+([eE][+-]?[0-9]+)?|inf|nan)\Z")
 
 
@@ -25,7 +31,8 @@ _FLOAT = re.compile(rb"[+-]?([0-9]+\.?[0-9]*([eE][+-]?[0-9]+)?|\.[0-9]+([eE][+-]
 class Codec(Protocol[T]):
     """What a type needs to be stored. Write your own class with these two methods for a type of yours.
 
-    Either method may raise anything: the caller sees an `EncodeError` or a `DecodeError` with it as the cause.
+    Either method may raise anything: the caller sees an `EncodeError` or a `DecodeError` with it as the cause. In the
+    main thread, which gets the signals, what is no `Exception` (such as KeyboardInterrupt) passes on as it is.
     Both are called from the thread that asked (a subscription decodes in the thread that iterates it).
     """
 
@@ -44,7 +51,9 @@ class _Str(_Named):
     name = "str"
 
     def encode(self, value: str, /) -> bytes:
-        return str(_expect(value, str)).encode("utf-8")
+        return str.encode(
+            _expect(value, str), "utf-8"
+        )  # of a member of a str Enum too, whose str() is another text
 
     def decode(self, raw: bytes, /) -> str:
         return raw.decode("utf-8")
@@ -66,7 +75,7 @@ class _Int(_Named):
     def encode(self, value: int, /) -> bytes:
         if isinstance(value, bool):
             raise TypeError(f"{value!r} is a bool, not an int")
-        return str(int(_expect(value, int))).encode("ascii")
+        return str(_check_size(int(_expect(value, int)))).encode("ascii")
 
     def decode(self, raw: bytes, /) -> int:
         text = raw.strip()
@@ -81,7 +90,10 @@ class _Float(_Named):
     def encode(self, value: float, /) -> bytes:
         if isinstance(value, bool) or not isinstance(value, (int, float)):
             raise TypeError(f"{value!r} is not a float")
-        return repr(float(value)).encode("ascii")
+        number = float(value)
+        if number != value and not math.isnan(number):
+            raise ValueError(f"{value!r} is no float: the nearest is {number!r}")
+        return repr(number).encode("ascii")
 
     def decode(self, raw: bytes, /) -> float:
         text = raw.strip()
@@ -113,7 +125,7 @@ class _Json(_Named):
     def encode(self, value: Any, /) -> bytes:
         if self.kind is not None:
             _expect(value, self.kind)
-        _refuse_other_keys(value)
+        _check_json(value)
         return _dump(value)
 
     def decode(self, raw: bytes, /) -> Any:
@@ -131,7 +143,10 @@ class _Enum(_Named):
         self.name = kind.__name__
 
     def encode(self, value: enum.Enum, /) -> bytes:
-        return str(_expect(value, self.kind).name).encode("utf-8")
+        name = _expect(value, self.kind).name
+        if not isinstance(name, str) or name != name.strip() or self.kind.__members__.get(name) is not value:
+            raise ValueError(f"{value!r} has no name of its own")
+        return name.encode("utf-8")
 
     def decode(self, raw: bytes, /) -> enum.Enum:
         name = raw.decode("utf-8").strip()
@@ -151,7 +166,13 @@ class _Dataclass(_Named):
         self.name = kind.__name__
 
     def encode(self, value: Any, /) -> bytes:
-        return _dump(_to_json(_expect(value, self.kind)))
+        shape = _to_json(_expect(value, self.kind))
+        _check_json(shape)
+        raw = _dump(shape)
+        back = self.decode(raw)
+        if not _same(value, back):
+            raise ValueError(f"it would come back as {back!r}")
+        return raw
 
     def decode(self, raw: bytes, /) -> Any:
         return _from_json(self.kind, _load(raw), self.name)
@@ -215,18 +236,51 @@ def _refuse_constant(text: str) -> Any:
     raise ValueError(f"{text} is not JSON")
 
 
-def _refuse_other_keys(value: Any) -> None:
-    """`json.dumps` would turn the key 1 into "1" and a tuple into a list, and what comes back would differ."""
+def _check_size(number: int) -> int:
+    if not -_TOO_LARGE < number < _TOO_LARGE:
+        raise ValueError(f"a whole number may have at most {MAX_DIGITS} digits")
+    return number
+
+
+def _check_json(value: Any, depth: int = 0) -> None:
+    """Refuse what `json.dumps` takes and what would come back as something else, or not at all.
+
+    The key 1 would become "1", and a tuple a list.
+    """
+    if depth > MAX_DEPTH:
+        raise ValueError(f"JSON may be nested at most {MAX_DEPTH} deep")
     if isinstance(value, dict):
         for name, item in value.items():
             if not isinstance(name, str):
                 raise TypeError(f"a JSON object needs str keys, not {name!r}")
-            _refuse_other_keys(item)
+            _check_json(item, depth + 1)
     elif isinstance(value, list):
         for item in value:
-            _refuse_other_keys(item)
+            _check_json(item, depth + 1)
     elif isinstance(value, tuple):
         raise TypeError(f"{value!r} would come back as a list: use a list")
+    elif isinstance(value, int):
+        _check_size(value)
+
+
+def _same(value: Any, back: Any) -> bool:
+    """Whether a field came back as it was, looking into dataclasses: they may be declared without equality."""
+    if dataclasses.is_dataclass(value):
+        return type(value) is type(back) and all(
+            _same(getattr(value, field.name), getattr(back, field.name))
+            for field in dataclasses.fields(value)
+            if field.init
+        )
+    if isinstance(value, dict):
+        return (
+            isinstance(back, dict)
+            and value.keys() == back.keys()
+            and all(_same(item, back[name]) for name, item in value.items())
+        )
+    if isinstance(value, (list, tuple)):
+        kind = list if isinstance(value, list) else tuple
+        return isinstance(back, kind) and len(value) == len(back) and all(map(_same, value, back))
+    return bool(value == back)
 
 
 def _to_json(value: Any) -> Any:
@@ -239,7 +293,6 @@ def _to_json(value: Any) -> Any:
     if isinstance(value, enum.Enum):
         return value.name
     if isinstance(value, dict):
-        _refuse_other_keys(dict.fromkeys(value))
         return {name: _to_json(item) for name, item in value.items()}
     if isinstance(value, (list, tuple)):
         return [_to_json(item) for item in value]

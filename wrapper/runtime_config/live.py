@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Mapping
 from typing import Any, Generic, TypeVar
 
 from runtime_config import errors
 from runtime_config._decode import decode
 from runtime_config._messages import Entry
+from runtime_config._owner import Owner
 from runtime_config._sink import Cover, RawBatch, RawReset, Sink
 from runtime_config.keys import Key, Unset
 from runtime_config.state import Handle, log
@@ -21,7 +21,8 @@ class Live(Sink, Generic[T]):
     """The present value of one key. Reading it costs no call to the server, from any thread.
 
     While the store cannot be reached it keeps its last value, and `age` grows. A stored value that cannot be
-    decoded is logged, and the last good one stays in force.
+    decoded is logged, and the last good one stays in force. As long as you refer to it its store stays open. In
+    a process that was forked, where nothing is followed, all of it raises Closed.
     """
 
     def __init__(
@@ -29,12 +30,13 @@ class Live(Sink, Generic[T]):
         key: Key[T],
         cover: Cover,
         *,
-        contact: Callable[[], float | None],
+        silence: Callable[[], float],
         on_change: Callable[[Key[T], Callable[[Item], None]], Handle],
     ) -> None:
         super().__init__(cover)
         self._key = key
-        self._contact = contact
+        self._silence = silence
+        self._owner = Owner()
         self._register = on_change
         self._entry: Entry | None = None
         self._decoded: tuple[Entry, T] | None = None
@@ -47,6 +49,7 @@ class Live(Sink, Generic[T]):
         Raises KeyNotSet if the store holds nothing and there is no default, DecodeError if it never held a
         good value, Unavailable if the store has not been reached even once.
         """
+        self._owner.check()
         entry, decoded = self._entry, self._decoded
         if not self.joined:
             raise errors.Unavailable(
@@ -72,14 +75,18 @@ class Live(Sink, Generic[T]):
     @property
     def revision(self) -> int:
         """The revision of the last write of this key; 0 while it is not set."""
+        self._owner.check()
         entry = self._entry
         return 0 if entry is None else entry.revision
 
     @property
     def age(self) -> float:
-        """Seconds since the server was last heard: what is known here is at most that old. Infinite at first."""
-        heard = self._contact()
-        return float("inf") if heard is None else max(0.0, time.time() - heard)
+        """Seconds since the server was last heard: what is known here is at most that old. Infinite at first.
+
+        A step of the wall clock does not change it; on Linux the time in which the machine was suspended counts.
+        """
+        self._owner.check()
+        return self._silence()
 
     def on_change(self, callback: Callable[[Item], None]) -> Handle:
         """The same as `store.on_change(key, callback)`."""
@@ -108,4 +115,4 @@ class Live(Sink, Generic[T]):
 
     def __repr__(self) -> str:
         shown: Any = self._decoded[1] if self._decoded is not None else "..."
-        return f"<Live {self._key.name} = {shown!r} at revision {self.revision}>"
+        return f"<Live {self._key.name} = {shown!r} at revision {0 if self._entry is None else self._entry.revision}>"

@@ -9,11 +9,12 @@ import enum
 import logging
 import queue
 import threading
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from runtime_config import errors
+from runtime_config._clock import elapsed, since_epoch
+from runtime_config._owner import Owner
 
 log = logging.getLogger("runtime_config")
 
@@ -37,7 +38,8 @@ class Counters:
     `reconnects`: streams that were opened again after one was lost. `resyncs`: times that everything had to be listed
     again (compacted or replaced). `overflows`: subscribers that were too slow. `callback_errors`: exceptions out of
     callbacks. `audits_failed`: losses on the server's side that the audit found.
-    `last_contact`: when the server was last heard, in seconds since the epoch, None for never.
+    `last_contact`: when the server was last heard, in seconds since the epoch, None for never. It is measured with a
+    clock that nobody sets, and put into the terms of the wall clock when it is read: a step of that moves it along.
     """
 
     reconnects: int = 0
@@ -62,16 +64,22 @@ class Health:
 
 
 class Handle:
-    """What a registered callback is cancelled with. A context manager too."""
+    """What a registered callback is cancelled with. A context manager too.
+
+    Whatever the callback raises (SystemExit and KeyboardInterrupt included) is logged and counted, and the next call
+    comes all the same. Until it is cancelled the callback keeps its store open.
+    """
 
     def __init__(self, cancel: Callable[[], None]) -> None:
         self._cancel = cancel
+        self._owner = Owner()
         #: Why the callback will not be called any more, when that was not your doing.
-        self.error: Exception | None = None
+        self.error: BaseException | None = None
 
     def cancel(self) -> None:
-        """No call begins after this returns. Twice is fine, also from inside the callback."""
-        self._cancel()
+        """No call begins after this returns. Idempotent, and allowed inside the callback."""
+        if self._owner.here:
+            self._cancel()
 
     def __enter__(self) -> Handle:
         return self
@@ -89,22 +97,33 @@ class Board:
     def __init__(self) -> None:
         self._changed = threading.Condition()
         self.state = CONNECTING
-        self.stale_since: float | None = None
+        self._stale: float | None = None
         self.last_error: Exception | None = None
         self._counters = Counters()
         self._heard: float | None = None
-        self._listeners: dict[int, Callable[[State], None]] = {}
+        # With each callback whatever must live as long as it does: the store.
+        self._listeners: dict[int, tuple[Callable[[State], None], object]] = {}
         self._next_listener = 0
         self._news: queue.SimpleQueue[State | None] = queue.SimpleQueue()
         self._teller: threading.Thread | None = None
 
     @property
     def counters(self) -> Counters:
-        return replace(self._counters, last_contact=self._heard)
+        return replace(self._counters, last_contact=since_epoch(self._heard))
+
+    @property
+    def stale_since(self) -> float | None:
+        return since_epoch(self._stale)
+
+    @property
+    def silence(self) -> float:
+        """Seconds since the server was last heard; infinite before."""
+        heard = self._heard
+        return float("inf") if heard is None else elapsed() - heard
 
     def contact(self) -> None:
         """The server was heard. Called for every reply, so it takes no lock."""
-        self._heard = time.time()
+        self._heard = elapsed()
 
     def count(self, what: str) -> None:
         with self._changed:
@@ -118,7 +137,7 @@ class Board:
             if self.state is state or self.state is CLOSED or (state is STALE and self.state is CONNECTING):
                 return
             self.state = state
-            self.stale_since = time.time() if state is STALE else None
+            self._stale = elapsed() if state is STALE else None
             if state is SYNCED:
                 self.last_error = None
             self._changed.notify_all()
@@ -140,11 +159,12 @@ class Board:
                     f"still {self.state.value} after {seconds:.2f} s: {self.last_error}"
                 )
 
-    def listen(self, callback: Callable[[State], None]) -> Handle:
+    def listen(self, callback: Callable[[State], None], keep: object = None) -> Handle:
+        """Call back with each new state; `keep` is referred to as long as the callback is registered."""
         with self._changed:
             number = self._next_listener
             self._next_listener += 1
-            self._listeners[number] = callback
+            self._listeners[number] = (callback, keep)
             if self._teller is None and self.state is not CLOSED:
                 self._teller = threading.Thread(target=self._tell, name="runtime-config-state", daemon=True)
                 self._teller.start()
@@ -159,14 +179,17 @@ class Board:
             with self._changed:
                 numbers = list(self._listeners)
             for number in numbers:
-                callback = self._listeners.get(number)
-                if callback is None:
+                listener = self._listeners.get(number)
+                if listener is None:
                     continue
                 try:
-                    callback(state)
-                except Exception:
+                    listener[0](state)
+                except (
+                    BaseException
+                ):  # whatever it is, the other listeners and the next states are not its business
                     self.count("callback_errors")
                     log.exception("a state callback raised")
+            listener = None
 
     def close(self, seconds: float) -> None:
         """Become CLOSED, tell the listeners, and end their thread; wait for it at most `seconds`."""

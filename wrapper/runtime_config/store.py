@@ -9,26 +9,31 @@ so that a large read never holds up a change. This file only checks arguments, a
 
 from __future__ import annotations
 
-import math
 import random
 import threading
 import time
-from collections.abc import Callable, Iterable, Sequence
+import warnings
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, TypeVar
 
 from runtime_config import _messages, errors
 from runtime_config._calls import CallFailed, Calls, Tokens
 from runtime_config._decode import decode, encode
+from runtime_config._ending import Ending
 from runtime_config._feed import Feed
+from runtime_config._identity import LEFT, identify
 from runtime_config._layout import Layout
 from runtime_config._link import TLS, Link, check_endpoints, connector
 from runtime_config._listing import list_range
 from runtime_config._messages import Entry
+from runtime_config._numbers import revision as checked_revision
+from runtime_config._numbers import seconds as checked_seconds
+from runtime_config._numbers import shown
 from runtime_config._sink import Cover, Sink
 from runtime_config._status import final_error
 from runtime_config._writer import Lost, Writer
-from runtime_config._writes import Expect, Put, Write
+from runtime_config._writes import Expect, Put, Write, is_write_id
 from runtime_config.keys import Key, Section, Unset, check_key, key_named
 from runtime_config.live import Live
 from runtime_config.state import CLOSED, Board, Counters, Handle, Health, State, log
@@ -38,8 +43,6 @@ from runtime_config.values import ABSENT, Absent, Snapshot, Values, Versioned
 
 T = TypeVar("T")
 
-# Everything that close() waits for together may take this long.
-_CLOSING = 0.9
 # A revision that does not come through the stream within this time may belong to a write outside the root.
 _ELSEWHERE = 0.2
 
@@ -48,18 +51,22 @@ class ConfigStore:
     """Shared configuration below one root. Safe to use from any thread; open one per process and keep it.
 
     `endpoints` is `"host:port"` or a list of them; one is used at a time, the next when it fails. `root` is
-    the path that everything lives under: different roots see nothing of each other.
+    the path that everything lives under. Roots see nothing of each other unless one lies inside the other: then
+    `limit` below "/config/prod" and `prod.limit` below "/config" are the same key.
 
     `username` and `password`: both or neither. `tls`: a `TLS`, or True for the system's roots.
     `timeout`: seconds for every call that is not told another. `patience`: for how many of them a call keeps trying
     while no server can be reached at all (default: all of them; 0 tries each endpoint once).
     `dead_after`: seconds of silence after which a link is given up (at least 0.2). Half of that is spent
     waiting for an answer; the default of 20 costs a request every 10 s on a quiet store, and keeps below what
-    servers allow. `wait`: reach the server before returning, or raise `Unavailable`, `AuthenticationFailed`,
-    `PermissionDenied` within the timeout. With False the store connects in the background, see `wait_synced`.
+    servers allow. `wait`: reach the server before returning (and leave it with its identity, see `Deployment` in the
+    README), or raise `Unavailable`, `AuthenticationFailed`, `PermissionDenied` within the timeout. With False the store
+    connects in the background, see `wait_synced`. Every number of seconds may be at most a week.
 
-    `close()` ends everything within a second, whatever the network does. A store must not cross a fork: open
-    it in the child. Bad arguments are ValueError or TypeError here.
+    `close()` ends everything within a second, whatever the network does. A store that nobody refers to any more ends
+    too, with a `ResourceWarning`; subscriptions, live values and registered callbacks refer to theirs. A store must
+    not cross a fork: in the child every method raises Closed, except `close()`, which returns. Bad arguments
+    are ValueError or TypeError here.
     """
 
     def __init__(
@@ -77,14 +84,17 @@ class ConfigStore:
     ) -> None:
         if (username is None) != (password is None):
             raise ValueError("give both username and password, or neither")
+        for name, given in (("username", username), ("password", password)):
+            if not isinstance(given, (str, type(None))):
+                raise TypeError(f"{name} must be a str, not a {type(given).__name__}")
         if not isinstance(tls, (TLS, bool, type(None))):
-            raise TypeError(f"tls must be a TLS(...), True or None, not {tls!r}")
+            raise TypeError(f"tls must be a TLS(...), True or None, not a {type(tls).__name__}")
         encryption = TLS() if tls is True else tls or None
         addresses = check_endpoints(endpoints, encryption is not None)
         self._layout = Layout(root)
-        self._timeout = _seconds("timeout", timeout)
-        patience = self._timeout if patience is None else _seconds("patience", patience, least=0.0)
-        dead_after = _seconds("dead_after", dead_after, least=0.2)
+        self._timeout = checked_seconds("timeout", timeout)
+        patience = self._timeout if patience is None else checked_seconds("patience", patience, least=0.0)
+        dead_after = checked_seconds("dead_after", dead_after, least=0.2)
         connect = connector(encryption, dead_after)
         tokens = Tokens(username, password)
         self._board = Board()
@@ -102,10 +112,8 @@ class ConfigStore:
             feed_link, Calls(feed_link, tokens, **options), self._layout, self._board, dead_after=dead_after
         )
         self._lock = threading.Lock()
-        self._subscriptions: set[Subscription] = set()
         self._lives: dict[str, Live[Any]] = {}
-        self._threads: set[threading.Thread] = set()
-        self._closed = False
+        self._ending = Ending(self._link, self._feed, self._board)
         if wait:
             try:
                 self._greet()
@@ -116,8 +124,23 @@ class ConfigStore:
         self._feed.start()
 
     def _greet(self) -> None:
-        reply = self._read(_messages.read(self._layout.identity), None)
-        self._writer.saw(int(reply.header.revision))
+        """Reach the server, and give it an identity: made later, it would be a revision between those of our writes."""
+
+        deadline = time.monotonic() + self._timeout
+
+        def left() -> float:
+            return max(0.001, deadline - time.monotonic())
+
+        def create(request: Any) -> bool:
+            try:
+                self._calls.call("Txn", request, kind="read", timeout=left())
+            except LEFT as error:
+                log.info("the root has no identity yet: %s", error)
+                return False
+            return True
+
+        _, revision = identify(self._layout, lambda request: self._read(request, left()), create)
+        self._writer.saw(revision)
 
     # Reading
 
@@ -206,9 +229,10 @@ class ConfigStore:
         return Versioned(value, revision, made.created_revision, made.version)
 
     def delete(self, key: Key[Any], *, timeout: float | None = None) -> bool:
-        """Delete a key; True if it was there. Raises what `set` raises."""
-        _, reply = self._write(Write.of((), [Put(check_key(key).name, None)]), [key], timeout)
-        return bool(reply.responses[0].response_delete_range.deleted)
+        """Delete a key; True if it was there, else nothing changes, not even the revision. Raises what `set` raises."""
+        write = Write.of((), [Put(check_key(key).name, None)], if_present=True)
+        _, reply = self._write(write, [key], timeout)
+        return bool(reply.succeeded)
 
     def update(self, key: Key[T], fn: Callable[[T], T], *, timeout: float | None = None) -> Versioned[T]:
         """Replace a value by what `fn` makes of it; no other writer's change is overwritten.
@@ -272,6 +296,11 @@ class ConfigStore:
         """
         if not isinstance(error, errors.OutcomeUnknown):
             raise TypeError(f"settle needs the OutcomeUnknown that a write raised, not {error!r}")
+        if not is_write_id(error.write_id):
+            raise ValueError(
+                f"settle needs an OutcomeUnknown that a write raised; this has no write id: {error!r}"
+            )
+        checked_revision("floor", error.floor)
         return self._writer.settle(error.write_id, error.floor, self._limit(timeout))
 
     # Following
@@ -282,15 +311,14 @@ class ConfigStore:
         The snapshot contains everything written before this call. While the store cannot be reached this waits for at
         most the timeout, and the snapshot comes as soon as it can be had; it never raises for a lost connection.
         """
+        limit = self._limit(timeout)
         subscription = Subscription(
             Cover.of(targets, self._layout),
             on_close=self._forget,
             on_overflow=partial(self._board.count, "overflows"),
         )
-        with self._lock:
-            self._check_open()
-            self._subscriptions.add(subscription)
-        self._join(subscription, self._limit(timeout))
+        self._ending.add(subscription)
+        self._join(subscription, limit)
         return subscription
 
     def _join(self, sink: Sink, seconds: float) -> None:
@@ -309,14 +337,14 @@ class ConfigStore:
 
     def _forget(self, subscription: Subscription) -> None:
         self._feed.remove(subscription)
-        with self._lock:
-            self._subscriptions.discard(subscription)
+        self._ending.forget(subscription)
 
     def on_change(self, *targets_and_callback: Any, timeout: float | None = None) -> Handle:
         """`on_change(key, callback)`: call back with each item of a subscription, the `Snapshot` first.
 
         `key` may be a Section, or several arguments. Calls come one at a time, in order, in a thread of their
-        own: they may block, raise (logged and counted) and use the store. `Handle.cancel()` ends it.
+        own: they may block, raise whatever they like (logged and counted, see `Handle`) and use the store.
+        `Handle.cancel()` ends it; until then the store stays open.
         """
         *targets, callback = targets_and_callback or (None,)
         if not callable(callback):
@@ -324,17 +352,15 @@ class ConfigStore:
         subscription = self.subscribe(*targets, timeout=timeout)
         handle = Handle(subscription.close)
 
-        def on_error(_: Exception) -> None:
+        def on_error(_: BaseException) -> None:
             self._board.count("callback_errors")
-            log.exception("the callback for %s raised", ", ".join(repr(target) for target in targets))
+            log.exception("the callback for %s raised", ", ".join(shown(target) for target in targets))
 
-        def on_end(error: Exception) -> None:
+        def on_end(error: BaseException) -> None:
             handle.error = error
-            log.error("no more changes of %s: %s", ", ".join(repr(target) for target in targets), error)
+            log.error("no more changes of %s: %s", ", ".join(shown(target) for target in targets), error)
 
-        thread = deliver_in_thread(subscription, callback, on_error, on_end)
-        with self._lock:
-            self._threads = {one for one in self._threads if one.is_alive()} | {thread}
+        self._ending.wait_for(deliver_in_thread(subscription, callback, on_error, on_end))
         return handle
 
     def live(self, key: Key[T], *, timeout: float | None = None) -> Live[T]:
@@ -342,14 +368,14 @@ class ConfigStore:
 
         Waits like `subscribe` for its first value.
         """
+        limit = self._limit(timeout)
         with self._lock:
-            self._check_open()
             found = self._lives.get(check_key(key).name)
             if found is None:
                 found = Live(
                     key,
                     Cover.of([key], self._layout),
-                    contact=lambda: self._board.counters.last_contact,
+                    silence=lambda: self._board.silence,
                     on_change=self.on_change,
                 )
                 self._lives[key.name] = found
@@ -357,25 +383,29 @@ class ConfigStore:
             else:
                 fresh = False
         if fresh:
-            self._join(found, self._limit(timeout))
+            self._join(found, limit)
         return found
 
     # How it is doing
 
     @property
     def state(self) -> State:
-        """`CONNECTING`, `SYNCED`, `STALE` or `CLOSED`."""
-        return self._board.state
+        """`CONNECTING`, `SYNCED`, `STALE` or `CLOSED`; the last also in a process that was forked."""
+        return self._board.state if self._ending.owner.here else CLOSED
 
     @property
     def stale_since(self) -> float | None:
-        """When the state became STALE, in seconds since the epoch; None unless it is."""
+        """When the state became STALE, in seconds since the epoch; None unless it is.
+
+        `time.time() - store.stale_since` is how long that lasts, also when the wall clock was set in between: the
+        duration is measured with another clock, and put into the terms of the wall clock when this is read.
+        """
         return self._board.stale_since
 
     @property
     def last_error(self) -> Exception | None:
         """Why the store is not synced; None while it is."""
-        return self._board.last_error
+        return self._board.last_error if self._ending.owner.here else self._ending.owner.error()
 
     @property
     def revision(self) -> int:
@@ -388,8 +418,11 @@ class ConfigStore:
         return self._board.counters
 
     def on_state(self, callback: Callable[[State], None]) -> Handle:
-        """Call back with each new state, in a thread apart from the data."""
-        return self._board.listen(callback)
+        """Call back with each new state, in a thread apart from the data, until the `Handle` is cancelled."""
+        self._ending.check_open()
+        if not callable(callback):
+            raise TypeError(f"the argument must be the callback, not {shown(callback)}")
+        return self._board.listen(callback, keep=self)
 
     def wait_synced(self, timeout: float | None = None) -> None:
         """Wait until the state is SYNCED. Raises DeadlineExceeded, or Closed."""
@@ -400,6 +433,7 @@ class ConfigStore:
 
         `revision` is one that a write, a `Versioned` or an item carried. Raises DeadlineExceeded, or Closed.
         """
+        checked_revision("revision", revision)
         seconds = self._limit(timeout)
         deadline = time.monotonic() + seconds
         while not self._feed.wait_revision(revision, min(_ELSEWHERE, max(0.0, deadline - time.monotonic()))):
@@ -426,6 +460,7 @@ class ConfigStore:
 
     def health(self, timeout: float | None = None) -> Health:
         """Ask the cluster something that only a working majority can answer. Never raises for what it finds."""
+        self._ending.owner.check()
         began = time.monotonic()
         try:
             reply = self._read(_messages.read(self._layout.identity), timeout)
@@ -436,38 +471,29 @@ class ConfigStore:
     # Ending
 
     def close(self) -> None:
-        """Release everything, within a second. Twice is fine; from inside a callback too.
+        """Release everything, within a second. Idempotent; allowed inside a callback, and in a process that was forked.
 
         Iterations of subscriptions end. A callback that does not return is left behind in its (daemon) thread.
         """
-        with self._lock:
-            if self._closed:
-                return
-            self._closed = True
-            subscriptions, threads = list(self._subscriptions), list(self._threads)
-        deadline = time.monotonic() + _CLOSING
-        self._board.become(CLOSED)
-        self._feed.stop(_CLOSING)
-        for subscription in subscriptions:
-            subscription.close()
-        self._link.close(max(0.0, deadline - time.monotonic()))
-        _join_all(threads, deadline)
-        self._board.close(max(0.0, deadline - time.monotonic()))
+        self._ending.end()
+
+    def __del__(self) -> None:
+        ending: Ending | None = getattr(self, "_ending", None)  # none if the arguments were refused
+        if ending is not None and not ending.closed and ending.owner.here:
+            message = f"unclosed {self!r}: call close(), or use 'with'"
+            ending.end_in_background()
+            warnings.warn(message, ResourceWarning, stacklevel=2, source=self)
 
     def __enter__(self) -> ConfigStore:
+        self._ending.check_open()
         return self
 
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _check_open(self) -> None:
-        if self._closed:
-            raise errors.Closed("the store is closed")
-
     def _limit(self, timeout: float | None) -> float:
-        if self._closed:
-            raise errors.Closed("the store is closed")
-        return self._timeout if timeout is None else _seconds("timeout", timeout)
+        self._ending.check_open()
+        return self._timeout if timeout is None else checked_seconds("timeout", timeout)
 
     def __repr__(self) -> str:
         return f"<ConfigStore {self._layout.root} at {', '.join(self._link.endpoints)}: {self.state.value}>"
@@ -475,19 +501,3 @@ class ConfigStore:
 
 def _versioned(key: Key[T], entry: Entry) -> Versioned[T]:
     return Versioned(decode(key, entry.value), entry.revision, entry.created_revision, entry.version)
-
-
-def _seconds(name: str, value: object, least: float = 0.001) -> float:
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
-        raise TypeError(f"{name} must be a number of seconds, not {value!r}")
-    if not math.isfinite(value) or value < least:
-        raise ValueError(f"{name} must be a finite number of at least {least} seconds, not {value!r}")
-    return float(value)
-
-
-def _join_all(threads: Iterable[threading.Thread], deadline: float) -> None:
-    for thread in threads:
-        if thread is not threading.current_thread():
-            thread.join(max(0.0, deadline - time.monotonic()))
-            if thread.is_alive():
-                log.warning("a callback did not return; its thread %s is left behind", thread.name)

@@ -7,7 +7,8 @@
 Rules of this file. The feed's thread only stores bytes; decoding (which runs the user's codecs) and comparing
 happen in the thread that iterates. Memory is bounded: when the buffer is full nothing more is put in; what is
 there is handed out first, and then one `Resynced("overflow")` bridges the rest. Nothing here ever waits for a
-slow consumer.
+slow consumer. What is being decoded when an exception passes through (a Ctrl-C, for instance) is decoded again by the
+next call: it counts as delivered only when it was.
 """
 
 from __future__ import annotations
@@ -22,6 +23,8 @@ from typing import Any
 from runtime_config import errors
 from runtime_config._decode import decode
 from runtime_config._messages import Entry
+from runtime_config._numbers import seconds
+from runtime_config._owner import Owner
 from runtime_config._sink import Cover, RawBatch, RawReset, Sink
 from runtime_config.keys import key_named
 from runtime_config.values import (
@@ -67,7 +70,9 @@ class Subscription(Sink):
     raises `PermissionDenied` or `AuthenticationFailed` when the server refuses to serve it for good. A lost
     connection raises nothing: the items of the meantime arrive later, and `store.state` tells of it.
 
-    While an item is being awaited Ctrl-C works. Leaving the `with` block closes the subscription.
+    While an item is being awaited Ctrl-C works, and no item is lost by it. Leaving the `with` block closes the
+    subscription; one that nobody refers to any more is closed as well. As long as somebody does, its store stays open.
+    In a process that was forked it raises Closed.
     """
 
     def __init__(
@@ -89,8 +94,10 @@ class Subscription(Sink):
         self._applied_revision = 0
         self._ended = False
         self._error: Exception | None = None
+        self._owner = Owner()
         # The consumer's side: touched by the iterating thread only.
         self._told: dict[str, _Told] = {}
+        self._raw: _Start | RawBatch | RawReset | None = None
         self._ready: deque[Item] = deque()
         self._revision = 0
 
@@ -147,20 +154,27 @@ class Subscription(Sink):
     # The consumer's side
 
     def get(self, timeout: float | None = None) -> Item:
-        """The next item, awaited for at most `timeout` seconds (None: as long as it takes).
+        """The next item, awaited for at most `timeout` seconds (None: as long as it takes; 0: only if it is there).
 
         Raises DeadlineExceeded when none came, Closed when none will come any more, and what iterating raises.
         """
+        if timeout is not None:
+            timeout = seconds("timeout", timeout, least=0.0)
         try:
             return self._next(timeout)
         except StopIteration:
             raise errors.Closed("the subscription is closed") from None
 
     def _next(self, timeout: float | None) -> Item:
+        self._owner.check()
         deadline = None if timeout is None else time.monotonic() + timeout
         while not self._ready:
-            raw = self._take(deadline)
-            self._ready.extend(self._items_of(raw))
+            if self._raw is None:
+                self._raw = self._take(deadline)
+            telling, items = self._items_of(self._raw)
+            self._ready.extend(items)
+            self._raw = None
+            telling.commit()
         item = self._ready.popleft()
         self._revision = item.revision
         return item
@@ -185,65 +199,22 @@ class Subscription(Sink):
                 self._bytes -= _cost(item)
             return item
 
-    def _items_of(self, raw: _Start | RawBatch | RawReset) -> Iterator[Item]:
+    def _items_of(self, raw: _Start | RawBatch | RawReset) -> tuple[_Telling, list[Item]]:
+        """What the consumer will have been told after `raw`, and the items that say so. Changes nothing yet."""
+        telling = _Telling(self._told)
         if isinstance(raw, RawBatch):
-            changes, bad = self._apply(raw)
-            if changes:
-                yield Changes(raw.revision, tuple(changes))
-            yield from bad
-            return
-        after = self._revision
-        changes, bad = self._replace(raw.entries)
-        values = Values({name: told.value for name, told in self._told.items() if told.value is not ABSENT})
+            for name, change in raw.changes:
+                telling.tell(name, change.value, change.revision, raw.revision)
+            first: list[Item] = [Changes(raw.revision, tuple(telling.changes))] if telling.changes else []
+            return telling, [*first, *telling.bad]
+        telling.replace(raw.entries)
+        values = Values(
+            {name: told.value for name, told in telling.all().items() if told.value is not ABSENT}
+        )
         if isinstance(raw, _Start):
-            yield Snapshot(values, raw.revision)
-        else:
-            yield Resynced(raw.reason, values, tuple(changes), after, raw.revision)
-        yield from bad
-
-    def _apply(self, batch: RawBatch) -> tuple[list[Change], list[Undecodable]]:
-        changes: list[Change] = []
-        bad: list[Undecodable] = []
-        for name, change in batch.changes:
-            self._tell(name, change.value, change.revision, batch.revision, changes, bad)
-        return changes, bad
-
-    def _replace(self, entries: Mapping[str, Entry]) -> tuple[list[Change], list[Undecodable]]:
-        """Make `entries` what the consumer was told, and return the difference: by name, vanished keys as deleted."""
-        changes: list[Change] = []
-        bad: list[Undecodable] = []
-        for name in sorted(self._told.keys() | entries.keys()):
-            entry, told = entries.get(name), self._told.get(name)
-            if entry is None:
-                self._tell(name, None, 0, 0, changes, bad)
-            elif told is None or told.raw != entry.value or told.revision != entry.revision:
-                self._tell(name, entry.value, entry.revision, entry.revision, changes, bad)
-        return changes, bad
-
-    def _tell(
-        self,
-        name: str,
-        raw: bytes | None,
-        revision: int,
-        at: int,
-        changes: list[Change],
-        bad: list[Undecodable],
-    ) -> None:
-        key = key_named(name)
-        told = self._told.get(name)
-        previous = ABSENT if told is None else told.value
-        if raw is None:
-            self._told.pop(name, None)
-            changes.append(Deleted(key, previous))
-            return
-        try:
-            value = decode(key, raw)
-        except errors.DecodeError as error:
-            self._told[name] = _Told(raw, revision, previous)
-            bad.append(Undecodable(key, raw, error, at))
-            return
-        self._told[name] = _Told(raw, revision, value)
-        changes.append(Updated(key, value, previous))
+            return telling, [Snapshot(values, raw.revision), *telling.bad]
+        resynced = Resynced(raw.reason, values, tuple(telling.changes), self._revision, raw.revision)
+        return telling, [resynced, *telling.bad]
 
     def __iter__(self) -> Iterator[Item]:
         return self
@@ -252,7 +223,9 @@ class Subscription(Sink):
         return self._next(None)
 
     def close(self) -> None:
-        """End the iteration, at once and from any thread. Twice is fine."""
+        """End the iteration, at once and from any thread. Idempotent."""
+        if not self._owner.here:
+            return
         self._on_close(self)
         with self.lock:
             self._ended = True
@@ -266,6 +239,54 @@ class Subscription(Sink):
         self.close()
 
 
+class _Telling:
+    """Works out what has to be told: decodes, compares with what was told before, and collects the differences."""
+
+    def __init__(self, told: dict[str, _Told]) -> None:
+        self._told = told
+        self._fresh: dict[str, _Told | None] = {}
+        self.changes: list[Change] = []
+        self.bad: list[Undecodable] = []
+
+    def replace(self, entries: Mapping[str, Entry]) -> None:
+        """Make `entries` what was told: the difference by name, vanished keys as deleted."""
+        for name in sorted(self._told.keys() | entries.keys()):
+            entry, told = entries.get(name), self._told.get(name)
+            if entry is None:
+                self.tell(name, None, 0, 0)
+            elif told is None or told.raw != entry.value or told.revision != entry.revision:
+                self.tell(name, entry.value, entry.revision, entry.revision)
+
+    def tell(self, name: str, raw: bytes | None, revision: int, at: int) -> None:
+        key = key_named(name)
+        told = self._told.get(name)
+        previous = ABSENT if told is None else told.value
+        if raw is None:
+            self._fresh[name] = None
+            self.changes.append(Deleted(key, previous))
+            return
+        try:
+            value = decode(key, raw)
+        except errors.DecodeError as error:
+            self._fresh[name] = _Told(raw, revision, previous)
+            self.bad.append(Undecodable(key, raw, error, at))
+            return
+        self._fresh[name] = _Told(raw, revision, value)
+        self.changes.append(Updated(key, value, previous))
+
+    def all(self) -> dict[str, _Told]:
+        """Everything that will have been told."""
+        return {name: told for name, told in {**self._told, **self._fresh}.items() if told is not None}
+
+    def commit(self) -> None:
+        """It was told."""
+        for name, told in self._fresh.items():
+            if told is None:
+                self._told.pop(name, None)
+            else:
+                self._told[name] = told
+
+
 def _cost(item: RawBatch | RawReset) -> int:
     if isinstance(item, RawBatch):
         return sum(len(change.key) + len(change.value or b"") + _OVERHEAD for _, change in item.changes)
@@ -275,13 +296,14 @@ def _cost(item: RawBatch | RawReset) -> int:
 def deliver_in_thread(
     subscription: Subscription,
     callback: Callable[[Item], None],
-    on_error: Callable[[Exception], None],
-    on_end: Callable[[Exception], None],
+    on_error: Callable[[BaseException], None],
+    on_end: Callable[[BaseException], None],
 ) -> threading.Thread:
     """Call `callback` with each item, in a thread of its own, until the subscription is closed.
 
-    An exception out of the callback goes to `on_error`, and the next item comes all the same. `on_end` hears of a
-    subscription that the server refused.
+    Whatever the callback raises goes to `on_error`, and the next item comes all the same: SystemExit or a test's
+    failure mean nothing to this thread. `on_end` hears of whatever else ends the delivery, such as a server that
+    refuses to serve this subscription.
     """
 
     def run() -> None:
@@ -289,9 +311,9 @@ def deliver_in_thread(
             for item in subscription:
                 try:
                     callback(item)
-                except Exception as error:  # noqa: PERF203 - an item, an exception
+                except BaseException as error:  # noqa: PERF203 - an item, an exception
                     on_error(error)
-        except errors.ConfigError as error:
+        except BaseException as error:
             on_end(error)
 
     thread = threading.Thread(target=run, name="runtime-config-callback", daemon=True)

@@ -14,6 +14,7 @@ from types import TracebackType
 from typing import Any, TypeVar
 
 from runtime_config._decode import encode
+from runtime_config._numbers import revision
 from runtime_config._writes import MAX_OPERATIONS, Expect, Put
 from runtime_config.keys import Key, check_key
 from runtime_config.values import Absent, Versioned
@@ -26,7 +27,7 @@ def expectation(key: Key[T], expected: Versioned[T] | Absent) -> Expect:
     if isinstance(expected, Absent):
         return Expect(key.name, 0)
     if isinstance(expected, Versioned):
-        return Expect(key.name, expected.revision)
+        return Expect(key.name, revision("expected.revision", expected.revision))
     raise TypeError(f"expected must be a Versioned (as get() returns) or ABSENT, not {expected!r}")
 
 
@@ -59,7 +60,7 @@ class Transaction:
         self._puts.append(Put(key.name, encode(key, value)))
 
     def delete(self, key: Key[Any]) -> None:
-        """Delete the key in this transaction, if it is there."""
+        """Delete the key in this transaction, if it is there; committing makes a revision either way."""
         self._admit(check_key(key), [put.name for put in self._puts], "changed")
         self._puts.append(Put(key.name, None))
 

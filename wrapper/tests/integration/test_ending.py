@@ -1,4 +1,4 @@
-"""Nothing outlives a store: not in a black hole, not at the end of the process, not across a fork."""
+"""Nothing outlives a store: not in a black hole, not at the end of the process."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -137,53 +136,6 @@ print(store.get(Key("end.limit", int, default=1)).value)
         [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False
     )
     assert (out.returncode, out.stdout.strip(), out.stderr) == (0, "1", "")
-
-
-def test_a_store_does_not_cross_a_fork(etcd_server: Any, root: str, tmp_path: Path) -> None:
-    script = tmp_path / "forking.py"
-    script.write_text(f"""
-import os
-from runtime_config import Closed, ConfigStore, Key
-key = Key("end.limit", int, default=1)
-store = ConfigStore({etcd_server.address!r}, root={root!r})
-# At a quiet moment: a child that is forked while gRPC is at work may be ended by gRPC itself.
-store.subscribe(key).get(30)
-child = os.fork()
-if child == 0:
-    try:
-        store.get(key)
-    except Closed as error:
-        os._exit(7 if "fork" in str(error) else 8)
-    os._exit(9)
-print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), store.get(key).value)
-store.close()
-""")
-    command = [sys.executable, "-W", "ignore", str(script)]
-    out = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
-    assert out.stdout.split() == ["7", "1"], out.stderr
-
-
-def test_a_store_is_opened_after_a_fork_in_each_worker(etcd_server: Any, root: str, tmp_path: Path) -> None:
-    script = tmp_path / "workers.py"
-    script.write_text(f"""
-import os
-from runtime_config import ConfigStore, Key
-key = Key("end.count", int, default=0)
-children = []
-for _ in range(2):
-    child = os.fork()
-    if child == 0:
-        with ConfigStore({etcd_server.address!r}, root={root!r}, timeout=60) as store:
-            store.update(key, lambda count: count + 1)
-        os._exit(0)
-    children.append(child)
-print([os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children])
-with ConfigStore({etcd_server.address!r}, root={root!r}, timeout=60) as store:
-    print(store.get(key).value)
-""")
-    command = [sys.executable, "-W", "error", str(script)]
-    out = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
-    assert out.stdout.split("\n")[:2] == ["[0, 0]", "2"], out.stderr
 
 
 def test_ctrl_c_ends_a_wait(etcd_server: Any, root: str) -> None:

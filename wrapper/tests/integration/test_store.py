@@ -124,6 +124,48 @@ def test_delete_says_whether_there_was_anything(store: ConfigStore) -> None:
     assert store.delete(LIMIT) is False
 
 
+def test_deleting_nothing_changes_nothing(store: ConfigStore) -> None:
+    store.wait_synced(30)
+    with store.subscribe(Section("billing")) as updates:
+        before = updates.get(30).revision
+        assert store.delete(LIMIT) is False
+        assert store.get_all(Section("billing")).revision == before
+        set_at = store.set(LIMIT, 1).revision
+        assert set_at == before + 1
+        assert updates.get(30).revision == set_at
+        assert store.delete(LIMIT) is True
+        assert updates.get(30).revision == set_at + 1
+        assert store.delete(LIMIT) is False
+        with store.transaction() as txn:
+            txn.delete(LIMIT)  # a commit is one, also of nothing: its outcome can be settled
+        assert txn.revision == set_at + 2
+
+
+def test_an_open_store_has_its_identity(
+    etcd_server: Any,
+    root: str,
+    raw: Callable[[str], bytes | None],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    # Made behind our back by the feed, it would be a revision between those of our own writes.
+    monkeypatch.setattr("runtime_config._feed.Feed.start", lambda _: None)
+    with ConfigStore(etcd_server.address, root=root) as store:
+        made = raw("~identity")
+        assert made
+        first = store.set(LIMIT, 1)
+        assert store.get_all(Section("billing")).revision == first.revision
+    with ConfigStore(etcd_server.address, root=root):
+        assert raw("~identity") == made
+
+
+def test_on_a_fresh_server_every_revision_is_accounted_for(members: Callable[..., Any]) -> None:
+    with ConfigStore(members().addresses[0], timeout=60) as store:
+        store.wait_synced(60)
+        made = [store.set(LIMIT, n).revision for n in range(3)]
+        assert made == [3, 4, 5]  # an empty store is at 1, and its identity is 2
+        assert store.get_all(Section("billing")).revision == 5
+
+
 def test_an_unencodable_value_is_refused_before_it_is_sent(store: ConfigStore) -> None:
     with pytest.raises(EncodeError, match=r"billing\.limit"):
         store.set(LIMIT, "five")  # type: ignore[arg-type]
@@ -231,6 +273,21 @@ def test_roots_see_nothing_of_each_other(open_store: Callable[..., ConfigStore],
     here.set(LIMIT, 1)
     assert there.get(LIMIT).is_default
     assert there.get_all(Section("billing")).values == {}
+
+
+def test_a_root_inside_another_is_a_part_of_it(open_store: Callable[..., ConfigStore], root: str) -> None:
+    outer, inner = open_store(root=root), open_store(root=f"{root}/prod")
+    beside = open_store(root=f"{root}/prod2")
+    seen_outside = Key("prod.limit", int)
+    limit = Key("limit", int)
+    revision = inner.set(limit, 5).revision
+    assert outer.get(seen_outside).revision == revision
+    outer.set(seen_outside, 6)
+    assert inner.get(limit).value == 6
+    # What the inner one keeps for itself is no key of the outer one.
+    assert dict(outer.get_all(Section("prod")).values) == {"prod.limit": 6}
+    with pytest.raises(KeyNotSet):
+        beside.get(limit)
 
 
 def test_its_state_is_told(store: ConfigStore) -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+import concurrent.futures
+import queue
 import threading
 from collections.abc import Callable
 from contextlib import suppress
@@ -15,6 +18,7 @@ from runtime_config import (
     Closed,
     DeadlineExceeded,
     Deleted,
+    Item,
     Key,
     PermissionDenied,
     Resynced,
@@ -27,7 +31,7 @@ from runtime_config._cursor import RawChange
 from runtime_config._layout import Layout
 from runtime_config._messages import Entry
 from runtime_config._sink import Cover
-from runtime_config.subscription import Subscription
+from runtime_config.subscription import Subscription, deliver_in_thread
 
 LAYOUT = Layout("/r")
 LIMIT = Key("sub.limit", int, default=100)
@@ -310,3 +314,113 @@ def test_only_keys_and_sections_can_be_followed(targets: list[object], error: ty
     make: Callable[..., Cover] = Cover.of
     with pytest.raises(error):
         make(targets, LAYOUT)
+
+
+class Raising:
+    """A codec that raises what the test puts in, and decodes once there is nothing left."""
+
+    def __init__(self) -> None:
+        self.errors: list[BaseException] = []
+
+    def encode(self, value: str, /) -> bytes:
+        if self.errors:
+            raise self.errors.pop(0)
+        return value.encode()
+
+    def decode(self, raw: bytes, /) -> str:
+        if self.errors:
+            raise self.errors.pop(0)
+        return raw.decode()
+
+    def __repr__(self) -> str:
+        raise RuntimeError("not even a repr")
+
+
+SEVERE = [
+    SystemExit(3),
+    KeyboardInterrupt(),
+    asyncio.CancelledError(),
+    pytest.fail.Exception("f"),
+    GeneratorExit(),
+]
+
+
+@pytest.mark.parametrize("error", SEVERE, ids=lambda error: type(error).__name__)
+def test_an_interrupted_item_is_delivered_by_the_next_call(error: BaseException) -> None:
+    # In the main thread it may come from a signal, so it passes on; the item is not lost by it.
+    codec = Raising()
+    key = Key("sub.raising", codec)
+    updates = subscription(key)
+    updates.join([entry(key.name, b"old", 8)], 10)
+    updates.batch(11, [change(key.name, b"new", 11)])
+    for expected in (Snapshot, Changes):
+        codec.errors.append(error)
+        with pytest.raises(type(error)):
+            updates.get(0)
+        item = updates.get(0)
+        assert isinstance(item, expected)
+    assert isinstance(item, Changes)
+    assert item.changes == (Updated(key, "new", "old"),)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [*SEVERE, concurrent.futures.CancelledError(), ValueError()],
+    ids=lambda error: type(error).__name__,
+)
+def test_in_a_thread_whatever_a_codec_raises_is_an_item(error: BaseException) -> None:
+    codec = Raising()
+    key = Key("sub.raising", codec)
+    updates = subscription(key)
+    updates.join([entry(key.name, b"old", 8)], 10)
+    updates.batch(11, [change(key.name, b"bad", 11)])
+    updates.batch(12, [change(key.name, b"new", 12)])
+    items: queue.SimpleQueue[object] = queue.SimpleQueue()
+
+    def take(item: Item) -> None:
+        items.put(item)
+        if isinstance(item, Snapshot):
+            codec.errors.append(error)
+
+    thread = deliver_in_thread(updates, take, items.put, items.put)
+    assert isinstance(items.get(timeout=30), Snapshot)
+    bad, good = items.get(timeout=30), items.get(timeout=30)
+    assert isinstance(bad, Undecodable)
+    assert bad.error.__cause__ is error
+    assert isinstance(good, Changes)
+    assert good.changes == (Updated(key, "new", "old"),)
+    updates.close()
+    thread.join(30)
+    assert not thread.is_alive()
+
+
+@pytest.mark.parametrize("error", SEVERE, ids=lambda error: type(error).__name__)
+def test_whatever_a_callback_raises_the_next_item_comes(error: BaseException) -> None:
+    updates = subscription()
+    updates.join([], 10)
+    updates.batch(11, [change("sub.limit", b"1", 11)])
+    items: queue.SimpleQueue[object] = queue.SimpleQueue()
+
+    def take(item: Item) -> None:
+        items.put(item)
+        raise error
+
+    ends: list[BaseException] = []
+    thread = deliver_in_thread(updates, take, items.put, ends.append)
+    got = [items.get(timeout=30) for _ in range(4)]
+    assert [type(item) for item in got] == [Snapshot, type(error), Changes, type(error)]
+    updates.close()
+    thread.join(30)
+    assert not ends
+
+
+def test_what_ends_a_delivery_is_told() -> None:
+    updates = subscription()
+    updates.join([], 10)
+    ends: queue.SimpleQueue[BaseException] = queue.SimpleQueue()
+
+    def complain(_: BaseException) -> None:
+        raise SystemExit(5)  # a logging handler, for instance
+
+    deliver_in_thread(updates, lambda _: 1 / 0, complain, ends.put)
+    assert isinstance(ends.get(timeout=30), SystemExit)

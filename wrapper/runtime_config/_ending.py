@@ -1,0 +1,83 @@
+"""How a store ends: everything that has to be released, apart from the store itself.
+
+The threads of a store refer to this and to what is in it, never to the `ConfigStore`. So a store that nobody refers to
+any more is collected although its threads run, and what it leaves behind is ended from here.
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+from weakref import WeakSet
+
+from runtime_config import errors
+from runtime_config._feed import Feed
+from runtime_config._link import Link
+from runtime_config._owner import Owner
+from runtime_config.state import CLOSED, Board, log
+from runtime_config.subscription import Subscription
+
+# Everything that the end waits for together may take this long.
+SECONDS = 0.9
+
+
+class Ending:
+    """What a store owns. Safe to use from any thread."""
+
+    def __init__(self, link: Link, feed: Feed, board: Board) -> None:
+        self.owner = Owner()
+        self.closed = False
+        self._link, self._feed, self._board = link, feed, board
+        self._lock = threading.Lock()
+        self._subscriptions: WeakSet[Subscription] = WeakSet()
+        self._threads: set[threading.Thread] = set()
+
+    def check_open(self) -> None:
+        """Raises Closed after the end, and in a process that was forked. Takes no lock."""
+        self.owner.check()
+        if self.closed:
+            raise errors.Closed("the store is closed")
+
+    def add(self, subscription: Subscription) -> None:
+        """Close this subscription at the end. Raises Closed after it."""
+        with self._lock:
+            self.check_open()
+            self._subscriptions.add(subscription)
+
+    def forget(self, subscription: Subscription) -> None:
+        with self._lock:
+            self._subscriptions.discard(subscription)
+
+    def wait_for(self, thread: threading.Thread) -> None:
+        """Wait for this thread at the end."""
+        with self._lock:
+            self._threads = {one for one in self._threads if one.is_alive()} | {thread}
+
+    def end(self) -> None:
+        """Release everything within a second. Idempotent; does nothing in a process that was forked."""
+        if not self.owner.here:
+            return
+        with self._lock:
+            if self.closed:
+                return
+            self.closed = True
+            subscriptions, threads = list(self._subscriptions), list(self._threads)
+        deadline = time.monotonic() + SECONDS
+        self._board.become(CLOSED)
+        self._feed.stop(SECONDS)
+        for subscription in subscriptions:
+            subscription.close()
+        self._link.close(max(0.0, deadline - time.monotonic()))
+        for thread in threads:
+            if thread is not threading.current_thread():
+                thread.join(max(0.0, deadline - time.monotonic()))
+                if thread.is_alive():
+                    log.warning("a callback did not return; its thread %s is left behind", thread.name)
+        self._board.close(max(0.0, deadline - time.monotonic()))
+
+    def end_in_background(self) -> None:
+        """The same from a finalizer, which may run in any thread, in the middle of anything, with any lock held."""
+        if self.closed or not self.owner.here or sys.is_finalizing():
+            return
+        threading.Thread(target=self.end, name="runtime-config-end", daemon=True).start()
