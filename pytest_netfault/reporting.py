@@ -42,4 +42,5 @@ def drawing_of(picture: Timeline | None) -> str:
 def proof_story(verdict: Verdict) -> ProofStory:
     """What a failing test shows of a proof that it called."""
     page = next((str(path) for path in verdict.files if path.suffix == ".html"), "")
-    return ProofStory(f"{verdict.call}: {verdict.told}", verdict.drawing, verdict.schedule, page)
+    more = f", and {verdict.times - 1:,} more on the way to it" if verdict.times > 1 else ""
+    return ProofStory(f"{verdict.call}: {verdict.told}{more}", verdict.drawing, verdict.schedule, page)

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -47,6 +48,8 @@ class RunningTest:
     crash: str = ""
     artifact: str = ""
     verdicts: list[Verdict] = field(default_factory=list)
+    examples: int = 0
+    inconclusive: int = 0
     links: int = 0
     faults: int = 0
     recent: deque[WatchedLink | LinkStory] = field(default_factory=lambda: deque(maxlen=LINKS_KEPT))
@@ -62,6 +65,22 @@ class RunningTest:
     def met(self) -> int:
         return sum(tally.met for tally in self.tallies.values())
 
+    def judged(self, verdict: Verdict) -> tuple[Path, ...]:
+        """Take down how a proof ended; return the files of an earlier one that is not told any more.
+
+        Of the many inputs of a property-based test only the last of each outcome is: of losses that is the smallest.
+        """
+        self.examples += verdict.examples
+        self.inconclusive += verdict.inconclusive
+        earlier = [one for one in self.verdicts if verdict.generated and _alike(one, verdict)]
+        for one in earlier:
+            self.verdicts.remove(one)
+            verdict = replace(verdict, times=one.times + 1)
+        self.verdicts.append(verdict)
+        if verdict.files:
+            self.artifact = str(verdict.files[0].parent)
+        return tuple(file for one in earlier for file in one.files)
+
     def properties(self, seed: int) -> Iterator[tuple[str, str]]:
         """What stands beside a test in JUnit files: short texts."""
         if not (self.links or self.faults or self.verdicts):
@@ -71,11 +90,21 @@ class RunningTest:
         yield "faults", str(self.faults)
         yield "met", str(self.met)
         if self.verdicts:
-            worst = min(self.verdicts, key=lambda verdict: _WORST_FIRST.index(verdict.outcome))
+            worst = min(self.verdicts, key=_rank)
             yield "verdict", worst.outcome
-            yield "examples", str(sum(verdict.examples for verdict in self.verdicts))
-            yield "inconclusive", str(sum(verdict.inconclusive for verdict in self.verdicts))
+            yield "examples", str(self.examples)
+            yield "inconclusive", str(self.inconclusive)
             if worst.schedule:
                 yield "schedule", worst.schedule
         if self.artifact:
             yield "artifact", self.artifact
+
+
+def _alike(one: Verdict, other: Verdict) -> bool:
+    return one.generated and (one.call, one.outcome) == (other.call, other.outcome)
+
+
+def _rank(verdict: Verdict) -> int:
+    """The worst verdict first; an input that Hypothesis rejected is no verdict on the test, if there are others."""
+    rejected = verdict.generated and verdict.outcome == "proved nothing"
+    return len(_WORST_FIRST) if rejected else _WORST_FIRST.index(verdict.outcome)

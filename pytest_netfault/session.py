@@ -269,9 +269,10 @@ class NetFaultSession:
             hits=verdict.hits,
         )
         if self._test is not None:
-            self._test.verdicts.append(verdict)
-            if verdict.files:
-                self._test.artifact = str(verdict.files[0].parent)
+            replaced = self._test.judged(verdict)
+            folder = self.folder()
+            if folder is not None and replaced:
+                remove_files(folder, replaced)
 
     def _hook(self) -> Any:
         return self.config.hook if self._test is None else self._test.item.ihook

@@ -35,6 +35,8 @@ class Verdict:
         files: of a loss the files that were written, the trace first.
         hits: faults that met traffic.
         drawing: of a loss its timeline in plain characters.
+        generated: whether its schedule is one of many that a property-based test tries.
+        times: how many of those ended like that, this one last.
     """
 
     call: str
@@ -48,6 +50,8 @@ class Verdict:
     files: tuple[Path, ...] = ()
     hits: int = 0
     drawing: str = ""
+    generated: bool = False
+    times: int = 1
 
 
 class Surroundings(Protocol):

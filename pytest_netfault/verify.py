@@ -41,6 +41,7 @@ from pytest_netfault.verifying.arguments import (
 from pytest_netfault.verifying.async_stores import AsyncClients
 from pytest_netfault.verifying.campaign import Campaign
 from pytest_netfault.verifying.kit import Kit
+from pytest_netfault.verifying.property_tests import as_bad_draw
 from pytest_netfault.verifying.results import Progress, ProgressCallback, ProvedNothing, Report, UpdateLost
 from pytest_netfault.verifying.shards import Part, find_parts, merge_parts, read_part, read_shard, recorded
 from pytest_netfault.verifying.sweeping import SCENARIO
@@ -180,7 +181,10 @@ def replay(
     closed_kit = Kit(clients, server, promise=promise, pace=Pace(settle=settle), seed=number)
     with CollectAfterFailure(), clients, closed_kit as kit:
         campaign = Campaign(kit, seed=number, promise=promise, settle=settle, report_dir=directory)
-        report = announced("replay", number, lambda: campaign.replay(schedule), lambda: campaign.tally)
+        try:
+            report = announced("replay", number, lambda: campaign.replay(schedule), lambda: campaign.tally)
+        except ProvedNothing as nothing:
+            raise as_bad_draw(nothing) from None
     return _warned(report, clients, settle)
 
 

@@ -11,7 +11,7 @@ schedule prints as the expression that makes it, ready for ``@example(...)``.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 try:
     from hypothesis import strategies as st
@@ -35,7 +35,7 @@ from pytest_netfault.schedules.drawing import (
     draw_scene,
 )
 from pytest_netfault.schedules.schedule import Schedule
-from pytest_netfault.schedules.steps import Step
+from pytest_netfault.schedules.steps import Break, Step, Write, WriteMany
 
 __all__ = ["schedules"]
 
@@ -44,6 +44,9 @@ def schedules(
     *, faults: Iterable[type[Fault] | Fault] = ALL, abilities: Iterable[Ability] = ()
 ) -> st.SearchStrategy[Schedule]:
     """Schedules of writes and outages, biased to what loses updates.
+
+    Each of them breaks something, and writes what the subscriber must be handed after that. Whether a fault meets
+    anything is only known when it was played: :func:`pytest_netfault.verify.replay` rejects the input if none did.
 
     Args:
         faults: classes of faults, whose arguments are drawn too, or faults as they are.
@@ -64,11 +67,25 @@ def schedules(
 def _schedules(
     draw: st.DrawFn, opening: st.SearchStrategy[list[Step]], scenes: st.SearchStrategy[tuple[list[Step], ...]]
 ) -> Schedule:
-    return Schedule([*draw(opening), *(step for scene in draw(scenes) for step in scene)])
+    steps = [*draw(opening), *(step for scene in draw(scenes) for step in scene)]
+    return Schedule(steps if _puts_after_a_fault(steps) else [*steps, Write("a")])
 
 
 @st.composite
 def _drawn(draw: st.DrawFn, part: Callable[[Below, Palette], list[Step]], palette: Palette) -> list[Step]:
     # A scene whose choices are all made as simple as can be is left out: Hypothesis shrinks each of them to nothing.
-    left_out = part is not draw_opening and draw(st.integers(0, 3)) == 0
+    # The first outage is not: without it nothing is put to the test.
+    left_out = part is draw_scene and draw(st.integers(0, 3)) == 0
     return [] if left_out else part(lambda n: draw(st.integers(0, n - 1)), palette)
+
+
+def _puts_after_a_fault(steps: Sequence[Step]) -> bool:
+    """Whether something is put that the subscriber must be handed, once something is broken.
+
+    A delete of a key that is not there changes nothing, and what is written beside was not subscribed to.
+    """
+    broken = next((place for place, step in enumerate(steps) if isinstance(step, Break)), len(steps))
+    return any(
+        (isinstance(step, Write) and not step.beside) or (isinstance(step, WriteMany) and step.keys)
+        for step in steps[broken:]
+    )

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pytest_netfault import surroundings
 from pytest_netfault.report.timeline_text import drawn
 from pytest_netfault.surroundings import Verdict
+from pytest_netfault.verifying.property_tests import in_property_test
 from pytest_netfault.verifying.results import ProvedNothing, Report, UpdateLost
 from pytest_netfault.verifying.tally import Tally
 from pytest_netfault.wording import counted, were
@@ -18,7 +19,9 @@ from pytest_netfault.wording import counted, were
 __all__ = ["announced"]
 
 
-def announced(call: str, seed: int, prove: Callable[[], Report], so_far: Callable[[], Tally]) -> Report:
+def announced(
+    call: str, seed: int, prove: Callable[[], Report], so_far: Callable[[], Tally] = Tally
+) -> Report:
     """Run a proof, and tell the current session how it ended.
 
     Args:
@@ -35,6 +38,7 @@ def announced(call: str, seed: int, prove: Callable[[], Report], so_far: Callabl
     session = surroundings.current()
     if session is None:
         return prove()
+    generated = in_property_test()
     try:
         report = prove()
         if session.strict and report.inconclusive:
@@ -52,6 +56,7 @@ def announced(call: str, seed: int, prove: Callable[[], Report], so_far: Callabl
                 examples=0 if played is None else played.examples,
                 inconclusive=0 if played is None else played.inconclusive,
                 seed=seed,
+                generated=generated,
                 told=f"lost: {', '.join(lost.broken)}" if lost.timeline is None else lost.timeline.headline,
                 schedule=str(lost.schedule),
                 broken=lost.broken,
@@ -69,6 +74,7 @@ def announced(call: str, seed: int, prove: Callable[[], Report], so_far: Callabl
                 examples=nothing.report.examples,
                 inconclusive=nothing.report.inconclusive,
                 seed=seed,
+                generated=generated,
                 told=str(nothing),
                 hits=nothing.report.cuts_that_hit_traffic,
             )
@@ -88,6 +94,7 @@ def announced(call: str, seed: int, prove: Callable[[], Report], so_far: Callabl
                 examples=tally.examples,
                 inconclusive=tally.inconclusive,
                 seed=seed,
+                generated=generated,
                 told=f"{ended} after {counted(tally.examples, 'example')}",
                 hits=tally.hits,
             )
@@ -100,6 +107,7 @@ def announced(call: str, seed: int, prove: Callable[[], Report], so_far: Callabl
             examples=report.examples,
             inconclusive=report.inconclusive,
             seed=seed,
+            generated=generated,
             told=str(report),
             hits=report.cuts_that_hit_traffic,
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree as ET
 
 import pytest
 
@@ -287,3 +288,84 @@ def test_a_proof_that_its_client_ended_says_after_how_much(
             "netfault: seed 7, proofs: 1 unfinished, 2 examples, * met traffic",
         ]
     )
+
+
+PROPERTY = """
+    import pytest
+    import toy
+    from hypothesis import Phase, given, settings
+    from pytest_netfault import Break, Delay, Heal, Schedule, Seen, Sever, Subscribe, Write, verify
+    from pytest_netfault.schedules import schedules
+
+    class FromNow(toy.RightStore):
+        began = False
+
+        def resume_at(self):
+            self.began, first = True, not self.began
+            return self.next if first else None
+
+        def on_events(self, revision, changes):
+            self.next = 0
+            super().on_events(revision, changes)
+
+    @pytest.fixture(scope="session")
+    def server():
+        with toy.ToyServer() as server:
+            yield server
+
+    here = settings(deadline=None, max_examples=12, database=None, phases=set(Phase) - {Phase.explain})
+
+    @here
+    @given(schedule=schedules())
+    def test_lost(server, schedule):
+        verify.replay(FromNow, server, schedule, settle=0.4)
+
+    @here
+    @given(schedule=schedules(faults=[Sever, Delay]))
+    def test_kept(server, schedule):
+        verify.replay(toy.RightStore, server, schedule, settle=0.4)
+
+    def test_two_plain_losses():
+        for key in "ab":
+            with toy.ToyServer() as server, pytest.raises(verify.UpdateLost):
+                verify.replay(
+                    FromNow, server, Schedule([Subscribe(), Write(key), Seen(), Break(Sever()), Write(key)]), settle=0.4
+                )
+        assert 0
+"""
+
+
+def test_of_the_losses_of_a_property_only_the_smallest_is_told_and_kept(
+    sessions: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("hypothesis", reason="it is one of tests/requirements.txt")
+    monkeypatch.setenv("PYTHONPATH", str(TOY))
+    sessions.file(PROPERTY)
+    result = sessions.run(
+        "--netfault-output=out", "--junitxml=it.xml", "--hypothesis-seed=1", plugins=["hypothesispytest"]
+    )
+    result.assert_outcomes(failed=2, passed=1)
+    text = "\n".join(result.outlines)
+    lost, plain = text[text.index(" test_lost ") :].split(" test_two_plain_losses ")[:2]
+    assert lost.count("the smallest schedule, for verify.replay") == 1
+    assert re.search(
+        r"replay: An update was lost: .*, and [1-9]\d* more on the way to it$", lost, re.MULTILINE
+    )
+    smallest = "Schedule([Subscribe(), Break(Sever()), Write('a'), Heal()])"
+    assert f"    {smallest}" in lost.splitlines()
+    assert plain.count("the smallest schedule, for verify.replay") == 2, "these are proofs of their own"
+
+    (folder,) = (sessions.pytester.path / "out").glob("test_it.py-test_lost-*")
+    losses = [path for path in folder.iterdir() if path.name.startswith("update-lost")]
+    assert sorted(path.suffix for path in losses) == [".html", ".json", ".py"]
+    assert smallest in next(path for path in losses if path.suffix == ".py").read_text()
+
+    cases = {case.get("name"): case for case in ET.parse(sessions.pytester.path / "it.xml").iter("testcase")}
+    told = {
+        str(case): {one.get("name"): one.get("value") for one in cases[case].iter("property")}
+        for case in cases
+    }
+    assert told["test_lost"]["netfault.schedule"] == smallest
+    assert told["test_lost"]["netfault.verdict"] == "lost"
+    assert told["test_kept"]["netfault.verdict"] == "kept"
+    assert int(str(told["test_kept"]["netfault.examples"])) >= 12

@@ -13,7 +13,19 @@ from hypothesis.database import InMemoryExampleDatabase, ReadOnlyDatabase
 from hypothesis.errors import InvalidArgument
 
 from pytest_netfault import schedules as public
-from pytest_netfault.schedules import Break, Compact, Delete, Reset, Schedule, Subscribe, Write, schedules
+from pytest_netfault.schedules import (
+    Break,
+    Compact,
+    Delete,
+    Heal,
+    Reset,
+    Schedule,
+    Sever,
+    Subscribe,
+    Write,
+    WriteMany,
+    schedules,
+)
 
 # A search that must not depend on what an earlier one saved.
 _SEARCH = settings(database=None, suppress_health_check=list(HealthCheck), deadline=None, max_examples=500)
@@ -22,6 +34,25 @@ _SEARCH = settings(database=None, suppress_health_check=list(HealthCheck), deadl
 @given(schedules(faults=[Reset]))
 def test_a_property_gets_schedules(schedule: Schedule) -> None:
     assert all(step.fault == Reset() for step in schedule if isinstance(step, Break))
+
+
+@given(schedules(abilities=["compact", "restart", "pause", "many"]))
+def test_each_breaks_something_and_puts_something_that_must_arrive_after_that(schedule: Schedule) -> None:
+    broken = next(place for place, step in enumerate(schedule.steps) if isinstance(step, Break))
+    assert any(
+        (isinstance(step, Write) and not step.beside) or (isinstance(step, WriteMany) and step.keys)
+        for step in schedule.steps[broken:]
+    )
+
+
+def test_the_smallest_is_an_outage_with_a_write_in_it() -> None:
+    assert minimal() == Schedule([Subscribe(), Break(Sever()), Write("a"), Heal()])
+
+
+def minimal() -> Schedule:
+    return find(
+        schedules(), lambda _: True, settings=settings(_SEARCH, phases=[Phase.generate, Phase.shrink])
+    )
 
 
 def test_hypothesis_shrinks_to_a_handful_of_steps() -> None:
