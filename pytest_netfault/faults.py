@@ -23,8 +23,11 @@ ValueError: seconds must be at least 0, not -1
 from __future__ import annotations
 
 import dataclasses
+import gc
+import json
 import math
-from collections.abc import Iterable
+import weakref
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -39,6 +42,7 @@ __all__ = [
     "Fault",
     "Forget",
     "Lose",
+    "MissingFault",
     "OnHeal",
     "Refuse",
     "Reset",
@@ -124,6 +128,26 @@ def _flag(name: str, value: object) -> None:
         raise TypeError(f"{name} must be True or False, not {shown(value)}")
 
 
+def _name_of(kind: type[Fault]) -> str:
+    """What JSON calls a class of faults: ours by one lower-case word, those of others by module and name."""
+    return kind.__name__.lower() if kind.__module__ == __name__ else f"{kind.__module__}:{kind.__qualname__}"
+
+
+def _has_no_default(field: dataclasses.Field[Any]) -> bool:
+    return field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
+
+
+def _is_default(field: dataclasses.Field[Any], value: object) -> bool:
+    if field.default_factory is not dataclasses.MISSING:
+        return bool(value == field.default_factory())
+    return field.default is not dataclasses.MISSING and bool(value == field.default)
+
+
+# Every class of faults, the oldest first. Weak, because a test may define one in its body. By itself and not by name:
+# dataclass(slots=True) names the class that it makes only when this has been told of it.
+_subclasses: list[weakref.ref[type[Fault]]] = []
+
+
 class Fault:
     """What every fault has in common: it prints as the shortest expression that makes it again.
 
@@ -132,6 +156,11 @@ class Fault:
     """
 
     __slots__ = ()
+
+    def __init_subclass__(cls, **arguments: Any) -> None:
+        super().__init_subclass__(**arguments)
+        _subclasses[:] = [reference for reference in _subclasses if reference() is not None]
+        _subclasses.append(weakref.ref(cls))
 
     def check(self) -> None:
         """Raise what is wrong with a fault that cannot be applied, before anything is done with it.
@@ -152,9 +181,9 @@ class Fault:
             fields = dataclasses.fields(self)  # type: ignore[arg-type]
         for number, field in enumerate(fields):
             value = getattr(self, field.name)
-            if field.default is dataclasses.MISSING and number == 0:
+            if _has_no_default(field) and number == 0:
                 shown.append(repr(value))
-            elif value != field.default:
+            elif not _is_default(field, value):
                 shown.append(f"{field.name}={value!r}")
         return f"{type(self).__name__}({', '.join(shown)})"
 
@@ -344,22 +373,115 @@ def directions_of(fault: Fault) -> tuple[Literal["up", "down"], ...]:
     return ("up", "down") if direction == "both" else (direction,)
 
 
+def _fields(kind: type[Fault]) -> tuple[dataclasses.Field[Any], ...]:
+    return dataclasses.fields(kind) if hasattr(kind, "__dataclass_fields__") else ()  # type: ignore[arg-type]
+
+
 def fault_to_json(fault: Fault) -> dict[str, Any]:
     """The fault as a JSON object: its name and the arguments that are not the defaults.
+
+    A fault of your own is named by its module and class, so that whoever reads it can have imported the class.
+
+    Raises:
+        TypeError: it is a fault of your own that could not be read back; the message says why.
 
     >>> fault_to_json(Cut(7, how="rst"))
     {'fault': 'cut', 'after_bytes': 7, 'how': 'rst'}
     """
-    made: dict[str, Any] = {"fault": type(fault).__name__.lower()}
-    for field in dataclasses.fields(fault):  # type: ignore[arg-type]
+    if isinstance(fault, MissingFault):
+        return {"fault": fault.name, **json.loads(fault.arguments)}
+    made: dict[str, Any] = {"fault": _name_of(type(fault))}
+    for field in _fields(type(fault)):
         value = getattr(fault, field.name)
-        if field.default is dataclasses.MISSING or value != field.default:
+        if not _is_default(field, value):
             made[field.name] = value
+    if type(fault) not in FAULTS:
+        _check_read_back(fault, made)
     return made
 
 
-def fault_from_json(data: object) -> Fault:
+def _check_read_back(fault: Fault, made: dict[str, Any]) -> None:
+    cannot = f"{shown(fault)} cannot be written as JSON"
+    for name, value in made.items():
+        _check_json(value, f"{cannot}: its {name} is {shown(value)}; {_JSON_HOLDS}")
+    read = json.loads(json.dumps(made))
+    try:
+        again = fault_from_json(read)
+    except ValueError as error:
+        raise TypeError(f"{cannot}: {error}") from error
+    if again != fault:
+        for name, value in made.items():
+            if read[name] != value:
+                raise TypeError(f"{cannot}: its {name} would come back as {shown(read[name])}; {_JSON_HOLDS}")
+        raise TypeError(f"{cannot}: what is read back is not equal to it; make it a frozen dataclass")
+
+
+def _check_json(value: object, message: str) -> None:
+    try:
+        json.dumps(value, allow_nan=False)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise TypeError(message) from error
+
+
+_JSON_HOLDS = "JSON holds text, finite numbers, True, False, None, and lists and dicts of them"
+
+
+def _kind_named(name: object) -> type[Fault]:
+    """The class that a name in JSON stands for."""
+    if not isinstance(name, str) or (":" not in name and name not in _BY_NAME):
+        raise ValueError(f"fault must be one of {', '.join(sorted(_BY_NAME))}, not {shown(name)}")
+    if name in _BY_NAME:
+        return _BY_NAME[name]
+    found = _alive(lambda kind: _name_of(kind) == name)
+    if not found:  # the file may have been run as a program, or imported by another path
+        called = name.partition(":")[2]
+        found = _alive(lambda kind: kind.__module__ != __name__ and kind.__qualname__ == called)
+    if not found:
+        raise ValueError(
+            f"there is no fault {shown(name)} in this process; import the module that defines its class first"
+        )
+    if len(found) > 1:
+        raise ValueError(
+            f"{len(found)} classes of faults are called {shown(name)}; give each a name of its own"
+        )
+    return found[0]
+
+
+def _alive(meant: Callable[[type[Fault]], bool]) -> list[type[Fault]]:
+    def look() -> list[type[Fault]]:
+        alive = (kind for reference in list(_subclasses) if (kind := reference()) is not None)
+        # dataclass(slots=True) makes a second class with the methods of the first, which nobody uses any more.
+        return list({id(kind.__init__): kind for kind in alive if meant(kind)}.values())
+
+    if len(found := look()) > 1:  # a class is garbage only once the collector has seen it
+        del found
+        gc.collect()
+        return look()
+    return found
+
+
+@dataclass(frozen=True, repr=False)
+class MissingFault(Fault):
+    """A fault of somebody's own whose class is not in this process: it can be shown and written again, not applied."""
+
+    name: str
+    arguments: str
+
+    def check(self) -> None:
+        """See :meth:`Fault.check`."""
+        _kind_named(self.name)
+
+    def __repr__(self) -> str:
+        given = ", ".join(f"{name}={value!r}" for name, value in json.loads(self.arguments).items())
+        return f"{self.name.rpartition('.')[2].rpartition(':')[2]}({given})"
+
+
+def fault_from_json(data: object, *, missing_ok: bool = False) -> Fault:
     """The fault that :func:`fault_to_json` wrote.
+
+    Args:
+        data: a JSON object.
+        missing_ok: read a fault whose class is not in this process, too, as one that cannot be applied.
 
     Raises:
         ValueError: the object names no fault, or an argument that the fault does not have, or a value that
@@ -372,10 +494,13 @@ def fault_from_json(data: object) -> Fault:
         raise ValueError(f"a fault must be a JSON object, not {shown(data)}")
     arguments = dict(data)
     name = arguments.pop("fault", None)
-    kind = _BY_NAME.get(name) if isinstance(name, str) else None
-    if kind is None:
-        raise ValueError(f"fault must be one of {', '.join(sorted(_BY_NAME))}, not {shown(name)}")
-    known = {field.name for field in dataclasses.fields(kind)}  # type: ignore[arg-type]
+    try:
+        kind = _kind_named(name)
+    except ValueError:
+        if missing_ok and isinstance(name, str) and ":" in name:
+            return MissingFault(name, json.dumps(arguments))
+        raise
+    known = {field.name for field in _fields(kind)}
     unknown = sorted(map(str, set(arguments) - known))
     if unknown:
         raise ValueError(

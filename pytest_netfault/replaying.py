@@ -101,7 +101,7 @@ def run_replay(options: argparse.Namespace, *, out: TextIO | None = None) -> int
         ReplayImpossible: the trace, the store or the server is not what it should be; or one of them raised.
     """
     console = Console(out)
-    recorded = read_recorded(Path(options.trace))
+    recorded = read_recorded(Path(options.trace), missing_ok=True)
     if options.times < 1:
         raise ReplayImpossible(f"--times must be at least 1, not {options.times}")
     if options.settle is not None and not (math.isfinite(options.settle) and options.settle > 0):
@@ -112,6 +112,7 @@ def run_replay(options: argparse.Namespace, *, out: TextIO | None = None) -> int
             f"--store {options.store} must be a function that takes an address and returns a Store, not "
             f"{represented(store, limit=80)}"
         )
+    recorded = read_recorded(Path(options.trace))  # the store's module may have brought the faults of its own
     settle = options.settle or recorded.settle or 5.0
     told: set[type] = set()
     lost = nothing = 0
@@ -156,7 +157,7 @@ def _play(
 # -- the trace ------------------------------------------------------------------------------------------------
 
 
-def read_recorded(path: Path) -> Recorded:
+def read_recorded(path: Path, *, missing_ok: bool = False) -> Recorded:
     """Read what was played from the trace of a loss, or from a file with a schedule alone (``{"steps": [...]}``).
 
     Raises:
@@ -171,7 +172,7 @@ def read_recorded(path: Path) -> Recorded:
     except CannotRead as error:
         raise ReplayImpossible(f"{path}: {error.reason}") from error
     try:
-        return _recorded(decode(text))
+        return _recorded(decode(text), missing_ok)
     except FormatError as error:
         line = error.line or line_of(text, error.path)
         raise ReplayImpossible(f"{path}:{line}: {error.reason}") from error
@@ -179,13 +180,13 @@ def read_recorded(path: Path) -> Recorded:
         raise ReplayImpossible(f"{path}:1: {NESTED}") from error
 
 
-def _recorded(document: Any) -> Recorded:
+def _recorded(document: Any, missing_ok: bool) -> Recorded:
     if not isinstance(document, dict) or not ({"schedule", "steps"} & set(document)):
         raise FormatError(
             "there is no schedule in it: only a trace that a proof wrote to its report_dir has one"
         )
     if "schedule" not in document:
-        return Recorded(_schedule(document, ()))
+        return Recorded(_schedule(document, (), missing_ok))
     promise, seed, settle = (document.get(name) for name in ("promise", "seed", "settle"))
     if promise is not None and promise not in _PROMISES:
         raise FormatError(
@@ -195,12 +196,14 @@ def _recorded(document: Any) -> Recorded:
         raise FormatError(f"seed must be a whole number or null, not {shown(seed)}", ("seed",))
     if settle is not None and not (finite(settle) and settle > 0):
         raise FormatError(f"settle must be more than 0 seconds, not {shown(settle)}", ("settle",))
-    return Recorded(_schedule(document["schedule"], ("schedule",)), promise or "every-event", seed, settle)
+    return Recorded(
+        _schedule(document["schedule"], ("schedule",), missing_ok), promise or "every-event", seed, settle
+    )
 
 
-def _schedule(data: Any, at: tuple[str | int, ...]) -> Schedule:
+def _schedule(data: Any, at: tuple[str | int, ...], missing_ok: bool) -> Schedule:
     try:
-        return Schedule.from_json(data)
+        return Schedule.from_json(data, missing_ok=missing_ok)
     except (ValueError, TypeError, OverflowError) as error:
         # "step 3: ...": the place in the list, counted from 1
         words = str(error)

@@ -39,6 +39,7 @@ from pytest_netfault.faults import (
     Sever,
     Slice,
     Throttle,
+    fault_to_json,
 )
 from pytest_netfault.schedules.schedule import Schedule
 from pytest_netfault.schedules.steps import (
@@ -124,13 +125,29 @@ class Palette:
                 "faults must name at least one fault, such as Sever; without any nothing is proved"
             )
         for fault in self.faults:
-            known = fault in FAULTS if isinstance(fault, type) else isinstance(fault, Fault)
-            if not known:
-                raise TypeError(f"faults must hold faults such as Sever or Cut(100), not {fault!r}")
+            _check(fault)
         object.__setattr__(self, "abilities", frozenset(self.abilities))
         for ability in self.abilities:
             if ability not in _ABILITIES:
                 raise ValueError(f"abilities are {', '.join(_ABILITIES)}, not {ability!r}")
+
+
+def _check(fault: object) -> None:
+    """Raise what keeps a fault, or a class of faults, from being drawn, played and kept."""
+    if isinstance(fault, type) and issubclass(fault, Fault) and fault not in FAULTS and fault is not Fault:
+        name = fault.__name__
+        try:
+            fault = fault()
+        except TypeError as error:
+            raise TypeError(
+                f"faults: {name} needs arguments, and only you know which are worth drawing; "
+                f"give instances of it, such as {name}(...), instead of the class"
+            ) from error
+    if isinstance(fault, Fault):
+        fault.check()
+        fault_to_json(fault)
+    elif fault not in FAULTS:
+        raise TypeError(f"faults must hold faults such as Sever or Cut(100), not {fault!r}")
 
 
 def seeded(seed: int, number: int, palette: Palette) -> Schedule:

@@ -86,20 +86,25 @@ class Schedule:
         return {"steps": [step_to_json(step) for step in self.steps]}
 
     @classmethod
-    def from_json(cls, data: object) -> Schedule:
+    def from_json(cls, data: object, *, missing_ok: bool = False) -> Schedule:
         """The schedule that :meth:`to_json` wrote.
+
+        Args:
+            data: a JSON object.
+            missing_ok: read custom faults whose class is not in this process, too; such a schedule can be shown, and
+                not be played.
 
         Raises:
             ValueError: it is not one; the message names the step by its place, counted from 1.
         """
         if not isinstance(data, dict) or not isinstance(data.get("steps"), list):
             raise ValueError(f'a schedule must be a JSON object with "steps", not {data!r:.200}')
-        return cls(_read(place, step) for place, step in enumerate(data["steps"], start=1))
+        return cls(_read(place, step, missing_ok) for place, step in enumerate(data["steps"], start=1))
 
 
-def _read(place: int, step: object) -> Step:
+def _read(place: int, step: object, missing_ok: bool) -> Step:
     try:
-        return step_from_json(step)
+        return step_from_json(step, missing_ok=missing_ok)
     except ValueError as error:
         raise ValueError(f"step {place}: {error}") from error
 

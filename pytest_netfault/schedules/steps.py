@@ -28,7 +28,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from pytest_netfault.faults import Fault, fault_from_json, fault_to_json
+from pytest_netfault.faults import Fault, MissingFault, fault_from_json, fault_to_json
 
 __all__ = [
     "STEPS",
@@ -188,6 +188,11 @@ class Break(Step):
     def __post_init__(self) -> None:
         if not isinstance(self.fault, Fault):
             raise TypeError(f"fault must be a fault such as Sever(), not {self.fault!r}")
+        if not isinstance(self.fault, MissingFault):
+            self.fault.check()
+            fault_to_json(
+                self.fault
+            )  # a schedule can be kept, and one that cannot is refused before it is played
         _flag("lasting", self.lasting)
 
 
@@ -293,7 +298,7 @@ def step_to_json(step: Step) -> dict[str, Any]:
     return made
 
 
-def step_from_json(data: object) -> Step:
+def step_from_json(data: object, *, missing_ok: bool = False) -> Step:
     """The step that :func:`step_to_json` wrote.
 
     Raises:
@@ -315,7 +320,7 @@ def step_from_json(data: object) -> Step:
     if unknown:
         raise ValueError(f"{name} takes {', '.join(known) or 'no arguments'}, not {', '.join(unknown)}")
     if "fault" in arguments:
-        arguments["fault"] = fault_from_json(arguments["fault"])
+        arguments["fault"] = fault_from_json(arguments["fault"], missing_ok=missing_ok)
     try:
         return kind(**arguments)
     except TypeError as error:

@@ -188,7 +188,7 @@ def _lost(of: dict[str, Any], seed: int) -> UpdateLost:
     repeated = [one for one in items(of, "repeated", ("lost",)) if isinstance(one, int)]
     return UpdateLost(
         string(of, "told", ("lost",)),
-        schedule=Schedule.from_json(of.get("schedule")),
+        schedule=Schedule.from_json(of.get("schedule"), missing_ok=True),
         trace=members(of.get("trace"), ("lost", "trace")),
         broken=tuple(map(str, items(of, "broken", ("lost",)))),
         seed=seed,

@@ -5,13 +5,14 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 import pytest_netfault
 from pytest_netfault.faults import FAULTS, Blackhole, Cut, Delay, Reset, Sever
-from pytest_netfault.proxy import CustomFault
+from pytest_netfault.proxy import CustomFault, Place, Stage
 from pytest_netfault.schedules import Break, Heal, Schedule, Subscribe, Write
 from pytest_netfault.schedules.schedule import imports_for, wrapped
 from pytest_netfault.schedules.steps import STEPS
@@ -22,8 +23,12 @@ LONG = Schedule(
 )
 
 
+@dataclass(frozen=True, repr=False)
 class Slow(CustomFault):
     """A fault that somebody else wrote."""
+
+    def stage(self, place: Place) -> Stage | None:
+        return None
 
 
 def test_every_step_and_every_fault_can_be_imported_from_the_face() -> None:
