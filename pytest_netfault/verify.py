@@ -15,6 +15,7 @@ This module is the face; ``verifying/`` is how.
 from __future__ import annotations
 
 import os
+import time
 import warnings
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -24,6 +25,7 @@ from pytest_netfault.faults import Cut, CutHow, Direction, Fault
 from pytest_netfault.garbage import CollectAfterFailure
 from pytest_netfault.schedules.contract import Pace, Server
 from pytest_netfault.schedules.drawing import ALL, Palette, seeded
+from pytest_netfault.schedules.limits import Deadline
 from pytest_netfault.schedules.schedule import Schedule
 from pytest_netfault.schedules.shrinking import Asked
 from pytest_netfault.schedules.subject import OpenStore
@@ -100,7 +102,8 @@ def no_update_lost(
         faults: what is drawn, classes or instances; by default every fault but ``Corrupt``, which no plaintext
             client survives. Faults that this machine cannot do are left out of the default.
         max_examples: how many schedules are played.
-        max_seconds: bounds playing and shrinking together; None for no bound.
+        max_seconds: bounds all of it together: opening the client, playing, shrinking and reporting. An example that it
+            cuts short counts for nothing; ``report.interrupted`` says so. None for no bound.
         seed: draws the same schedules again; by default that of the test session.
         settle: seconds without any progress after which what is still missing counts as lost. It must exceed the time
             in which the client itself notices a dead link.
@@ -116,6 +119,8 @@ def no_update_lost(
         UpdateLost: a guarantee was broken; the message tells how and how to play it again.
         ProvedNothing: no write was acknowledged, no fault met traffic, no update arrived under a fault or after it,
             or most examples were inconclusive.
+        TimeoutError: ``open_store`` or the server did not return from a call, within ``max_seconds`` or a minute; the
+            message names the call.
         TypeError, ValueError: an argument is wrong; nothing was opened.
 
     Resource handling: what was opened is closed in reverse order, also after Ctrl-C. A client whose ``close()``
@@ -134,7 +139,9 @@ def no_update_lost(
     part = read_shard(shard)
     number = pick_seed(seed)
     clients = AsyncClients(open_store, close_timeout=settle)
-    closed_kit = Kit(clients, server, promise=promise, pace=Pace(settle=settle), seed=number)
+    deadline = Deadline() if max_seconds is None else Deadline(time.monotonic() + max_seconds)
+    pace = Pace(settle=settle)
+    closed_kit = Kit(clients, server, promise=promise, pace=pace, seed=number, deadline=deadline)
     with CollectAfterFailure(), clients, closed_kit as kit:
         possible = kit.possible(palette, named=palette.faults != ALL)
         mine = [example for example in range(max_examples) if part.holds(example)]
@@ -144,7 +151,7 @@ def no_update_lost(
             seed=number,
             promise=promise,
             settle=settle,
-            max_seconds=max_seconds,
+            deadline=deadline,
             report_dir=directory,
             progress=progress,
             asked=Asked(palette.faults),

@@ -8,25 +8,19 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from pytest_netfault.schedules.calls import Caller
+from pytest_netfault.schedules.limits import NO_DEADLINE, Deadline, ask
 from pytest_netfault.schedules.subject import OpenStore, Store
 
 __all__ = ["Writer", "close_client", "open_client"]
 
-# Generous, because it is no promise to anybody: it only keeps a client that never opens from hanging a run.
-_OPEN_SECONDS = 60.0
 # How long a thread may take to end that has nothing left to do.
 _JOIN_SECONDS = 0.05
 
 
-def open_client(caller: Caller, open_store: OpenStore, address: str) -> Store:
-    call = caller.submit(open_store, address)
-    if not call.wait(_OPEN_SECONDS):
-        raise TimeoutError(
-            f"open_store({address!r}) did not return within {_OPEN_SECONDS:g} s although nothing was broken"
-        )
-    if call.error is not None:
-        raise call.error
-    store: Store = call.result
+def open_client(
+    caller: Caller, open_store: OpenStore, address: str, deadline: Deadline = NO_DEADLINE
+) -> Store:
+    store: Store = ask(caller, deadline, f"open_store({address!r})", open_store, address)
     missing = [name for name in ("put", "delete", "subscribe", "close") if not hasattr(store, name)]
     if missing:
         raise TypeError(
@@ -51,6 +45,7 @@ class Writer:
 
     open_store: OpenStore
     address: str
+    deadline: Deadline = NO_DEADLINE
     store: Store = field(init=False)
     caller: Caller = field(init=False)
 
@@ -59,7 +54,11 @@ class Writer:
 
     def _open(self) -> None:
         self.caller = Caller("direct writer")
-        self.store = open_client(self.caller, self.open_store, self.address)
+        try:
+            self.store = open_client(self.caller, self.open_store, self.address, self.deadline)
+        except BaseException:
+            self.caller.close()
+            raise
 
     def renew(self, timeout: float) -> None:
         """Open a new one: after a restart of the server the old one may fail writes for a second or more."""
@@ -67,5 +66,5 @@ class Writer:
         self._open()
 
     def close(self, timeout: float) -> bool:
-        """Close it; return whether it closed within ``timeout`` seconds."""
-        return close_client(self.store, self.caller, timeout)
+        """Close it; return whether it closed within ``timeout`` seconds, or what is left of them."""
+        return close_client(self.store, self.caller, self.deadline.for_closing(timeout))

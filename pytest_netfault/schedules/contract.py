@@ -112,6 +112,9 @@ class Run:
         handed_at: for each item of the trace's stream, when it was handed over.
         troubled_at: when the first fault that met traffic came into force, or the server was first restarted or
             paused; None if neither happened.
+        left_out: how many deliveries were not kept, because they repeat the one before or there were too many.
+        flooded: whether there were too many; then it proves nothing, but what is broken stays broken.
+        cut_short: whether the deadline of the proof ended it; then it proves nothing, but what is broken stays broken.
     """
 
     schedule: Schedule
@@ -131,6 +134,9 @@ class Run:
     closed: bool
     handed_at: tuple[float, ...]
     troubled_at: float | None = None
+    cut_short: bool = False
+    left_out: int = 0
+    flooded: bool = False
 
     @property
     def broken(self) -> tuple[str, ...]:
@@ -165,4 +171,5 @@ class Run:
     @property
     def conclusive(self) -> bool:
         """Whether it proves anything: a subscription was there, and things had come to rest or were broken."""
-        return bool(self.broken) or (self.subscribed and self.verdict.verdict == "kept")
+        rested = self.subscribed and not self.flooded and not self.cut_short
+        return bool(self.broken) or (rested and self.verdict.verdict == "kept")

@@ -7,6 +7,9 @@ Rules of this file:
 
 * Every record is made at the moment it happens and never changed; ``time`` is ``time.monotonic()`` in seconds.
 * A recording that is closed takes nothing any more: a client that calls back after its ``close()`` disturbs nobody.
+* A client that floods is bounded. Of equal deliveries that follow one another only the first hundred are kept: another
+  one changes no verdict. When a recording is full it takes nothing any more, and a run with a full recording proves
+  nothing but what it breaks; its client is not slowed down, for that could make it late.
 * Whatever a client hands over that is not a ``Delivery`` is the mistake of whoever wrote the adapter. It is refused
   at the call, and kept, because clients like to swallow what their callbacks raise.
 """
@@ -27,6 +30,10 @@ from pytest_netfault.schedules.subject import Delivery
 __all__ = ["PAUSED", "RESUMED", "FaultRecord", "Handed", "Outcome", "Recording", "Remark", "WriteRecord"]
 
 Outcome = Literal["ok", "fail", "info"]
+
+_KEPT_REPEATS = 100
+# No run that is worth anything comes near this.
+_MOST = 100_000
 
 # The remarks between which a server was paused: nothing else says when that was.
 PAUSED = "the server stands still"
@@ -89,13 +96,21 @@ class Remark:
 
 
 class Recording:
-    """What one subscriber was handed, in order."""
+    """What one subscriber was handed, in order.
 
-    def __init__(self) -> None:
+    Args:
+        writes: how many changes the schedule makes. A client that shows no revisions may deliver as many equal changes
+            one after another, and be right.
+    """
+
+    def __init__(self, writes: int = 0) -> None:
+        self._kept_repeats = _KEPT_REPEATS + writes
         self._changed = threading.Condition()
         self._handed: list[Handed] = []
         self._events = 0
         self._closed = False
+        self._repeats = 0  # how often the last one came in a row
+        self._left_out = 0
         self._misuse: BaseException | None = None
 
     def deliver(self, delivery: Delivery) -> None:
@@ -119,10 +134,16 @@ class Recording:
                 self._changed.notify_all()
             raise
         with self._changed:
-            if not self._closed:
-                self._handed.append(Handed(now, delivery))
-                self._events += len(delivery.events or ())
-                self._changed.notify_all()
+            if self._closed:
+                return
+            again = bool(self._handed) and self._handed[-1].delivery == delivery
+            self._repeats = self._repeats + 1 if again else 1
+            self._events += len(delivery.events or ())
+            if self._repeats > self._kept_repeats or self.full:
+                self._left_out += 1
+                return
+            self._handed.append(Handed(now, delivery))
+            self._changed.notify_all()
 
     def snapshot(self) -> tuple[Handed, ...]:
         """Everything that was handed over so far.
@@ -147,6 +168,16 @@ class Recording:
         """How many changes were handed over so far."""
         with self._changed:
             return self._events
+
+    @property
+    def full(self) -> bool:
+        """Whether it takes nothing any more."""
+        return len(self._handed) >= _MOST
+
+    @property
+    def left_out(self) -> int:
+        """How many deliveries were not kept."""
+        return self._left_out
 
     def wait_beyond(self, items: int, timeout: float) -> bool:
         """Wait until more than ``items`` calls were taken down, at most ``timeout`` seconds."""

@@ -15,7 +15,8 @@ Rules of this file:
 
 * No write is retried, whatever it raised. A write that was not answered is unknown, and later ones of the same
   client wait behind it.
-* Every wait has a bound, and none of them decides a verdict but ``settle``.
+* Every wait has a bound, and none of them decides a verdict but ``settle``. So has every call of the client and of the
+  server (``limits.py``). When the deadline of the proof comes, no further step is made, and what happened is judged.
 * The player owns the subject that it opened, and its threads; both are let go in reverse order, also after Ctrl-C.
   The link, the server and the writer belong to the caller.
 """
@@ -34,6 +35,7 @@ from pytest_netfault.schedules.calls import Call, Caller
 from pytest_netfault.schedules.clients import Writer, close_client, open_client
 from pytest_netfault.schedules.contract import Breakable, InForce, Pace, Run, Server
 from pytest_netfault.schedules.ending import Conclude, Ending, LastWrite
+from pytest_netfault.schedules.limits import NO_DEADLINE, Deadline, ask
 from pytest_netfault.schedules.outcomes import WriteBreakage, rejections
 from pytest_netfault.schedules.recording import (
     PAUSED,
@@ -61,6 +63,7 @@ from pytest_netfault.schedules.steps import (
     Via,
     Write,
     WriteMany,
+    writes_of,
 )
 from pytest_netfault.schedules.subject import OpenStore, Store
 from pytest_netfault.schedules.tracing import build_trace, decode_utf8
@@ -71,6 +74,10 @@ __all__ = ["play"]
 # Longer than any restart takes: what waits for one is let go by healing, not by the clock.
 _HELD_SECONDS = 3600.0
 _JOIN_SECONDS = 5.0
+# After Ctrl-C, so long is waited for a restart of the server, or a pause, to come to its end.
+_FINISH_SECONDS = 10.0
+# A store that others write to as well never stands still; then it is restarted all the same.
+_STILL_SECONDS = 5.0
 
 Changes = tuple[tuple[str, "str | None"], ...]
 
@@ -86,16 +93,24 @@ def play(
     promise: Promise = "every-event",
     pace: Pace | None = None,
     name: str = "",
+    deadline: Deadline = NO_DEADLINE,
 ) -> Run:
-    """Play a schedule to its end and return what happened.
+    """Play a schedule to its end, or until the deadline, and return what happened.
 
     Whatever the server raises is raised here: without the truth there is no verdict. What the subject raises on
     opening, while its link is whole, is raised too.
+
+    Raises:
+        DidNotReturn: the server, or the client on opening, did not return from a call.
     """
-    player = _Player(schedule, open_store, server, link, writer, namespace, promise, pace or Pace(), name)
+    player = _Player(
+        schedule, open_store, server, link, writer, namespace, promise, pace or Pace(), name, deadline
+    )
     try:
         player.open()
         for place, step in enumerate(schedule.steps, start=1):
+            if player.is_over():
+                break
             player.step(place, step)
         player.finish()
     finally:
@@ -117,6 +132,7 @@ class _Player:
         promise: Promise,
         pace: Pace,
         name: str,
+        deadline: Deadline,
     ) -> None:
         self._schedule = schedule
         self._open_store = open_store
@@ -127,13 +143,11 @@ class _Player:
         self._promise = promise
         self._pace = pace
         self._name = name
+        self._deadline = deadline
+        self._cut_short = False
         self._began = self._ended = time.monotonic()
-        self._truth: Truth = (
-            ServerLog(server)
-            if has_log(server)
-            else Journal(self._write_records, server, f"{namespace}.", promise)
-        )
-        self._recording = Recording()
+        self._server_calls = Caller("server")
+        self._recording = Recording(sum(len(writes_of(step)) for step in schedule))
         self._remarks: list[Remark] = []
         self._calls: list[tuple[int | None, Via, Changes, Call]] = []
         self._faults: list[tuple[int, InForce, float]] = []  # with the moment since which it holds
@@ -160,18 +174,32 @@ class _Player:
     # -- the beginning and the end ----------------------------------------------------------------------
 
     def open(self) -> None:
+        self._truth: Truth = (
+            self._ask("server.revision()", ServerLog, self._server)
+            if has_log(self._server)
+            else Journal(self._write_records, self._server, f"{self._namespace}.", self._promise)
+        )
         self._subject_calls = Caller("link writer")
         self._subscriber = Caller("subscriber")
-        self._store = open_client(self._subject_calls, self._open_store, self._link.address)
+        self._store = open_client(self._subject_calls, self._open_store, self._link.address, self._deadline)
         self._mark_change()
 
     def release(self) -> None:
         self._recording.close()
-        if self._paused:
-            self._server.resume()
-            self._paused = False
+        try:
+            if self._paused:
+                self._paused = False
+                self._operation("resume")
+        finally:
+            self._server_calls.close()
+            self._close_client()
+
+    def _close_client(self) -> None:
         if self._store is not None and self._subject_calls is not None:
-            self._closed = close_client(self._store, self._subject_calls, self._pace.settle)
+            seconds = self._deadline.for_closing(self._pace.settle)
+            in_time = close_client(self._store, self._subject_calls, seconds)
+            # Who was given less than the time that it has is not said to have exceeded it.
+            self._closed = in_time or seconds < self._pace.settle
         elif self._subject_calls is not None:
             self._subject_calls.close()
         if self._subscriber is not None:
@@ -182,7 +210,7 @@ class _Player:
     def run(self) -> Run:
         assert self._trace is not None
         assert self._verdict is not None
-        handed = self._recording.snapshot()
+        times = [one.time for one in self._recording.snapshot() if self._truth.judges(one.delivery)]
         return Run(
             schedule=self._schedule,
             trace=self._trace,
@@ -199,14 +227,34 @@ class _Player:
             ended=self._ended,
             subscribed=self._started is not None,
             closed=self._closed,
-            handed_at=tuple(one.time for one in handed[: len(self._trace.stream)]),
+            handed_at=tuple(times[: len(self._trace.stream)]),
             troubled_at=min(
                 [*(since for _, one, since in self._faults if one.met_traffic), *self._server_troubles],
                 default=None,
             ),
+            cut_short=self._cut_short,
+            left_out=self._recording.left_out,
+            flooded=self._recording.full,
         )
 
+    # -- what is asked of the server ----------------------------------------------------------------------
+
+    def _ask(self, what: str, function: Callable[..., Any], *arguments: Any, finish: float = 0.0) -> Any:
+        return ask(self._server_calls, self._deadline, what, function, *arguments, finish=finish)
+
+    def _revision(self) -> int:
+        what = "server.revision()" if has_log(self._server) else "server.read()"
+        revision: int = self._ask(what, self._truth.revision)
+        return revision
+
+    def _operation(self, name: str) -> Any:
+        return self._ask(f"server.{name}()", getattr(self._server, name), finish=_FINISH_SECONDS)
+
     # -- steps --------------------------------------------------------------------------------------------
+
+    def is_over(self) -> bool:
+        """Whether no further step is worth making."""
+        return self._deadline.over or self._recording.full
 
     def step(self, place: int, step: Step) -> None:
         if isinstance(step, Subscribe):
@@ -228,7 +276,7 @@ class _Player:
         self._remarks.append(Remark(time.monotonic(), place, text))
 
     def _patience(self) -> float:
-        return self._pace.impatience if self._hindered() else self._pace.patience
+        return self._deadline.within(self._pace.impatience if self._hindered() else self._pace.patience)
 
     def _hindered(self) -> bool:
         return self._paused or any(map(_stops, self._healable))
@@ -237,13 +285,13 @@ class _Player:
         assert self._store is not None
         assert self._subscriber is not None
         if not self._paused:
-            self._before = self._truth.revision()
+            self._before = self._revision()
         self._subscription = self._subscriber.submit(
             self._store.subscribe, f"{self._namespace}.", self._recording.deliver
         )
         # A subscription that nothing hinders is worth waiting for: without it the schedule proves nothing.
         hindered = bool(self._faults) or self._paused
-        self._subscription.wait(self._patience() if hindered else self._pace.settle)
+        self._subscription.wait(self._patience() if hindered else self._deadline.within(self._pace.settle))
         self._note_subscription(place)
 
     def _note_subscription(self, place: int | None) -> None:
@@ -255,7 +303,7 @@ class _Player:
         elif call.error is not None:
             self._remark(place, f"failed: {error_words(call.error)}")
         else:
-            self._started = (self._before, self._truth.revision())
+            self._started = (self._before, self._revision())
             self._remark(place, f"from revision {self._started[1]}")
 
     def _write(self, place: int | None, step: Write | Delete | WriteMany, value: str = "") -> None:
@@ -281,7 +329,7 @@ class _Player:
         began = time.monotonic()
         while not call.wait(self._pace.impatience):
             hindered = self._hindered() if via == "link" else self._paused
-            if hindered or time.monotonic() - began >= self._pace.settle:
+            if hindered or self._deadline.over or time.monotonic() - began >= self._pace.settle:
                 return
 
     def _changes(self, step: Write | Delete | WriteMany, value: str) -> Changes:
@@ -322,9 +370,9 @@ class _Player:
                 self._remark(place, "skipped: the server is paused")
                 return
             handed = len(self._recording)
-            revision = self._server.compact()
+            revision = self._operation("compact")
             if isinstance(revision, bool) or not isinstance(revision, int):
-                revision = self._truth.revision()
+                revision = self._revision()
             self._compactions.append(Compaction(revision, handed))
             self._remark(place, f"up to revision {revision}")
         elif isinstance(step, Restart):
@@ -336,7 +384,7 @@ class _Player:
             self._writer.renew(self._pace.settle)
             self._mark_change()
         elif isinstance(step, Pause) and not self._paused:
-            self._server.pause()
+            self._operation("pause")
             self._server_troubles.append(time.monotonic())
             self._paused = True
             self._remark(place, PAUSED)
@@ -354,15 +402,16 @@ class _Player:
             Delay(_HELD_SECONDS, direction="up")
         )  # unlike a black hole it lets clients connect
         try:
-            revision = -1
-            while not self._paused and revision != (revision := self._truth.revision()):
-                pass
-            self._server.restart()
+            revision, until = -1, time.monotonic() + self._deadline.within(_STILL_SECONDS)
+            while not self._paused and revision != (revision := self._revision()):
+                if time.monotonic() >= until:
+                    break
+            self._operation("restart")
         finally:
             held.heal()
 
     def _resume(self, place: int | None) -> None:
-        self._server.resume()
+        self._operation("resume")
         self._paused = False
         self._remark(place, RESUMED)
 
@@ -400,7 +449,7 @@ class _Player:
         if self._paused or self._started is None:
             self._remark(place, "did not happen, went on")
             return
-        until = self._truth.revision()
+        until = self._revision()
         trace = self._judged(until)
         committed = sum(
             len(entry.events) for entry in trace.log if entry.revision > trace.start_revision_exclusive
@@ -414,7 +463,8 @@ class _Player:
             seen = not self._judge(until).open_tail if events is None else self._recording.events >= events
             if seen:
                 return
-            if not self._recording.wait_beyond(items, deadline - time.monotonic()):
+            left = deadline - time.monotonic()
+            if left <= 0 or not self._recording.wait_beyond(items, left):
                 self._remark(place, "did not happen, went on")
                 return
 
@@ -426,13 +476,14 @@ class _Player:
         self._heal()
         self._subscribe_after_all()
         if self._started is None:
-            self._conclude(self._truth.revision(), quiet=False)
+            self._cut_short = self._deadline.over
+            self._conclude(self._revision(), quiet=False)
             return
         ending = Ending(self._pace, now=time.monotonic())
         while True:
             items = len(self._recording)
             # Read before the stream is looked at: what is committed after it is nobody's debt.
-            until = self._truth.revision()
+            until = self._revision()
             verdict = self._judge(until)
             action = ending.decide(
                 now=time.monotonic(),
@@ -443,17 +494,22 @@ class _Player:
             if isinstance(action, Conclude):
                 self._conclude(until, quiet=action.quiet)
                 return
+            if self.is_over():
+                self._cut_short = self._deadline.over
+                self._conclude(until, quiet=False)
+                return
             if isinstance(action, LastWrite):
                 self._last_write()
             else:
-                self._recording.wait_beyond(items, action.seconds)
+                self._recording.wait_beyond(items, self._deadline.within(action.seconds))
 
     def _subscribe_after_all(self) -> None:
         """A service that could not subscribe is started again; so is the subject, once, when all is healed."""
         if self._subscription is not None:
-            self._subscription.wait(self._pace.settle)
+            self._subscription.wait(self._deadline.within(self._pace.settle))
             self._note_subscription(None)
-        if self._started is None and self._subscription is not None and self._subscription.done:
+        done = self._subscription is not None and self._subscription.done
+        if self._started is None and done and not self._deadline.over:
             self._subscribe(None)
 
     def _last_write(self) -> None:
@@ -464,7 +520,8 @@ class _Player:
         # The stream first and then the log: whatever was handed over must be in it.
         handed = self._truth.shown([one.delivery for one in self._recording.snapshot()])
         decode = getattr(self._store, "decode", None) or decode_utf8
-        self._log = self._truth.log(self._namespace, decode, handed)
+        what = "server.log()" if decode is decode_utf8 else "server.log() with the client's decode()"
+        self._log = self._ask(what, self._truth.log, self._namespace, decode, handed)
         return build_trace(
             name=self._name,
             promise=self._promise,
@@ -488,7 +545,7 @@ class _Player:
         self._traffic = self._traffic_so_far()
         self._trace = self._judged(until, quiet=quiet)
         self._verdict = self._truth.judge(self._trace)
-        self._write_breakages = self._truth.judge_writes(self._writes, self._log)
+        self._write_breakages = self._ask("server.read()", self._truth.judge_writes, self._writes, self._log)
 
     def _traffic_so_far(self) -> dict[int, tuple[int, int]]:
         ended = {

@@ -38,6 +38,9 @@ class Truth(Protocol):
     def log(self, namespace: str, decode: Decode, handed: Sequence[Delivery]) -> tuple[Revision, ...]:
         """What was committed in a name space since the run began."""
 
+    def judges(self, delivery: Delivery) -> bool:
+        """Whether a delivery can be judged at all; those that cannot are not in the trace."""
+
     def shown(self, handed: Sequence[Delivery]) -> Sequence[Delivery]:
         """What was handed over, as far as it can be judged."""
 
@@ -68,6 +71,9 @@ class ServerLog:
 
     def log(self, namespace: str, decode: Decode, handed: Sequence[Delivery]) -> tuple[Revision, ...]:
         return read_log(self._server.log(self._base), namespace, decode)
+
+    def judges(self, delivery: Delivery) -> bool:
+        return True
 
     def shown(self, handed: Sequence[Delivery]) -> Sequence[Delivery]:
         return handed
@@ -108,8 +114,11 @@ class Journal:
     def log(self, namespace: str, decode: Decode, handed: Sequence[Delivery]) -> tuple[Revision, ...]:
         return journal(self._writes(), handed, self._held, self._promise)
 
+    def judges(self, delivery: Delivery) -> bool:
+        return delivery.bookmark is None
+
     def shown(self, handed: Sequence[Delivery]) -> Sequence[Delivery]:
-        return [_without_revisions(one) for one in handed if one.bookmark is None]
+        return [_without_revisions(one) for one in handed if self.judges(one)]
 
     def judge(self, trace: Trace) -> TraceVerdict:
         verdict = judge_trace(trace)

@@ -22,6 +22,7 @@ from typing import Literal
 
 from pytest_netfault.faults import Cut, CutHow, Direction
 from pytest_netfault.schedules.contract import Run
+from pytest_netfault.schedules.limits import NO_DEADLINE, Deadline, DidNotReturn
 from pytest_netfault.schedules.schedule import Schedule
 from pytest_netfault.schedules.shrinking import ANYTHING, Asked, complexity
 from pytest_netfault.verifying.files import document, files_beside, keep_report, picture_beside, write_report
@@ -50,6 +51,9 @@ __all__ = ["Campaign"]
 SHRINK_SECONDS = 40.0
 _UNSURE_SECONDS = 15.0
 RATING_SECONDS = 20.0
+_FIRST_SECONDS = 3.0
+_REPORTING_SECONDS = 2.0
+_SHARE_OF_REPORTING = 0.2
 
 
 class Campaign:
@@ -62,7 +66,7 @@ class Campaign:
         seed: int | None,
         promise: str,
         settle: float,
-        max_seconds: float | None = None,
+        deadline: Deadline = NO_DEADLINE,
         report_dir: Path | None = None,
         progress: ProgressCallback | None = None,
         asked: Asked = ANYTHING,
@@ -72,7 +76,8 @@ class Campaign:
         self._promise = promise
         self._settle = settle
         self._began = time.monotonic()
-        self._deadline = float("inf") if max_seconds is None else self._began + max_seconds
+        self._deadline = deadline
+        self._interrupted: str | None = None
         self._report_dir = report_dir
         self._progress = progress_of_session() if progress is None else progress
         self._asked = asked
@@ -102,13 +107,32 @@ class Campaign:
         __tracebackhide__ = True
         with self._kept_if_interrupted():
             for number, schedule in enumerate(schedules, start=1):
-                if number > 1 and time.monotonic() >= self._deadline:
+                if number > 1 and self._deadline.over:
                     break
-                run = self._play(schedule)
+                run = self._play_until_deadline(schedule)
+                if run is None:
+                    break
                 self._tell("playing", number, of, run)
                 if run.broken:
                     raise self._lost(run, f"Found in example {number} of {of}")
         return self._done()
+
+    def _play_until_deadline(self, schedule: Schedule) -> Run | None:
+        """A run that counts; None if the time was up before it came to its end."""
+        # However short the time is, one example has the time that one takes.
+        first = Deadline(max(self._deadline.at, self._began + _FIRST_SECONDS))
+        try:
+            run = self._kit.play(schedule, deadline=self._deadline if self._tally.examples else first)
+        except DidNotReturn as hung:
+            if not self._tally.examples or not self._deadline.over:
+                raise
+            self._interrupted = f"then {hung}"
+            return None
+        if run.cut_short and not run.broken:
+            self._interrupted = "the last one was cut short by max_seconds and is not counted"
+            return None
+        self._tally = self._tally.plus(run)
+        return run
 
     def replay(self, schedule: Schedule) -> Report:
         """Play one schedule; raises as :meth:`prove` does."""
@@ -167,8 +191,10 @@ class Campaign:
 
     def _done(self, *, holes: tuple[Cut, ...] = (), sweep: str | None = None) -> Report:
         __tracebackhide__ = True
-        report = replace(self._report(), holes=holes, sweep=sweep)
+        report = replace(self._report(), holes=holes, sweep=sweep, interrupted=self._interrupted)
         reason = self._tally.proved_nothing(holes=len(holes))
+        if not self._tally.examples and self._deadline.over:
+            reason = "no example came to its end within max_seconds"
         if reason is not None:
             raise ProvedNothing(f"nothing was proved: {reason} ({report})", report=report)
         return report
@@ -207,11 +233,17 @@ class Campaign:
         def play(
             stage: Literal["shrinking", "repeating"], schedule: Schedule, done: int, of: int | None
         ) -> Run | None:
-            again = self._kit.play(schedule)
+            again = self._kit.play(schedule, deadline=until)
+            if again.cut_short and not again.broken:
+                return None
             self._tell(stage, done, of, again)
             return again
 
-        limits = Limits(SHRINK_SECONDS, _UNSURE_SECONDS, RATING_SECONDS, self._deadline)
+        # Some of what is left is for the report.
+        until = Deadline(
+            self._deadline.at - min(self._deadline.left * _SHARE_OF_REPORTING, _REPORTING_SECONDS)
+        )
+        limits = Limits(SHRINK_SECONDS, _UNSURE_SECONDS, RATING_SECONDS, until.at)
         smallest = Minimizer(run, play, asked=self._asked, limits=limits).smallest()
         found += f", shrunk from {len(run.schedule)} to {counted(len(smallest.run.schedule), 'step')} "
         found += f"in {counted(smallest.tries, 'play')}."
@@ -221,10 +253,11 @@ class Campaign:
         self, run: Run, found: str, repeated: tuple[int, int], report: Report | None = None
     ) -> UpdateLost:
         trace = document(run, seed=self._seed, settle=self._settle)
+        drawing = picture(run, seed=self._seed)
         path, trouble = None, ""
         if self._report_dir is not None:
             name = f"update-lost-seed{self._seed}-{run.trace.filter.key.rstrip('.')}"
-            path, trouble = keep_report(self._report_dir, name, run, trace)
+            path, trouble = keep_report(self._report_dir, name, run, trace, drawing)
         message = tell(
             run,
             found=found,
@@ -244,7 +277,7 @@ class Campaign:
             repeated=repeated,
             report=replace(report or self._report(), wall_seconds=self._seconds),
             files=() if path is None else tuple(files_beside(path)),
-            timeline=picture(run, seed=self._seed),
+            timeline=drawing,
         )
 
     @contextlib.contextmanager

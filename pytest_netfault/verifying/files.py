@@ -14,12 +14,16 @@ from typing import Any
 from pytest_netfault.files import write_whole
 from pytest_netfault.printable import error_words, printable
 from pytest_netfault.report.html import ReportNotPossible, render
+from pytest_netfault.report.timeline import Timeline
 from pytest_netfault.schedules.contract import Run
 from pytest_netfault.schedules.schedule import imports_for, wrapped
 from pytest_netfault.verifying.picture import picture
 from pytest_netfault.wording import counted
 
 __all__ = ["document", "files_beside", "keep_report", "picture_beside", "write_report"]
+
+# Items of a stream.
+_READABLE = 1_000
 
 
 def document(run: Run, *, seed: int | None, settle: float | None = None) -> dict[str, Any]:
@@ -43,13 +47,15 @@ def document(run: Run, *, seed: int | None, settle: float | None = None) -> dict
     }
 
 
-def keep_report(directory: Path, name: str, run: Run, trace: dict[str, Any]) -> tuple[Path | None, str]:
+def keep_report(
+    directory: Path, name: str, run: Run, trace: dict[str, Any], drawing: Timeline | None = None
+) -> tuple[Path | None, str]:
     """Write what is known of a loss; the path of the trace if it is there, and what could not be written.
 
     A full disk must not hide that an update was lost.
     """
     try:
-        return write_report(directory, name, run, trace), ""
+        return write_report(directory, name, run, trace, drawing), ""
     except OSError as error:
         path = directory / f"{name}.json"
         trouble = f"\nNot all of it could be written to {printable(str(directory))}: {error_words(error)}"
@@ -57,7 +63,13 @@ def keep_report(directory: Path, name: str, run: Run, trace: dict[str, Any]) -> 
 
 
 def write_report(
-    directory: Path, name: str, run: Run, trace: dict[str, Any], *, played: int | None = None
+    directory: Path,
+    name: str,
+    run: Run,
+    trace: dict[str, Any],
+    drawing: Timeline | None = None,
+    *,
+    played: int | None = None,
 ) -> Path:
     """Write ``name.json`` and ``name.py``, and ``name.html`` if it can be drawn; return the path of the trace.
 
@@ -66,6 +78,7 @@ def write_report(
         name: of the files.
         run: what is told.
         trace: its :func:`document`.
+        drawing: its picture, if it was drawn already.
         played: of a proof that was interrupted, how many examples it had played.
     """
     why = (
@@ -75,12 +88,14 @@ def write_report(
     )
     directory.mkdir(parents=True, exist_ok=True)
     path = directory / f"{name}.json"
-    write_whole(path, json.dumps(trace, indent=1, ensure_ascii=False) + "\n")
+    # What nobody will read is written in one line, which takes a tenth of the time.
+    indent = None if len(trace["stream"]) > _READABLE else 1
+    write_whole(path, json.dumps(trace, indent=indent, ensure_ascii=False) + "\n")
     write_whole(
         directory / f"{name}.py",
         f"{imports_for(run.schedule)}\n\n# {why}\nSCHEDULE = {wrapped(run.schedule)}\n",
     )
-    drawing = picture(run, seed=trace["seed"])
+    drawing = drawing or picture(run, seed=trace["seed"])
     if played is not None:
         what = "smallest failing" if run.broken else "last"
         drawing = replace(

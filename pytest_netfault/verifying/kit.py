@@ -23,6 +23,7 @@ from pytest_netfault.faults import Fault, Lose, UnsupportedFault
 from pytest_netfault.schedules.clients import Writer
 from pytest_netfault.schedules.contract import Pace, Run, Server, can
 from pytest_netfault.schedules.drawing import Ability, Palette
+from pytest_netfault.schedules.limits import NO_DEADLINE, Deadline
 from pytest_netfault.schedules.runner import play
 from pytest_netfault.schedules.schedule import Schedule
 from pytest_netfault.schedules.subject import OpenStore
@@ -63,17 +64,23 @@ class Kit:
         promise: Promise,
         pace: Pace,
         seed: int,
+        deadline: Deadline = NO_DEADLINE,
     ) -> None:
         self._open_store = open_store
         self._server = server
         self._promise = promise
         self._pace = pace
         self._seed = seed
+        self._deadline = deadline
         self._thread = ProxyThread()
         self._writer: Writer | None = None
 
     def __enter__(self) -> Self:
-        self._writer = Writer(self._open_store, self._server.address)
+        try:
+            self._writer = Writer(self._open_store, self._server.address, self._deadline)
+        except BaseException:
+            self._thread.close()
+            raise
         return self
 
     def __exit__(
@@ -114,8 +121,8 @@ class Kit:
                 return False
         return True
 
-    def play(self, schedule: Schedule, *, name: str = "") -> Run:
-        """Play a schedule once, in a name space and over a link of its own."""
+    def play(self, schedule: Schedule, *, name: str = "", deadline: Deadline | None = None) -> Run:
+        """Play a schedule once, in a name space and over a link of its own; by default until the kit's deadline."""
         with NetFault(seed=self._seed, _thread=self._thread) as net:
             return play(
                 schedule,
@@ -127,6 +134,7 @@ class Kit:
                 promise=self._promise,
                 pace=self._pace,
                 name=name or str(schedule),
+                deadline=self._deadline if deadline is None else deadline,
             )
 
     @property

@@ -6,7 +6,7 @@
 
 * Only a run that breaks one of the guarantees that the first one broke counts as failing.
 * What fails by luck is rated over at least ten plays, and a schedule that failed in all of them is preferred: the
-  smallest with a wait more, or else one of the larger ones that were met on the way.
+  smallest with a wait more, or, if it hardly ever fails, one of the larger ones that were met on the way.
 
 Rules of this file: it decides what is played next and never plays by itself. Whatever keeps a play from its end, the
 loss is known by then and is reported.
@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Literal
 
 from pytest_netfault.schedules.contract import Run
@@ -81,16 +81,17 @@ class _Record:
     """What became of one schedule so far."""
 
     plays: int = 0
-    failures: list[Run] = field(default_factory=list)
+    failed: int = 0
+    run: Run | None = None  # the first that failed; the others say the same
 
     @property
     def always(self) -> bool:
-        return len(self.failures) == self.plays
+        return self.failed == self.plays
 
     @property
     def rate(self) -> float:
         """How surely it fails; few plays say little."""
-        return len(self.failures) / max(self.plays, _PLAYS)
+        return self.failed / max(self.plays, _PLAYS)
 
 
 class Minimizer:
@@ -103,14 +104,14 @@ class Minimizer:
         self._asked = asked
         self._limits = limits
         self._stopped = False
-        self._records = {first.schedule: _Record(1, [first])}
+        self._records = {first.schedule: _Record(1, 1, first)}
 
     def smallest(self) -> Smallest:
         began = time.monotonic()
         for number in range(1, _FIRST_PLAYS):
             if self._may_go_on():
                 self._fails("repeating", self._first, number, _FIRST_PLAYS - 1)
-        again = len(self._records[self._first].failures) > 1
+        again = self._records[self._first].failed > 1
         seconds = self._limits.shrinking if again else self._limits.unsure
         stop = min(began + seconds, began + (self._limits.until - began) * _SHARE_OF_SHRINKING)
         found, _ = shrink(
@@ -123,7 +124,8 @@ class Minimizer:
             while self._records[found].plays < _PLAYS and self._may_go_on(stop):
                 self._fails("repeating", found, self._records[found].plays, _PLAYS)
         record = self._records[found]
-        return Smallest(record.failures[0], len(record.failures), record.plays, tries)
+        assert record.run is not None
+        return Smallest(record.run, record.failed, record.plays, tries)
 
     def _may_go_on(self, stop: float = float("inf")) -> bool:
         return not self._stopped and time.monotonic() < min(stop, self._limits.until)
@@ -143,7 +145,8 @@ class Minimizer:
         record.plays += 1
         failed = not self._kept.isdisjoint(run.broken)
         if failed:
-            record.failures.append(run)
+            record.failed += 1
+            record.run = record.run or run
         return failed
 
     def _attempt(self, schedule: Schedule) -> Schedule | None:
@@ -166,14 +169,31 @@ class Minimizer:
         for schedule in self._others(found):
             if not self._may_go_on(stop):
                 break
-            if self._always_fails(schedule, stop) and self._records[schedule].plays >= _PLAYS:
-                return schedule
-        failed = {schedule: one for schedule, one in self._records.items() if one.failures}
+            if self._surely_fails(schedule, stop):
+                return self._smaller_and_as_sure(schedule, stop)
+        failed = {schedule: one for schedule, one in self._records.items() if one.failed}
         return min(failed, key=lambda one: (-round(failed[one].rate, 1), complexity(one)))
+
+    def _surely_fails(self, schedule: Schedule, stop: float) -> bool:
+        return self._always_fails(schedule, stop) and self._records[schedule].plays >= _PLAYS
+
+    def _smaller_and_as_sure(self, schedule: Schedule, stop: float) -> Schedule:
+        """Steps that seemed to be needed while it failed by luck may not be, now that it waits."""
+
+        def attempt(candidate: Schedule) -> Schedule | None:
+            return candidate if self._surely_fails(candidate, stop) else None
+
+        smaller, _ = shrink(
+            schedule, schedule, attempt, go_on=lambda: self._may_go_on(stop), asked=self._asked
+        )
+        return smaller
 
     def _others(self, found: Schedule) -> Iterable[Schedule]:
         # It did not fail each time, and what never failed twice will hardly do better with a wait.
-        if len(self._records[found].failures) > 1:
+        if self._records[found].failed > 1:
             yield from with_waits(found)
+        record = self._records[found]
+        if record.failed * 2 > record.plays:
+            return  # small, and it fails more often than not
         met = [one for one, record in self._records.items() if record.always and record.plays > 1]
         yield from sorted(met, key=complexity)

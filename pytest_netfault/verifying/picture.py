@@ -27,6 +27,7 @@ from pytest_netfault.schedules.recording import PAUSED, RESUMED, WriteRecord
 from pytest_netfault.schedules.schedule import wrapped
 from pytest_netfault.schedules.steps import Step
 from pytest_netfault.verifying.captions import Commit, cards, culprit, focus, headline, plainly
+from pytest_netfault.verifying.shortening import count_hidden, shortened, shown_items
 
 __all__ = ["picture"]
 
@@ -60,10 +61,15 @@ def picture(run: Run, *, seed: int | None = None, facts: Sequence[tuple[str, str
     network = _faults(run, until)
     written = [_write(run, number, write) for number, write in enumerate(run.writes)]
     committed = [_revision(run, entry, commits[entry.revision], missing) for entry in run.log]
-    arrived = [*_handed(run), *(_never(run, revision, commits[revision]) for revision in sorted(missing))]
+    shown = shown_items(run)
+    arrived = [
+        *_handed(run, shown),
+        *(_never(run, revision, commits[revision]) for revision in sorted(missing)),
+    ]
     main = min(missing, default=None)
     guilty = culprit(network, None if main is None else commits[main], wrong=_first_wrong(arrived))
     network = [replace(mark, tone="culprit") if mark.id == guilty else mark for mark in network]
+    connections, rows = connection_marks(run.events, lane="connections", since=run.began, until=until)
     lanes, marks = _arranged(
         {
             "steps": _steps(run),
@@ -73,12 +79,14 @@ def picture(run: Run, *, seed: int | None = None, facts: Sequence[tuple[str, str
             "faults": network,
             "arrived": arrived,
         },
-        connection_marks(run.events, lane="connections", since=run.began, until=until),
+        (shortened(connections, "events of connections"), rows),
     )
     names, numbered = number_marks(marks)
-    flows = [replace(flow, marks=tuple(names[one] for one in flow.marks)) for flow in _flows(run, missing)]
+    flows = [
+        replace(flow, marks=tuple(names[one] for one in flow.marks)) for flow in _flows(run, missing, shown)
+    ]
     by_name = {mark.id: mark for mark in marks}
-    told = cards(run, by_name, missing=missing, guilty=guilty, flows=_flows(run, missing))
+    told = cards(run, by_name, missing=missing, guilty=guilty, flows=_flows(run, missing, shown))
     return Timeline(
         headline=headline(run, missing),
         lanes=lanes,
@@ -254,11 +262,19 @@ def _never(run: Run, revision: int, commit: Commit) -> Mark:
     )
 
 
-def _handed(run: Run) -> list[Mark]:
+def _handed(run: Run, shown: Sequence[int]) -> list[Mark]:
     wrong = {one.item: str(one) for one in reversed(run.verdict.evidence) if one.item is not None}
     marks = []
-    for number, (item, time) in enumerate(zip(run.trace.stream, run.handed_at, strict=False)):
-        at = time - run.began
+    hidden = count_hidden(run)
+    before = -1
+    for number in shown:
+        item, at = run.trace.stream[number], run.handed_at[number] - run.began
+        if hidden and (number > before + 1 or number == shown[-1]):
+            label = f"... and {hidden:,} more deliveries"
+            details = (("not shown", "they repeat what came before, or there were too many"),)
+            marks.append(Mark("hidden", "arrived", at, at, label, shape="flag", details=details))
+            hidden = 0
+        before = number
         mark = Mark(f"handed{number}", "arrived", at, at, "", shape="dot", tone="good")
         sentence = plainly(run, wrong.get(number, ""))
         marks.append(_described(mark, item, run.trace.filter.key, sentence))
@@ -345,7 +361,7 @@ def _steps(run: Run) -> list[Mark]:
 
 
 def _arranged(
-    lanes: Mapping[str, Sequence[Mark]], connections: tuple[tuple[Mark, ...], int]
+    lanes: Mapping[str, Sequence[Mark]], connections: tuple[Sequence[Mark], int]
 ) -> tuple[tuple[Lane, ...], list[Mark]]:
     """The lanes that have something to show, and all marks in their rows."""
     kinds: dict[str, Any] = {"steps": "steps", "direct": "calls", "link": "calls", "store": "revisions"}
@@ -362,7 +378,7 @@ def _arranged(
     return tuple(shown), marks
 
 
-def _flows(run: Run, missing: Mapping[int, str]) -> list[Flow]:
+def _flows(run: Run, missing: Mapping[int, str], shown: Sequence[int]) -> list[Flow]:
     """The way of each update, by the names that the marks have before they are numbered."""
     makers = {id(write): number for number, write in enumerate(run.writes)}
     made = _makers(run)
@@ -370,7 +386,8 @@ def _flows(run: Run, missing: Mapping[int, str]) -> list[Flow]:
     arrived: dict[int, str] = {}
     again: list[Flow] = []
     newest = run.trace.start_revision_exclusive
-    for number, item in enumerate(run.trace.stream[: len(run.handed_at)]):
+    for number in shown:
+        item = run.trace.stream[number]
         if isinstance(item, Delivered):
             for event in item.events:
                 first = arrived.setdefault(event.revision, f"handed{number}")

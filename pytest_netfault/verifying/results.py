@@ -35,6 +35,7 @@ class Report:
         not_closed: examples in which the client's ``close()`` did not return within ``settle`` seconds.
         holes: in a sweep, the cuts that never fired: the connection carried fewer bytes that time.
         sweep: in a sweep, what was swept, in words.
+        interrupted: how ``max_seconds`` ended the proof in the midst of an example, in words; None if it did not.
     """
 
     examples: int
@@ -47,6 +48,7 @@ class Report:
     not_closed: int = 0
     holes: tuple[Cut, ...] = ()
     sweep: str | None = None
+    interrupted: str | None = None
 
     def __str__(self) -> str:
         reached = self.examples - len(self.holes)
@@ -65,6 +67,8 @@ class Report:
             words.append(f"close() did not return in time in {self.not_closed}")
         if self.seed is not None:
             words.append(f"seed {self.seed}")
+        if self.interrupted is not None:
+            words.append(self.interrupted)
         return ", ".join(words)
 
 

@@ -18,6 +18,7 @@ from pytest_netfault.schedules.outcomes import WriteBreakage
 from pytest_netfault.schedules.recording import WriteRecord
 from pytest_netfault.schedules.schedule import imports_for, wrapped
 from pytest_netfault.schedules.steps import Break
+from pytest_netfault.verifying.shortening import count_hidden
 from pytest_netfault.wording import counted
 
 __all__ = ["COLUMNS", "LINES", "tell"]
@@ -25,6 +26,7 @@ __all__ = ["COLUMNS", "LINES", "tell"]
 LINES = 24
 COLUMNS = 100
 _STEP_COLUMNS = 34
+_MORE = "more deliveries"
 
 
 def tell(
@@ -115,9 +117,9 @@ def _rows(run: Run) -> list[str]:
         rows.append(_row(str(place), repr(step), "; ".join(came)))
     rows.append(_row("end", "everything is healed", ""))
     last = [write for write in run.writes if write.place is None]
-    return rows + [
-        _row("end", f"put {_key(run, one)} = {one.changes[0][1]!r}", _fate(run, one)) for one in last
-    ]
+    rows += [_row("end", f"put {_key(run, one)} = {one.changes[0][1]!r}", _fate(run, one)) for one in last]
+    hidden = count_hidden(run)
+    return [*rows, f"       ... and {hidden:,} {_MORE}: too many to show"] if hidden else rows
 
 
 def _row(place: str, what: str, came: str) -> str:
@@ -213,4 +215,6 @@ def _elide(rows: list[str], room: int) -> list[str]:
 
 
 def _telling(row: str) -> bool:
-    return "NEVER ARRIVED" in row or "Break(" in row or " times" in row or "Subscribe()" in row
+    return (
+        _MORE in row or "NEVER ARRIVED" in row or "Break(" in row or " times" in row or "Subscribe()" in row
+    )

@@ -4,6 +4,7 @@ import threading
 
 import pytest
 
+from pytest_netfault.schedules import recording as module
 from pytest_netfault.schedules.recording import Recording
 from pytest_netfault.schedules.subject import Delivery, Event
 
@@ -45,3 +46,27 @@ def test_what_is_no_delivery_is_refused_and_remembered() -> None:
     assert recording.wait_beyond(0, 5)
     with pytest.raises(TypeError):
         recording.snapshot()
+
+
+def test_of_equal_deliveries_in_a_row_no_more_are_kept_than_can_matter() -> None:
+    def kept(*given: Delivery, writes: int = 0) -> tuple[int, int]:
+        taken = Recording(writes)
+        for one in given:
+            taken.deliver(one)
+        return len(taken), taken.left_out
+
+    one, other = Delivery(bookmark=1), Delivery(bookmark=2)
+    assert kept(*[one] * 100) == (100, 0)
+    assert kept(*[one] * 150) == (100, 50)
+    assert kept(*[one] * 150, writes=30) == (130, 20)
+    assert kept(*[one, other] * 100) == (200, 0)  # each of them may say something new after the other
+    assert kept(*[one] * 150, other, *[one] * 150) == (201, 100)
+
+
+def test_a_full_recording_takes_nothing_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_MOST", 3)
+    taken = Recording()
+    for number in range(5):
+        assert taken.full == (number >= 3)
+        taken.deliver(Delivery(bookmark=number))
+    assert (len(taken), taken.left_out) == (3, 2)

@@ -7,7 +7,7 @@ import pytest
 
 from pytest_netfault.schedules import Break, Delete, Heal, Schedule, Seen, Sever, Subscribe, Write
 from pytest_netfault.schedules.subject import Delivery, Event
-from pytest_netfault.schedules.truth import has_log
+from pytest_netfault.schedules.truth import Journal, has_log
 
 
 def test_a_server_has_a_log_or_only_an_address(world: Any) -> None:
@@ -91,3 +91,11 @@ def test_a_state_that_is_none_is_refused_in_a_sentence(world: Any, state: object
     world.server = SimpleNamespace(address="direct", read=lambda _: state)
     with pytest.raises(TypeError, match=r"server\.read\('r17\.'\) must return a mapping of keys to values"):
         world.play(LOSS, world.opener("resume"))
+
+
+def test_what_is_not_judged_moves_the_time_of_nothing_else() -> None:
+    """Bookmarks of a store without a log are left out of the trace, and so are their times."""
+    journal = Journal(lambda: (), SimpleNamespace(address="x"), "r17.", "every-event")
+    handed = [Delivery(bookmark=3), Delivery(events=(Event("r17.a", "1"),))]
+    assert [journal.judges(one) for one in handed] == [False, True]
+    assert len(journal.shown(handed)) == 1

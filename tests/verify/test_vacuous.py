@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from pytest_netfault import verify
+from pytest_netfault import Delivery, verify
 from pytest_netfault.faults import Cut, Reset, Sever
 from pytest_netfault.schedules import Break, Delete, Heal, Schedule, Seen, Subscribe, Write
 
@@ -116,6 +116,16 @@ def test_updates_that_all_arrive_before_the_fault_prove_nothing(once: Any, truth
 def test_one_update_after_the_fault_is_a_proof(toy: Any, truth: Any) -> None:
     verify.replay(toy.RightStore, truth, WATCHED)
     verify.replay(toy.RightStore, truth, Schedule([Subscribe(), Write("a"), Seen(), Break(Sever())]))
+
+
+def test_bookmarks_of_a_store_without_a_log_move_the_time_of_nothing_else(toy: Any, server: Any) -> None:
+    class Marks(toy.RightStore):  # type: ignore[misc, name-defined]
+        def on_snapshot(self, revision: int, kvs: Any) -> None:
+            super().on_snapshot(revision, kvs)
+            for _ in range(50):
+                self.hand(Delivery(bookmark=revision))
+
+    verify.replay(Marks, without_log(server), WATCHED)
 
 
 def test_a_fault_that_met_nothing_is_not_the_one_that_counts(once: Any, server: Any) -> None:
