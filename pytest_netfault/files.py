@@ -15,7 +15,16 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-__all__ = ["LARGEST_FILE", "CannotRead", "files_below", "is_folder", "read_text", "write_whole"]
+__all__ = [
+    "LARGEST_FILE",
+    "CannotRead",
+    "files_below",
+    "is_folder",
+    "read_text",
+    "why_no_file",
+    "why_no_folder",
+    "write_whole",
+]
 
 # Far above what a proof writes (some kB) and the checkers are measured with (a million changes: some 100 MB). More
 # is a mistake, and would be ten times as much in memory.
@@ -24,6 +33,9 @@ LARGEST_FILE = 1 << 29
 _PATIENCE_SECONDS = 5.0
 _PIPE_SECONDS = 60.0
 _CHUNK = 1 << 20
+# What is written below a folder has a name of its own, and one of the test.
+_ROOM_FOR_NAMES = 300
+_IS_FILE = "it is a file"
 _KINDS = (
     (stat.S_ISDIR, "a directory"),
     (stat.S_ISCHR, "a device"),
@@ -139,6 +151,63 @@ def _is_file(path: Path) -> bool:
         return stat.S_ISREG(path.stat().st_mode)
     except OSError:
         return True
+
+
+def why_no_folder(path: Path) -> str:
+    """Why files cannot be put into this folder, which is made if need be; empty if nothing is known against it.
+
+    Nothing is made here, so that a full disk, for one, is found out later.
+
+    >>> why_no_folder(Path("/dev/null/below")), why_no_folder(Path("/tmp"))
+    ('/dev/null is a file', '')
+    """
+    try:
+        if len(os.fsencode(path.absolute())) + _ROOM_FOR_NAMES > os.pathconf("/", "PC_PATH_MAX"):
+            return "its name is too long"
+        there = _nearest(path)
+        if not there.is_dir():
+            return _IS_FILE if there == path else f"{there} is a file"
+        if any(len(os.fsencode(one)) > os.pathconf(there, "PC_NAME_MAX") for one in path.parts):
+            return "its name is too long"
+        if not os.access(there, os.W_OK | os.X_OK):
+            return f"{there} cannot be written to"
+    except OSError as error:
+        return error.strerror or str(error)
+    except ValueError as error:  # a null byte
+        return str(error)
+    return ""
+
+
+def why_no_file(path: Path) -> str:
+    """Why this file, which is made if need be, cannot be written to; empty if nothing is known against it."""
+    try:
+        if "\0" in str(path):
+            return "its name has a null character"
+        if path.is_dir():
+            return "it is a directory"
+        if path.exists():
+            return "" if os.access(path, os.W_OK) else "it cannot be written to"
+        if len(os.fsencode(path.name)) > os.pathconf("/", "PC_NAME_MAX"):
+            return "its name is too long"
+    except OSError as error:
+        return error.strerror or str(error)
+    except ValueError as error:
+        return str(error)
+    reason = why_no_folder(path.parent)
+    return f"{path.parent} is a file" if reason == _IS_FILE else reason
+
+
+def _nearest(path: Path) -> Path:
+    """The path, or the folder above it that exists, or the file that stands where a folder should."""
+    for one in (path, *path.parents):
+        try:
+            one.stat()
+        except (FileNotFoundError, NotADirectoryError):
+            if one.is_symlink():
+                raise OSError(f"{one} is a symbolic link to nothing") from None
+            continue
+        return one
+    return path
 
 
 def write_whole(path: Path, text: str) -> None:

@@ -3,8 +3,8 @@
 An option goes before the ini value of the same name, and that before the default. A value that cannot be meant ends
 pytest at once, in one sentence.
 
-Rules of this file: pytest reads it in every session, so it imports pytest and the standard library only; nothing is
-opened or looked for here.
+Rules of this file: pytest reads it in every session, so it imports pytest and what needs the standard library only;
+nothing is opened, made or looked for here, but for the question whether a path can be written to.
 """
 
 from __future__ import annotations
@@ -17,12 +17,17 @@ from typing import Any
 
 import pytest
 
+from pytest_netfault.files import why_no_file, why_no_folder
+from pytest_netfault.printable import printable
+
 __all__ = ["Settings", "add_options", "read_settings"]
 
 # Seeds are printed and typed again, so they are short; 32 bits suffice to make two sessions differ.
 _SEED_BYTES = 4
 _ARTIFACTS = ("retain-on-failure", "on", "off")
 _KEEP = ("never", "on-failure")
+# Of a path in a message.
+_LONGEST_PATH = 200
 
 
 @dataclass(frozen=True)
@@ -142,7 +147,11 @@ def read_settings(config: pytest.Config) -> Settings:
 
     def value(name: str) -> Any:
         given = config.getoption(name)
-        chosen = config.getini(name) if given is None else given
+        try:
+            chosen = config.getini(name) if given is None else given
+        except (TypeError, ValueError, pytest.UsageError) as error:
+            # pytest's own, of a truth value or of a type in TOML: it does not name the option.
+            raise pytest.UsageError(f"{name}: {error}") from None
         if chosen not in (None, "", False):
             told.append(f"{name.removeprefix('netfault_')}={chosen}")
         return chosen
@@ -169,26 +178,24 @@ def read_settings(config: pytest.Config) -> Settings:
             "--netfault-keep=on-failure keeps the servers of one process for one person: leave -n out"
         )
     summary = value("netfault_summary") or None
+    from_ci = summary == "github"
 
     def place(name: str, path: str) -> Path:
         """Relative to where pytest was started, or to the root if an ini file says it."""
         return (config.invocation_params.dir if config.getoption(name) else config.rootpath) / path
 
     directory = None if output is None else place("netfault_output", output)
-    if summary == "github":
+    if from_ci:
         summary = os.environ.get("GITHUB_STEP_SUMMARY") or None
     elif summary is not None:
         summary = str(place("netfault_summary", summary))
-        if Path(summary).is_dir():
-            raise pytest.UsageError(
-                f"--netfault-summary={summary} is a directory: name a file, it is made if need be"
-            )
-    if directory is not None and directory.exists() and not directory.is_dir():
-        raise pytest.UsageError(
-            f"--netfault-output={output} is a file: name a directory, it is made if need be"
-        )
 
     from_controller: dict[str, Any] = getattr(config, "workerinput", {}).get("netfault", {})
+    if not from_controller:  # which has looked at them
+        if summary is not None and not from_ci:
+            _refuse_place("summary", summary, why_no_file(Path(summary)), "a file")
+        if directory is not None:
+            _refuse_place("output", str(output), why_no_folder(directory), "a directory")
     if from_controller:
         seed = from_controller["seed"]
         directory = Path(from_controller["output"]) if from_controller["output"] else None
@@ -203,6 +210,22 @@ def read_settings(config: pytest.Config) -> Settings:
         summary=summary,
         keep=keep,
         told=tuple(told),
+    )
+
+
+def _refuse_place(name: str, given: str, reason: str, wanted: str) -> None:
+    """Refuse a path that cannot be written to, now rather than when there is something to write.
+
+    Raises:
+        pytest.UsageError: there is a reason.
+    """
+    if not reason:
+        return
+    shown = given if len(given) <= _LONGEST_PATH else f"{given[:40]}...{given[-20:]}"
+    # "it is a file" is about what was given, anything else about what stands in its way.
+    words = f" {reason.removeprefix('it ')}" if reason.startswith("it ") else f" cannot be used: {reason}"
+    raise pytest.UsageError(
+        printable(f"--netfault-{name}={shown}{words}: name {wanted}, it is made if need be")
     )
 
 

@@ -31,7 +31,7 @@ from pytest_netfault.console import Console, place, whole_number
 from pytest_netfault.files import CannotRead, read_text
 from pytest_netfault.printable import error_words, represented
 from pytest_netfault.schedules.schedule import Schedule
-from pytest_netfault.verifying.arguments import check_server
+from pytest_netfault.verifying.arguments import check_directory, check_server
 from pytest_netfault.wording import counted
 
 __all__ = ["Recorded", "ReplayImpossible", "add_arguments", "named", "read_recorded", "run_replay"]
@@ -84,7 +84,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--promise", choices=_PROMISES, help="instead of the recorded one")
     parser.add_argument("--settle", type=float, metavar="SECONDS", help="instead of the recorded ones")
     parser.add_argument("--seed", type=whole_number(), metavar="N", help="instead of the recorded one")
-    parser.add_argument("--report-dir", metavar="DIR", help="write the trace of a loss there")
+    parser.add_argument("--report-dir", type=place, metavar="DIR", help="write the trace of a loss there")
 
 
 def run_replay(options: argparse.Namespace, *, out: TextIO | None = None) -> int:
@@ -106,6 +106,10 @@ def run_replay(options: argparse.Namespace, *, out: TextIO | None = None) -> int
         raise ReplayImpossible(f"--times must be at least 1, not {options.times}")
     if options.settle is not None and not (math.isfinite(options.settle) and options.settle > 0):
         raise ReplayImpossible(f"--settle must be more than 0 seconds and finite, not {options.settle:g}")
+    try:
+        directory = None if options.report_dir is None else check_directory(options.report_dir)
+    except ValueError as error:
+        raise ReplayImpossible(f"--report-dir: {error}") from error
     store = named(options.store, "--store")
     if not callable(store):
         raise ReplayImpossible(
@@ -125,7 +129,7 @@ def run_replay(options: argparse.Namespace, *, out: TextIO | None = None) -> int
                 promise=options.promise or recorded.promise,
                 seed=recorded.seed if options.seed is None else options.seed,
                 settle=settle,
-                report_dir=options.report_dir,
+                report_dir=directory,
             )
             lost += isinstance(came, verify.UpdateLost)
             nothing += isinstance(came, verify.ProvedNothing)

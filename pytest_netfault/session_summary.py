@@ -69,7 +69,11 @@ class SessionSummary:
             return
         try:
             self._file.parent.mkdir(parents=True, exist_ok=True)
-            with self._file.open("a", encoding="utf-8", errors="backslashreplace") as file:
+            # Without O_NONBLOCK, opening a pipe that nobody reads would wait for ever.
+            flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NONBLOCK | os.O_CLOEXEC
+            handle = os.open(self._file, flags, 0o666)
+            os.set_blocking(handle, True)
+            with os.fdopen(handle, "a", encoding="utf-8", errors="backslashreplace") as file:
                 file.write(text)
         except OSError as error:
             self._trouble = printable(f"netfault: the summary was not written: {error}")

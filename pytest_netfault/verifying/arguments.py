@@ -16,6 +16,8 @@ from typing import Any, get_args
 from pytest_netfault import surroundings
 from pytest_netfault.checks.trace import Promise
 from pytest_netfault.faults import CutHow
+from pytest_netfault.files import why_no_folder
+from pytest_netfault.printable import represented
 
 __all__ = [
     "SEED_VARIABLE",
@@ -31,6 +33,7 @@ __all__ = [
 
 # Goes before the session's seed: a proof in a process that a test starts can be told the seed of the test.
 SEED_VARIABLE = "NETFAULT_SEED"
+_SEED_DIGITS = 20
 
 
 def check_store(open_store: object) -> None:
@@ -104,20 +107,28 @@ def check_directory(report_dir: object) -> Path | None:
     if not isinstance(report_dir, (str, os.PathLike)):
         raise TypeError(f"report_dir must be a path, not {report_dir!r}")
     path = Path(report_dir)
-    if path.exists() and not path.is_dir():
+    reason = why_no_folder(path)
+    if reason == "it is a file":
         raise ValueError(f"report_dir must be a directory, and {str(path)!r} is not one")
+    if reason:
+        raise ValueError(f"report_dir {represented(str(path))} cannot be used: {reason}")
     return path
 
 
 def pick_seed(seed: object) -> int:
-    """The seed that was asked for, else that of the session, else a new one.
+    """The seed that was asked for, else that of the environment, that of the session, or a new one.
 
     >>> pick_seed(7)
     7
     """
     if seed is None:
         text = os.environ.get(SEED_VARIABLE, "")
-        if text.isascii() and text.isdigit():
+        if text:
+            if not (text.isascii() and text.isdigit() and len(text) <= _SEED_DIGITS):
+                raise ValueError(
+                    f"{SEED_VARIABLE} must be a whole number of at most {_SEED_DIGITS} digits, not "
+                    f"{represented(text, limit=60)}"
+                )
             return int(text)
         session = surroundings.current()
         return secrets.randbits(32) if session is None else session.seed

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
 from typing import Any
 
 import pytest
+
+from pytest_netfault.files import why_no_file, why_no_folder
 
 PRINTS_ITS_SEED = """
     def test_it(netfault):
@@ -109,3 +113,122 @@ def test_quiet_is_quiet(sessions: Any, arguments: tuple[str, ...]) -> None:
 def test_strict_marks_and_strict_configuration_are_fine(sessions: Any) -> None:
     sessions.file(PRINTS_ITS_SEED)
     sessions.run("--strict-markers", "--strict-config", "-W", "error").assert_outcomes(passed=1)
+
+
+# -- paths that cannot be written to ------------------------------------------------------------------------------
+
+LONG = "n" * 5_000
+
+
+@pytest.mark.parametrize("given_by", ["option", "ini"])
+@pytest.mark.parametrize("option", ["output", "summary"])
+@pytest.mark.parametrize(
+    ("path", "reason"),
+    [
+        (LONG, "cannot be used: *too long"),
+        (f"new/{'n' * 256}/new", "cannot be used: *too long"),
+        ("n/" * 2_000, "cannot be used: *too long"),
+        ("test_it.py/below", "cannot be used: */test_it.py is a file"),
+        ("loop/below", "cannot be used: Too many levels of symbolic links"),
+        ("gone/below", "cannot be used: */gone is a symbolic link to nothing"),
+    ],
+    ids=["long name", "long part", "long path", "below a file", "loop", "dangling"],
+)
+def test_a_path_that_cannot_be_written_to_is_refused_at_once(
+    sessions: Any, given_by: str, option: str, path: str, reason: str
+) -> None:
+    sessions.file("def test_it(netfault): assert False")
+    (sessions.pytester.path / "loop").symlink_to("loop")
+    (sessions.pytester.path / "gone").symlink_to("nowhere")
+    given = (
+        f"--netfault-{option}={path}" if given_by == "option" else f"--override-ini=netfault_{option}={path}"
+    )
+    result = sessions.run(given)
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines([f"ERROR: --netfault-{option}=* {reason}: name a *, it is made if need be"])
+    assert len(result.errlines) <= 2  # pytest leaves an empty line
+
+
+def test_a_summary_that_is_a_directory_is_refused_at_once(sessions: Any) -> None:
+    sessions.file(NO_USE)
+    result = sessions.run("--netfault-summary=.")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(
+        ["ERROR: --netfault-summary=* is a directory: name a file, it is made if need be"]
+    )
+
+
+@pytest.mark.parametrize("path", [LONG, "/dev/null/below", "/dev/full"])
+def test_the_summary_of_a_ci_system_that_cannot_be_written_is_a_word_at_the_end(
+    sessions: Any, monkeypatch: pytest.MonkeyPatch, path: str
+) -> None:
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", path)
+    sessions.file("def test_it(netfault, echo): netfault.forward(echo)")
+    result = sessions.run("--netfault-summary=github")
+    assert result.ret == pytest.ExitCode.OK
+    result.stdout.fnmatch_lines(["netfault: the summary was not written: *"])
+
+
+def test_a_summary_that_is_a_pipe_without_a_reader_hangs_nobody(sessions: Any) -> None:
+    os.mkfifo(sessions.pytester.path / "pipe")
+    sessions.file("def test_it(netfault, echo): netfault.forward(echo)")
+    result = sessions.run("--netfault-summary=pipe")
+    assert result.ret == pytest.ExitCode.OK
+    result.stdout.fnmatch_lines(["netfault: the summary was not written: *No such device or address*"])
+
+
+def test_nothing_is_made_before_there_is_something_to_write(sessions: Any) -> None:
+    sessions.file(NO_USE)
+    result = sessions.run("--netfault-output=new/output", "--netfault-summary=fresh/summary.md")
+    assert result.ret == pytest.ExitCode.OK
+    assert not (sessions.pytester.path / "new").exists()
+    assert not (sessions.pytester.path / "fresh").exists()
+
+
+@pytest.mark.parametrize(
+    ("ini", "told"),
+    [
+        ("netfault_strict = maybe", "ERROR: netfault_strict: *maybe*"),
+        (f"netfault_seed = {'9' * 5_000}", "ERROR: netfault_seed: * is no seed: *"),
+        ("netfault_artifacts = never", "ERROR: netfault_artifacts: 'never' is none of *"),
+        ("netfault_keep = maybe", "ERROR: netfault_keep: 'maybe' is none of *"),
+        ("netfault_etcd = \u00e9\u00e9..:1", "ERROR: --netfault-etcd=* cannot be used: *"),
+    ],
+)
+def test_an_ini_value_that_cannot_be_meant_is_a_usage_error(sessions: Any, ini: str, told: str) -> None:
+    sessions.file(NO_USE)
+    (sessions.pytester.path / "pytest.ini").write_text(f"[pytest]\n{ini}\n", encoding="utf-8")
+    result = sessions.run()
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines([told])
+
+
+def test_an_etcd_whose_path_is_too_long_is_one_sentence(sessions: Any) -> None:
+    sessions.file("def test_it(etcd_server): pass")
+    result = sessions.run(f"--netfault-etcd=/{LONG}")
+    result.assert_outcomes(errors=1)
+    result.stdout.fnmatch_lines(["*ServerError: --netfault-etcd=*cannot be used: File name too long*"])
+
+
+def test_the_reasons_against_a_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever runs this may be allowed everything, so that what the system says is put in its mouth."""
+    closed = tmp_path / "closed"
+    closed.mkdir()
+    file = tmp_path / "file"
+    file.touch()
+    assert (why_no_folder(closed / "new"), why_no_file(closed / "new"), why_no_file(file)) == ("", "", "")
+    monkeypatch.setattr(os, "access", lambda *_, **__: False)
+    assert why_no_folder(closed / "new") == why_no_file(closed / "new") == f"{closed} cannot be written to"
+    assert why_no_file(file) == "it cannot be written to"
+    monkeypatch.undo()
+    stat = Path.stat
+
+    def refuse(path: Path, **how: Any) -> os.stat_result:
+        if closed in path.parents:
+            raise PermissionError(13, "Permission denied", str(path))
+        return stat(path, **how)
+
+    monkeypatch.setattr(Path, "stat", refuse)
+    assert why_no_folder(closed / "new" / "er") == why_no_file(closed / "new" / "er") == "Permission denied"
+    assert "null" in why_no_folder(Path("a\0b"))
+    assert "null" in why_no_file(Path("a\0b"))

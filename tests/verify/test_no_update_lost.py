@@ -20,6 +20,7 @@ from pytest_netfault.checks.trace import Trace
 from pytest_netfault.faults import Corrupt, Cut, Sever
 from pytest_netfault.schedules import Break, Heal, Schedule, Seen, Subscribe, Write
 from pytest_netfault.verifying import campaign
+from pytest_netfault.verifying.arguments import pick_seed
 from pytest_netfault.verifying.kit import namespaces
 
 # The watch is surely there when the link breaks: the subscriber has seen something through it.
@@ -367,3 +368,14 @@ def test_name_spaces_are_equally_long_and_not_those_of_another_process() -> None
     assert {len(name) for name in names} == {11}
     assert len(set(names)) == 3
     assert next(namespaces()) not in names
+
+
+@pytest.mark.parametrize("seed", ["x", "-1", "1.5", "9" * 21, "9" * 5_000], ids=lambda seed: seed[:25])
+def test_a_seed_of_the_environment_that_is_none_is_refused(
+    seed: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NETFAULT_SEED", seed)
+    with pytest.raises(
+        ValueError, match=r"^NETFAULT_SEED must be a whole number of at most 20 digits, not '"
+    ):
+        pick_seed(None)

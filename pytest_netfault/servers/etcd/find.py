@@ -166,6 +166,7 @@ def read_option(text: str, *, named: str = _OPTION) -> EtcdSource:
     if ":" in text and "/" not in text:
         try:
             parse_address(text)
+            text.rpartition(":")[0].strip("[]").replace(":", "").encode("idna")  # as a look-up does
         except ValueError as error:
             raise ValueError(f"{named}{text} cannot be used: write {wanted} ({error})") from None
         return EtcdAddress(text)
@@ -174,6 +175,12 @@ def read_option(text: str, *, named: str = _OPTION) -> EtcdSource:
 
 def _executable(option: str, path: Path, named: str) -> Path:
     """The file that a path or a bare program name means."""
+    try:
+        path.stat()
+    except FileNotFoundError:
+        pass
+    except OSError as error:
+        raise ServerError(f"--netfault-etcd={option} cannot be used: {error.strerror or error}") from None
     if not path.exists() and "/" not in option:
         found = shutil.which(option)
         if found is not None:
