@@ -9,6 +9,7 @@ from __future__ import annotations
 import sys
 import threading
 import time
+from contextlib import suppress
 from weakref import WeakSet
 
 from runtime_config import errors
@@ -80,4 +81,5 @@ class Ending:
         """The same from a finalizer, which may run in any thread, in the middle of anything, with any lock held."""
         if self.closed or not self.owner.here or sys.is_finalizing():
             return
-        threading.Thread(target=self.end, name="runtime-config-end", daemon=True).start()
+        with suppress(RuntimeError):  # no thread can be started any more: the process is about to end
+            threading.Thread(target=self.end, name="runtime-config-end", daemon=True).start()
