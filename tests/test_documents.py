@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import ast
+import configparser
 import inspect
 import re
 import shlex
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,8 @@ import pytest
 
 from pytest_netfault import Link, schedules
 from pytest_netfault.faults import FAULTS
+from pytest_netfault.servers.errors import ServerError
+from pytest_netfault.servers.etcd import find_etcd
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -53,6 +57,46 @@ def test_the_first_test_finds_the_bug_and_passes_without_it(
     result.assert_outcomes(**outcome)
     if "failed" in outcome:
         result.stdout.fnmatch_lines(["*queue.Empty", "*fault Sever()*"])
+
+
+# The same mistake in a client that first reads what is there. What an earlier run has left is no update.
+READS_FIRST = """
+from pytest_netfault import Delivery, Event
+from stores.naive_etcd3 import NaiveStore
+
+class ReadsFirst(NaiveStore):
+    def subscribe(self, prefix, deliver):
+        for value, about in self._etcd.get_prefix(prefix):
+            deliver(Delivery(events=(Event(about.key.decode(), value.decode()),)))
+        super().subscribe(prefix, deliver)
+
+open_store = ReadsFirst
+"""
+
+
+def test_the_first_test_says_the_same_each_time_on_an_etcd_that_lives_on(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYTHONPATH", str(EXAMPLES))
+    first = blocks(README, "python")[0]
+    pytester.makepyfile(
+        reads_first=READS_FIRST,
+        test_naive=first,
+        test_reads_first=first.replace("stores.naive_etcd3", "reads_first"),
+        test_wrapper=first.replace("naive_etcd3", "runtime_config_store"),
+    )
+    try:
+        etcd = find_etcd().start()
+    except ServerError as error:
+        pytest.skip(f"there is no etcd that could live on: {error}")
+    with closing(etcd):
+        for _ in range(2):
+            result = pytester.runpytest_subprocess(
+                *("-p", "no:asyncio", "-p", "no:randomly", "-rA", f"--netfault-etcd={etcd.address}"),
+                timeout=60,
+            )
+            result.assert_outcomes(passed=1, failed=2)
+            result.stdout.fnmatch_lines(["PASSED test_wrapper.py::*"])
 
 
 @pytest.mark.parametrize("page", [ROOT / "README.md", *PAGES], ids=lambda page: page.name)
@@ -209,3 +253,16 @@ def test_a_site_that_was_built_is_checked(tmp_path: Path, file: str, text: str, 
     assert checked.returncode == (1 if told else 0), checked.stderr
     assert told in checked.stdout
     assert f"{1 if told else 0} wrong" in checked.stdout
+
+
+# -- the gate ------------------------------------------------------------------------------------------------
+
+
+def test_a_test_that_hangs_in_the_gate_names_itself() -> None:
+    """Wherever pytest-timeout is installed; a hang is otherwise a job that ends without a word."""
+    tox = configparser.ConfigParser()
+    tox.read(ROOT / "tox.ini", encoding="utf-8")
+    for name in ("testenv", "testenv:oldest", "testenv:neighbours"):
+        (command,) = (line for line in tox[name]["commands"].splitlines() if "-m pytest" in line)
+        assert "--timeout=600" in command, name
+    assert "--timeout" not in tox["testenv:bare"]["commands"], "which installs nothing but pytest and trio"

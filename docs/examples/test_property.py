@@ -25,6 +25,7 @@ network = settings(deadline=None, max_examples=8, phases=set(Phase) - {Phase.exp
 @network
 @given(outages=st.lists(OUTAGES, min_size=1, max_size=4))
 def test_every_value_arrives_once_and_in_order(netfault_factory, etcd_server, outages):
+    etcd_server.renew()  # an empty prefix for each input, and not only for each test
     with netfault_factory() as net:
         link = net.forward(etcd_server.address)
         with (

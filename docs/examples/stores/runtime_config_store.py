@@ -48,22 +48,22 @@ class RuntimeConfigStore:
 
     def put(self, key: str, value: str) -> None:
         with _told_apart():
-            self._store.set(Key(key, str), value, timeout=WRITE_SECONDS)
+            self._store.set(Key(_name(key), str), value, timeout=WRITE_SECONDS)
 
     def delete(self, key: str) -> None:
         with _told_apart():
-            self._store.delete(Key(key, str), timeout=WRITE_SECONDS)
+            self._store.delete(Key(_name(key), str), timeout=WRITE_SECONDS)
 
     def put_many(self, changes: Mapping[str, str | None]) -> None:
         with _told_apart(), self._store.transaction(timeout=WRITE_SECONDS) as txn:
-            for name, value in changes.items():
+            for key, value in changes.items():
                 if value is None:
-                    txn.delete(Key(name, str))
+                    txn.delete(Key(_name(key), str))
                 else:
-                    txn.set(Key(name, str), value)
+                    txn.set(Key(_name(key), str), value)
 
     def subscribe(self, prefix: str, deliver: Callable[[Delivery], None]) -> None:
-        self._store.on_change(Section(prefix.rstrip(".")), lambda item: deliver(_delivery(item)))
+        self._store.on_change(Section(_name(prefix).rstrip(".")), lambda item: deliver(_delivery(item)))
 
     def close(self) -> None:
         self._store.close()
@@ -71,6 +71,11 @@ class RuntimeConfigStore:
     def decode(self, key: bytes, value: bytes | None) -> tuple[str, str | None] | None:
         name = stored_name(key, ROOT)
         return None if name is None else (name, None if value is None else value.decode())
+
+
+def _name(key: str) -> str:
+    """The wrapper's name of a key, which may be a path below the root, such as `etcd_server.prefix + "limit"`."""
+    return key.removeprefix(f"{ROOT}/").replace("/", ".")
 
 
 @contextmanager
