@@ -9,6 +9,7 @@ Rules of this file: it waits only where one person watches one process, and only
 
 from __future__ import annotations
 
+import signal
 import threading
 from collections.abc import Sequence
 
@@ -26,6 +27,13 @@ def hold(config: pytest.Config, servers: Sequence[tuple[str, str]]) -> None:
     """
     capture = config.pluginmanager.getplugin("capturemanager")
     terminal = config.pluginmanager.getplugin("terminalreporter")
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        if terminal is not None:
+            terminal.ensure_newline()
+            terminal.write_line(
+                "netfault: no server is kept, because Ctrl-C is ignored here (nohup, a background job)"
+            )
+        return
     if capture is not None:
         capture.suspend_global_capture(in_=True)
     try:

@@ -32,7 +32,10 @@ def main(parent: int, ids: str, command: list[str]) -> None:
         sys.exit(f"prctl(PR_SET_PDEATHSIG) failed: {os.strerror(ctypes.get_errno())}")
     if os.getppid() != parent:
         sys.exit("the process that wanted this program is gone")
-    signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # Python ignores it, and a program would inherit that
+    # Python ignores SIGPIPE, and ``nohup`` or a shell's background job SIGINT, and a program would inherit that: it
+    # would not end at the signal that it is to be stopped with.
+    for number in (signal.SIGPIPE, signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_DFL)
     try:
         os.execv(command[0], command)
     except OSError as error:

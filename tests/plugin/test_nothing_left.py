@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -211,3 +212,33 @@ def test_a_forked_child_that_runs_the_teardown_ends_only_what_is_its_own(
         """
     )
     sessions.run(etcd_option, "-W", "ignore::DeprecationWarning").assert_outcomes(passed=1)
+
+
+@pytest.fixture
+def ignoring() -> Iterator[None]:
+    """As under ``nohup``, or as a background job of a shell."""
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("ignoring")
+def test_ctrl_c_where_the_tests_themselves_ignore_it(busy: Any, interrupt: Any) -> None:
+    """The suite runs under ``nohup`` as well: whoever is to be interrupted has the signal's default back."""
+    process, nothing_left = busy(FOR_EVER)
+    assert "KeyboardInterrupt" in interrupt(process)
+    assert process.returncode == pytest.ExitCode.INTERRUPTED
+    nothing_left()
+
+
+@pytest.mark.usefixtures("ignoring")
+def test_nothing_is_kept_where_nobody_could_end_it(sessions: Any, etcd_option: str) -> None:
+    sessions.file(
+        """
+        def test_it(etcd_server):
+            assert 0
+        """
+    )
+    result = sessions.run("--netfault-keep=on-failure", etcd_option)  # which inherits it
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["netfault: no server is kept, because Ctrl-C is ignored here *"])

@@ -11,7 +11,7 @@ import os
 import select
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -109,13 +109,13 @@ class Script:
 
 
 @pytest.fixture
-def run_script() -> Iterator[Callable[..., Script]]:
+def run_script(interruptible: Callable[[Sequence[str]], list[str]]) -> Iterator[Callable[..., Script]]:
     """Start a program from its text; ``sys.argv[1:]`` are the arguments."""
     started: list[subprocess.Popen[str]] = []
 
     def run(text: str, *arguments: object, env: dict[str, str] | None = None) -> Script:
         process = subprocess.Popen(
-            [sys.executable, "-c", text, *map(str, arguments)],
+            interruptible([sys.executable, "-c", text, *map(str, arguments)]),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,

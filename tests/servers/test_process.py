@@ -278,3 +278,18 @@ EtcdServer(sys.argv[1]).start()
     assert script.wait() == -signal.SIGINT
     wait_for_end(inner)
     assert list(tmp_path.glob("netfault-*")) == []
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_program_ends_at_a_signal_that_this_process_ignores(tmp_path: Path, number: signal.Signals) -> None:
+    """As under ``nohup``, or as a background job of a shell: what is ignored is inherited."""
+    before = signal.signal(number, signal.SIG_IGN)
+    try:
+        process = OwnedProcess(["/bin/sleep", "3600"], output=tmp_path / "output")
+        name = Path(f"/proc/{process.pid}/comm")
+        while name.read_text() != "sleep\n":  # the launcher becomes the program
+            assert not process.wait(0.01)
+        process.stop(number)
+        assert process.returncode == -number
+    finally:
+        signal.signal(number, before)

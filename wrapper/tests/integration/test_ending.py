@@ -141,6 +141,7 @@ print(store.get(Key("end.limit", int, default=1)).value)
 def test_ctrl_c_ends_a_wait(etcd_server: Any, root: str) -> None:
     code = f"""
 import _thread, signal, threading, os
+signal.signal(signal.SIGINT, signal.default_int_handler)  # it may be ignored, and that be inherited
 from runtime_config import ConfigStore, Key
 key = Key("end.limit", int, default=1)
 with ConfigStore({etcd_server.address!r}, root={root!r}) as store:
