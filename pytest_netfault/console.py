@@ -215,10 +215,11 @@ def _ctrl_c() -> Iterator[Callable[[], bool]]:
         pressed.set()
         signal.default_int_handler(number, frame)
 
-    if (
-        threading.current_thread() is not threading.main_thread()
-        or signal.getsignal(signal.SIGINT) is not signal.default_int_handler
-    ):
+    answer = signal.getsignal(signal.SIGINT)
+    if answer is signal.SIG_IGN:  # under nohup, or in a background job: nobody can press it
+        yield pressed.is_set
+        return
+    if threading.current_thread() is not threading.main_thread() or answer is not signal.default_int_handler:
         yield lambda: True  # somebody else decides what it means, so that there is nothing to tell apart
         return
     before = signal.signal(signal.SIGINT, handle)

@@ -457,6 +457,19 @@ def test_ctrl_c_is_130_and_one_line(place: Path, trace: Path) -> None:
     assert told == "netfault replay: interrupted; everything it had started has ended\n"
 
 
+def test_where_ctrl_c_is_ignored_nothing_is_an_interruption() -> None:
+    """As under ``nohup``, or in a background job of a shell: whoever raises KeyboardInterrupt is not a person."""
+
+    def pretend(_console: Console) -> int:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        assert guarded("x", pretend) == 2
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
 def test_only_ctrl_c_is_an_interruption(capsys: pytest.CaptureFixture[str]) -> None:
     def press(_console: Console) -> int:
         signal.raise_signal(signal.SIGINT)
