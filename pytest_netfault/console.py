@@ -83,8 +83,8 @@ class Console:
         """Say several lines, or :class:`CannotWrite`."""
         self._write(printable_lines(text))
 
-    def json(self, text: str) -> None:
-        """Write what :func:`.json_text` made, or :class:`CannotWrite`."""
+    def verbatim(self, text: str) -> None:
+        """Write a text of ours that is safe as it is, or :class:`CannotWrite`: JSON of :func:`.json_text`, or help."""
         self._write(text)
 
     def complain(self, text: str) -> None:
@@ -124,7 +124,7 @@ class Parser(argparse.ArgumentParser):
     def _print_message(self, message: str, file: Any = None) -> None:
         if message:
             console = Console(file)
-            console.lines(message.removesuffix("\n"))
+            console.verbatim(message.removesuffix("\n"))  # argparse may have put colours into it
             console.flush()
 
     def error(self, message: str) -> NoReturn:
@@ -167,7 +167,7 @@ def guarded(name: str, command: Callable[[Console], int], console: Console | Non
         console: where it writes; the standard streams by default.
     """
     console = console or Console()
-    with _ctrl_c() as pressed:
+    with _ctrl_c() as pressed, _no_way_past(name, console):
         try:
             code = command(console)
             console.flush()
@@ -204,6 +204,27 @@ def parsed(parser: argparse.ArgumentParser, arguments: Sequence[str] | None) -> 
         raise SystemExit(2) from error
     except SystemExit as ended:
         raise SystemExit(2 if ended.code else 0) from None
+
+
+@contextlib.contextmanager
+def _no_way_past(name: str, console: Console) -> Iterator[None]:
+    """While a command runs, ``os._exit`` of this process is code 2 as well.
+
+    Clients with a watchdog of their own call it, from any thread. A process that was forked from this one may.
+    """
+    us, leave = os.getpid(), os._exit
+
+    def refuse(status: int) -> NoReturn:
+        if os.getpid() == us:
+            console.complain(f"{name}: something ended the process with os._exit({status!r:.20})")
+            status = 2
+        leave(status)
+
+    os._exit = refuse
+    try:
+        yield
+    finally:
+        os._exit = leave
 
 
 @contextlib.contextmanager

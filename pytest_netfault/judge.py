@@ -125,7 +125,7 @@ def _judge(paths: Sequence[str | Path], as_json: bool, model: str | None, consol
         verdicts = {"unreadable"}
         console.complain("there is nothing to judge: none of the files holds a promise")
     if as_json:
-        console.json(json_text(objects, indent=2))
+        console.verbatim(json_text(objects, indent=2))
     return next((EXIT_STATUS[one] for one in _WORST_FIRST if one in verdicts), 0)
 
 

@@ -427,6 +427,23 @@ def test_the_process_itself_ends_with_2(place: Path, trace: Path) -> None:
     )
 
 
+@pytest.mark.parametrize("status", [0, 1])
+def test_a_client_that_ends_the_process_is_no_verdict(status: int, place: Path, trace: Path) -> None:
+    module = place / "stores.py"
+    module.write_text(
+        "import os, threading\n"
+        f"dying = threading.Thread(target=os._exit, args=({status},))\n"
+        "if not os.fork(): os._exit(7)\n"
+        "assert os.waitstatus_to_exitcode(os.wait()[1]) == 7\n"
+        "dying.start()\ndying.join()\n"
+    )
+    done = run("replay", trace, "--store", f"{module}:open_store")
+    assert_one_line(done, f"netfault replay: something ended the process with os._exit({status})")
+    leave = os._exit
+    assert guarded("x", lambda _console: int(os._exit is leave)) == 0
+    assert os._exit is leave
+
+
 # -- Ctrl-C -------------------------------------------------------------------------------------------------------
 
 
@@ -521,6 +538,31 @@ def test_wrong_arguments_are_one_line(arguments: list[str], told: Any) -> None:
     code, _, err = told(*arguments)
     assert (code, len(err.splitlines())) == (2, 1), err
     assert len(err) <= 1_001
+
+
+@pytest.mark.parametrize(
+    ("caught", "came", "code"),
+    [
+        (True, "kept", 0),
+        (False, "kept", 3),
+        (True, "nothing", 3),
+        (False, "nothing", 3),
+        (True, "lost", 1),
+        (False, "lost", 1),
+    ],
+)
+def test_the_demo_ends_with_1_only_if_the_wrapper_lost_something(caught: bool, came: str, code: int) -> None:
+    from pytest_netfault.demo import _conclude
+
+    report = Tally(examples=3).report(seconds=1.0, seed=1)
+    outcomes: dict[str, Any] = {
+        "kept": report,
+        "nothing": verify.ProvedNothing("x", report=report),
+        "lost": verify.UpdateLost("x", schedule=LOSS, trace={}, broken=("reliable",)),
+    }
+    said: list[str] = []
+    assert _conclude(caught, outcomes[came], said.append) == code
+    assert len(said) == 1
 
 
 def test_the_help_of_each_command_names_its_codes(told: Any) -> None:

@@ -190,7 +190,7 @@ def failure_text(
     lines = [f"seed {seed}, to run it again: {printable(command)}"]
     if attempt > 1:
         lines.append(f"attempt {attempt}")
-    lines += left
+    lines += map(printable, left)
     for proof in proofs:
         lines += _proof_lines(proof)
     for link in links:

@@ -112,6 +112,7 @@ class Recording:
         self._repeats = 0  # how often the last one came in a row
         self._left_out = 0
         self._misuse: BaseException | None = None
+        self._unprintable = False  # a revision came that Python does not print
 
     def deliver(self, delivery: Delivery) -> None:
         """The callback that a subject is given.
@@ -143,6 +144,7 @@ class Recording:
                 self._left_out += 1
                 return
             self._handed.append(Handed(now, delivery))
+            self._unprintable = self._unprintable or bool(printed_revisions([delivery]))
             self._changed.notify_all()
 
     def snapshot(self) -> tuple[Handed, ...]:
@@ -154,9 +156,9 @@ class Recording:
         with self._changed:
             self._check()
             handed = tuple(self._handed)
+            if not self._unprintable:
+                return handed
         printed = printed_revisions([one.delivery for one in handed])
-        if not printed:
-            return handed
         return tuple(replace(one, delivery=with_revisions(one.delivery, printed)) for one in handed)
 
     def __len__(self) -> int:
