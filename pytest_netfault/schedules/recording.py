@@ -32,8 +32,8 @@ __all__ = ["PAUSED", "RESUMED", "FaultRecord", "Handed", "Outcome", "Recording",
 Outcome = Literal["ok", "fail", "info"]
 
 _KEPT_REPEATS = 100
-# No run that is worth anything comes near this.
-_MOST = 100_000
+# No run that is worth anything comes near this; to judge so many takes a tenth of a second.
+_MOST = 20_000
 
 # The remarks between which a server was paused: nothing else says when that was.
 PAUSED = "the server stands still"
@@ -105,6 +105,7 @@ class Recording:
 
     def __init__(self, writes: int = 0) -> None:
         self._kept_repeats = _KEPT_REPEATS + writes
+        self._most = _MOST + writes
         self._changed = threading.Condition()
         self._handed: list[Handed] = []
         self._events = 0
@@ -174,7 +175,7 @@ class Recording:
     @property
     def full(self) -> bool:
         """Whether it takes nothing any more."""
-        return len(self._handed) >= _MOST
+        return len(self._handed) >= self._most
 
     @property
     def left_out(self) -> int:

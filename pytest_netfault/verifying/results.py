@@ -29,7 +29,7 @@ class Report:
         cuts_that_hit_traffic: faults that met bytes, an ending or a connection; a restart or a pause of the server is
             one too.
         wall_seconds: how long all of it took.
-        writes_acknowledged: how many writes were acknowledged.
+        writes_acknowledged: how many writes were acknowledged; deletes of absent keys do not count.
         seed: draws the same schedules again.
         gave_up: examples in which the subscriber was told that it can no longer be served.
         not_closed: examples in which the client's ``close()`` did not return within ``settle`` seconds.

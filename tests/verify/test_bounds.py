@@ -165,25 +165,30 @@ def test_an_example_that_was_cut_short_counts_for_nothing(toy: Any, server: Any)
 @pytest.fixture
 def floods(toy: Any) -> Any:
     class Floods(toy.RightStore):  # type: ignore[misc, name-defined]
-        """Delivers each change 100,000 times, as one object each."""
+        """Delivers each change 100,000 times, as one object each: ever the same, or ever something new."""
+
+        new = False
 
         def on_events(self, revision: int, changes: Any) -> None:
             super().on_events(revision, changes)
-            for _ in range(100_000):
+            for number in range(100_000):
                 if self._closed.is_set():
                     return
-                self.hand(Delivery(events=tuple(Event(key, value, revision) for key, value in changes)))
+                more = [(key, str(number) if self.new else value) for key, value in changes]
+                self.hand(Delivery(events=tuple(Event(key, value, revision) for key, value in more)))
 
     return Floods
 
 
+@pytest.mark.parametrize(("new", "broken"), [(False, "unique"), (True, "phantom")])
 def test_a_flood_takes_no_longer_than_it_may_and_is_cut_in_the_middle(
-    floods: Any, server: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    floods: Any, server: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str], new: bool, broken: str
 ) -> None:
+    floods.new = new
     with pytest.raises(verify.UpdateLost) as caught:
         verify.no_update_lost(floods, server, seed=1, max_seconds=6, report_dir=tmp_path)
     lost = caught.value
-    assert "unique" in lost.broken
+    assert broken in lost.broken
     trace, *_, page = lost.files
     assert page.stat().st_size < 1_000_000
     assert "more deliveries" in page.read_text()
