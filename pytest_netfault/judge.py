@@ -25,11 +25,12 @@ from typing import Any, TextIO
 
 from pytest_netfault.checks.acks import AckReport, Acks, judge_acks
 from pytest_netfault.checks.document import Case, Foreign, NothingToJudge, read_document
-from pytest_netfault.checks.guarantees import TraceVerdict, judge_trace
+from pytest_netfault.checks.guarantees import Breakage, TraceVerdict, judge_trace
 from pytest_netfault.checks.history import History
 from pytest_netfault.checks.linearizability import LinearizabilityVerdict, check_linearizable
 from pytest_netfault.checks.models import MODELS
 from pytest_netfault.checks.reading import NESTED, FormatError, shown
+from pytest_netfault.checks.writes import WriteBreakage
 from pytest_netfault.console import Console, Parser, guarded, parsed, place
 from pytest_netfault.files import CannotRead, files_below, is_folder, read_text
 from pytest_netfault.printable import json_text
@@ -242,11 +243,13 @@ def _about_trace(name: str, verdict: TraceVerdict) -> Iterator[str]:
     if verdict.verdict == "kept":
         yield f"{name}: kept"
     elif verdict.verdict == "inconclusive":
-        yield f"{name}: inconclusive: stopped before all was quiet, with {_count(verdict.open_tail, 'change')} to come"
+        why = f"stopped before all was quiet, with {_count(verdict.open_tail, 'change')} to come"
+        yield f"{name}: inconclusive: {verdict.inconclusive or why}"
     else:
         yield f"{name}: broken: {', '.join(verdict.broken)}"
         for guarantee in verdict.broken:
-            first = next(one for one in verdict.evidence if one.guarantee == guarantee)
+            told: list[Breakage | WriteBreakage] = [*verdict.evidence, *verdict.writes]
+            first = next(one for one in told if one.guarantee == guarantee)
             more = verdict.counts[guarantee] - 1
             yield f"    {first}" + (f"; and {more} more" if more else "")
 

@@ -32,8 +32,10 @@ __all__ = [
     "decode",
     "finite",
     "integer",
+    "integer_or_none",
     "items",
     "members",
+    "seconds_or_none",
     "shown",
     "string",
     "text_or_none",
@@ -194,3 +196,22 @@ def text_or_none(of: Mapping[str, Any], name: str, path: Path) -> str | None:
     if value is not None and not isinstance(value, str):
         raise wrong((*path, name), "a string or null", value)
     return value
+
+
+def integer_or_none(of: Mapping[str, Any], name: str, path: Path) -> int | None:
+    """A member that is a whole number, null or absent."""
+    return None if of.get(name) is None else integer(of, name, path)
+
+
+def seconds_or_none(of: Mapping[str, Any], name: str, path: Path) -> float | None:
+    """A member that is a finite number of seconds, null or absent."""
+    value = of.get(name)
+    if value is None:
+        return None
+    try:
+        finite = type(value) in (int, float) and math.isfinite(value)
+    except OverflowError:  # a whole number of hundreds of digits
+        finite = False
+    if not finite:
+        raise wrong((*path, name), "a finite number of seconds or null", value)
+    return float(value)

@@ -25,6 +25,8 @@ Rules of this file:
 
 * Data only: nothing here judges. Items of a stream are named by what happened to the subscriber: it was
   ``Delivered`` events, was ``Bookmarked``, ``Resynced``, ``Disconnected``, or ``Failed``.
+* What a subscriber without revisions was handed is an ``UnplacedDelivery`` or an ``UnplacedSnapshot``. ``placing.py``
+  finds out where in the log it belongs, so that whoever counts revisions never meets one that is missing.
 * ``LogEvent`` and ``TraceEvent`` are named tuples where everything else is a frozen dataclass: a trace holds
   millions of them, they cost a third as much to make, and a ``TraceEvent`` is itself the dictionary key
   that finds it in the log.
@@ -39,9 +41,11 @@ from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple, get_args
 
 from pytest_netfault.checks.reading import FormatError, Path, place, wrong
+from pytest_netfault.checks.writes import Held, Write
 
 __all__ = [
     "EVENT_TYPES",
+    "LOG_SOURCES",
     "PROMISES",
     "Bookmarked",
     "Compaction",
@@ -50,6 +54,7 @@ __all__ = [
     "Failed",
     "Filter",
     "LogEvent",
+    "LogSource",
     "Promise",
     "Replacement",
     "Resynced",
@@ -57,11 +62,15 @@ __all__ = [
     "StreamItem",
     "Trace",
     "TraceEvent",
+    "UnplacedDelivery",
+    "UnplacedSnapshot",
 ]
 
 Promise = Literal["every-event", "latest-value"]
 EventType = Literal["put", "delete"]
+LogSource = Literal["server", "acknowledgements"]
 PROMISES = get_args(Promise)
+LOG_SOURCES = get_args(LogSource)
 EVENT_TYPES = get_args(EventType)
 
 
@@ -162,7 +171,23 @@ class Failed:
     error: str
 
 
-StreamItem = Delivered | Bookmarked | Resynced | Disconnected | Failed
+@dataclass(frozen=True)
+class UnplacedDelivery:
+    """Changes that were handed over together, and at least one of them (a ``LogEvent``) showed no revision."""
+
+    events: tuple[TraceEvent | LogEvent, ...]
+
+
+@dataclass(frozen=True)
+class UnplacedSnapshot:
+    """The subscriber was handed the whole state of its subscription, and no revision with it."""
+
+    kvs: Mapping[str, str]
+
+
+StreamItem = Delivered | Bookmarked | Resynced | Disconnected | Failed | UnplacedDelivery | UnplacedSnapshot
+
+_UNPLACED = frozenset((UnplacedDelivery, UnplacedSnapshot))
 
 
 @dataclass(frozen=True)
@@ -181,6 +206,19 @@ class Trace:
         initial: the state of the store just before the first revision of the log, for the keys of the filter.
             None where it is not known: see ``guarantees.py`` for what a snapshot is then held to.
         replacements: where one store ends and the next begins.
+        start_not_before: the subscription began somewhere from here to ``start_revision_exclusive``, and where is put
+            where the subscriber says; None if it began exactly there.
+        owed_until: what the log has above it is owed only if the subscriber got that far; None if all of it is owed.
+        log_from: ``"server"``; or ``"acknowledgements"`` for a store that keeps no log: then ``log`` is empty, and what
+            was made is inferred from ``writes``, the n-th of which is revision n + 1.
+        writes: what writers were told, in the order in which they asked; None if nobody took it down. Those of a
+            server's log must have been known before the log was read.
+        inconclusive: why nothing that is kept was put to the test, such as that there was no subscription; None if it
+            was.
+        held: what the store held when the outcomes of ``writes`` were known; None if nobody looked.
+
+    Raises:
+        FormatError: the parts do not fit together; the message says which.
     """
 
     promise: Promise
@@ -193,10 +231,43 @@ class Trace:
     id: str | None = None
     initial: Mapping[str, str] | None = None
     replacements: tuple[Replacement, ...] = ()
+    start_not_before: int | None = None
+    owed_until: int | None = None
+    log_from: LogSource = "server"
+    writes: tuple[Write, ...] | None = None
+    held: Held | None = None
+    inconclusive: str | None = None
 
     def __post_init__(self) -> None:
         if self.promise not in PROMISES:
             raise wrong(("promise",), " or ".join(f'"{name}"' for name in PROMISES), self.promise)
+        self._check_log()
+        self._check_source()
+
+    @property
+    def unplaced(self) -> bool:
+        """Whether something in the stream shows no revision."""
+        return any(type(item) in _UNPLACED for item in self.stream)
+
+    def _check_source(self) -> None:
+        start, earliest = self.start_revision_exclusive, self.start_not_before
+        if earliest is not None and earliest > start:
+            expected = f"at most start_revision_exclusive, {start}"
+            raise wrong(("start_not_before",), expected, earliest)
+        if self.log_from not in LOG_SOURCES:
+            raise wrong(("log_from",), " or ".join(f'"{name}"' for name in LOG_SOURCES), self.log_from)
+        if self.log_from == "acknowledgements":
+            if self.writes is None:
+                raise FormatError('the trace has no "acknowledgements", and its log is to come from them')
+            if self.log:
+                raise FormatError('log must be empty where log_from is "acknowledgements"', ("log",))
+        if self.replacements and (self.log_from == "acknowledgements" or self.unplaced):
+            raise FormatError(
+                "replacements need a server's log and a revision with everything in the stream",
+                ("replacements",),
+            )
+
+    def _check_log(self) -> None:
         borders = {replacement.after_entry for replacement in self.replacements}
         for index, (one, two) in enumerate(itertools.pairwise(self.replacements)):
             if two.after_entry < one.after_entry or two.after_item < one.after_item:

@@ -14,6 +14,7 @@ from pytest_netfault.checks.reading import (
     Path,
     boolean,
     integer,
+    integer_or_none,
     items,
     members,
     place,
@@ -37,7 +38,10 @@ from pytest_netfault.checks.trace import (
     StreamItem,
     Trace,
     TraceEvent,
+    UnplacedDelivery,
+    UnplacedSnapshot,
 )
+from pytest_netfault.checks.writers_json import dump_write, read_writers
 
 __all__ = ["dump_trace", "read_trace"]
 
@@ -66,6 +70,10 @@ def read_trace(document: object, path: Path) -> Trace:
                 Replacement(integer(one, "after_entry", at), _after(one, "after_item", at))
                 for one, at in _objects(of, "replacements", path)
             ),
+            start_not_before=integer_or_none(of, "start_not_before", path),
+            owed_until=integer_or_none(of, "owed_until", path),
+            inconclusive=text_or_none(of, "inconclusive", path),
+            **read_writers(of, path),
         )
     except FormatError as error:
         if error.path[: len(path)] == path:
@@ -194,21 +202,38 @@ def _read_item(item: object, path: Path) -> StreamItem:
         )
     kind = kinds[0]
     if kind == "events":
-        events = []
-        for index, event in enumerate(items(of, "events", path)):
-            at = (*path, "events", index)
-            change = _read_change(event, at)
-            events.append(TraceEvent(*change, integer(event, "revision", at)))
-        return Delivered(tuple(events))
+        return _read_delivery(of, path)
     if kind == "bookmark":
         return Bookmarked(integer(of, "bookmark", path))
     if kind == "resync":
         at = (*path, "resync")
         inner = members(of["resync"], at)
-        return Resynced(integer(inner, "revision", at), _read_kvs(inner, "kvs", at))
+        kvs = _read_kvs(inner, "kvs", at)
+        if _shows_none(inner):
+            return UnplacedSnapshot(kvs)
+        return Resynced(integer(inner, "revision", at), kvs)
     if kind == "error":
         return Failed(string(of, "error", path))
     return Disconnected()
+
+
+def _read_delivery(of: Mapping[str, Any], path: Path) -> StreamItem:
+    events: list[TraceEvent | LogEvent] = []
+    placed: list[TraceEvent] = []
+    for index, event in enumerate(items(of, "events", path)):
+        at = (*path, "events", index)
+        change = _read_change(event, at)
+        if _shows_none(event):
+            events.append(change)
+        else:
+            placed.append(TraceEvent(*change, integer(event, "revision", at)))
+            events.append(placed[-1])
+    return Delivered(tuple(placed)) if len(placed) == len(events) else UnplacedDelivery(tuple(events))
+
+
+def _shows_none(of: Mapping[str, Any]) -> bool:
+    """Null says that the subscriber has no revisions; a member that is missing is damage."""
+    return "revision" in of and of["revision"] is None
 
 
 def dump_trace(trace: Trace) -> dict[str, Any]:
@@ -234,25 +259,39 @@ def dump_trace(trace: Trace) -> dict[str, Any]:
         document["replacements"] = [
             {"after_entry": one.after_entry, "after_item": one.after_item} for one in trace.replacements
         ]
+    for name in ("start_not_before", "owed_until"):
+        if getattr(trace, name) is not None:
+            document[name] = getattr(trace, name)
+    if trace.inconclusive is not None:
+        document["inconclusive"] = trace.inconclusive
+    if trace.writes is not None or trace.held is not None:
+        document["log_from"] = trace.log_from
+        document["acknowledgements"] = None if trace.writes is None else [*map(dump_write, trace.writes)]
+        document["held"] = None if trace.held is None else dict(trace.held)
     return document
 
 
-def _dump_event(type: str, key: str, value: str | None, revision: int | None = None) -> dict[str, Any]:  # noqa: A002
+def _dump_event(type: str, key: str, value: str | None) -> dict[str, Any]:  # noqa: A002
     event: dict[str, Any] = {"type": type, "key": key}
     if value is not None:
         event["value"] = value
-    if revision is not None:
-        event["revision"] = revision
     return event
 
 
+def _dump_handed(event: TraceEvent | LogEvent) -> dict[str, Any]:
+    revision = event.revision if isinstance(event, TraceEvent) else None
+    return {**_dump_event(event.type, event.key, event.value), "revision": revision}
+
+
 def _dump_item(item: StreamItem) -> dict[str, Any]:
-    if isinstance(item, Delivered):
-        return {"events": [_dump_event(*event) for event in item.events]}
+    if isinstance(item, (Delivered, UnplacedDelivery)):
+        return {"events": [_dump_handed(event) for event in item.events]}
     if isinstance(item, Bookmarked):
         return {"bookmark": item.revision}
     if isinstance(item, Resynced):
         return {"resync": {"revision": item.revision, "kvs": dict(item.kvs)}}
+    if isinstance(item, UnplacedSnapshot):
+        return {"resync": {"revision": None, "kvs": dict(item.kvs)}}
     if isinstance(item, Failed):
         return {"error": item.error}
     return {"disconnect": True}

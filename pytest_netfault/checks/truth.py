@@ -60,8 +60,13 @@ class Truth:
         matches = subscription.matches
         self.inside = bytearray([matches(change[1]) for change in self.changes])
         self._by_event: dict[TraceEvent, list[int]] | None = None
+        self._by_change: dict[LogEvent, list[int]] | None = None
         self._by_key: dict[str, list[int]] | None = None
         self._alive: list[int] = []
+
+    def covers(self, key: str) -> bool:
+        """Whether a key belongs to the subscription."""
+        return self._filter.matches(key)
 
     def event(self, position: int) -> TraceEvent:
         """The change at a position, with its revision."""
@@ -92,6 +97,14 @@ class Truth:
             for position in range(len(self.changes)):
                 self._by_event.setdefault(self.event(position), []).append(position)
         return self._by_event.get(event, ())
+
+    def positions_of_change(self, change: LogEvent) -> Sequence[int]:
+        """Where the log says this of a key, in any revision."""
+        if self._by_change is None:
+            self._by_change = {}
+            for position, one in enumerate(self.changes):
+                self._by_change.setdefault(one, []).append(position)
+        return self._by_change.get(change if change[2] else _without_value(change), ())
 
     def at_revision(self, revision: int, most: int) -> Sequence[TraceEvent]:
         """The first changes of one revision."""

@@ -95,7 +95,7 @@ class Run:
 
     Attributes:
         schedule: what was played.
-        trace: the subscription against the log.
+        trace: the subscription against the log, as it was judged: with a revision for everything.
         verdict: what became of the guarantees.
         writes: every write, in order.
         write_breakages: where what a writer was told differs from the log, or from what the store holds.
@@ -115,6 +115,7 @@ class Run:
         left_out: how many deliveries were not kept, because they repeat the one before or there were too many.
         flooded: whether there were too many; then it proves nothing, but what is broken stays broken.
         cut_short: whether the deadline of the proof ended it; then it proves nothing, but what is broken stays broken.
+        recorded: what happened as it was taken down, with all that the verdict needs; None if that is ``trace``.
     """
 
     schedule: Schedule
@@ -137,12 +138,13 @@ class Run:
     cut_short: bool = False
     left_out: int = 0
     flooded: bool = False
+    recorded: Trace | None = None
 
     @property
     def broken(self) -> tuple[str, ...]:
         """The broken guarantees: those of the subscription, then those of the writes."""
-        writes = dict.fromkeys(breakage.guarantee for breakage in self.write_breakages)
-        return (*self.verdict.broken, *writes)
+        writes = (breakage.guarantee for breakage in self.write_breakages)
+        return tuple(dict.fromkeys([*self.verdict.broken, *writes]))
 
     @property
     def acknowledged(self) -> int:

@@ -19,8 +19,8 @@ from __future__ import annotations
 import threading
 import time
 from dataclasses import dataclass, replace
-from typing import Literal
 
+from pytest_netfault.checks.writes import Outcome
 from pytest_netfault.faults import Fault
 from pytest_netfault.printable import represented
 from pytest_netfault.schedules.plain import plain, printed_revisions, with_revisions
@@ -28,8 +28,6 @@ from pytest_netfault.schedules.steps import Via
 from pytest_netfault.schedules.subject import Delivery
 
 __all__ = ["PAUSED", "RESUMED", "FaultRecord", "Handed", "Outcome", "Recording", "Remark", "WriteRecord"]
-
-Outcome = Literal["ok", "fail", "info"]
 
 _KEPT_REPEATS = 100
 # No run that is worth anything comes near this; to judge so many takes a tenth of a second.

@@ -25,10 +25,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
-from pytest_netfault.checks.guarantees import TraceVerdict
-from pytest_netfault.checks.trace import Compaction, Promise, Revision, Trace
+from pytest_netfault.checks.guarantees import TraceVerdict, judge_trace
+from pytest_netfault.checks.trace import Compaction, Promise, Trace
 from pytest_netfault.faults import Blackhole, Cut, Delay, Refuse, Sever, StallAccept, UnsupportedFault
 from pytest_netfault.printable import error_words
 from pytest_netfault.schedules.calls import Call, Caller
@@ -36,7 +37,7 @@ from pytest_netfault.schedules.clients import Writer, close_client, open_client
 from pytest_netfault.schedules.contract import Breakable, InForce, Pace, Run, Server
 from pytest_netfault.schedules.ending import Conclude, Ending, LastWrite
 from pytest_netfault.schedules.limits import NO_DEADLINE, Deadline, ask
-from pytest_netfault.schedules.outcomes import WriteBreakage, rejections
+from pytest_netfault.schedules.outcomes import rejections
 from pytest_netfault.schedules.recording import (
     PAUSED,
     RESUMED,
@@ -66,7 +67,7 @@ from pytest_netfault.schedules.steps import (
     writes_of,
 )
 from pytest_netfault.schedules.subject import OpenStore, Store
-from pytest_netfault.schedules.tracing import build_trace, decode_utf8
+from pytest_netfault.schedules.tracing import decode_utf8, record_trace
 from pytest_netfault.schedules.truth import Journal, ServerLog, Truth, has_log
 
 __all__ = ["play"]
@@ -165,10 +166,8 @@ class _Player:
         self._changed = (0, 0, 0)  # connections, bytes up and bytes down when the link last changed
         self._closed = True
         self._writes: tuple[WriteRecord, ...] = ()
-        self._write_breakages: tuple[WriteBreakage, ...] = ()
         self._traffic: dict[int, tuple[int, int]] = {}
-        self._log: tuple[Revision, ...] = ()
-        self._trace: Trace | None = None
+        self._recorded: Trace | None = None
         self._verdict: TraceVerdict | None = None
 
     # -- the beginning and the end ----------------------------------------------------------------------
@@ -177,7 +176,7 @@ class _Player:
         self._truth: Truth = (
             self._ask("server.revision()", ServerLog, self._server)
             if has_log(self._server)
-            else Journal(self._write_records, self._server, f"{self._namespace}.", self._promise)
+            else Journal(lambda: self._writes, self._server, f"{self._namespace}.")
         )
         self._subject_calls = Caller("link writer")
         self._subscriber = Caller("subscriber")
@@ -208,16 +207,16 @@ class _Player:
             self._subscriber.close(_JOIN_SECONDS if idle else 0.0)
 
     def run(self) -> Run:
-        assert self._trace is not None
+        assert self._recorded is not None
         assert self._verdict is not None
-        times = [one.time for one in self._recording.snapshot() if self._truth.judges(one.delivery)]
+        handed = self._recording.snapshot()[: len(self._recorded.stream)]
         return Run(
             schedule=self._schedule,
-            trace=self._trace,
+            trace=self._verdict.trace,
             verdict=self._verdict,
             writes=self._writes,
-            write_breakages=self._write_breakages,
-            log=self._log,
+            write_breakages=self._verdict.writes,
+            log=self._verdict.log,
             faults=tuple(FaultRecord(place, one.fault, one.met_traffic) for place, one, _ in self._faults),
             server_troubles=len(self._server_troubles),
             remarks=tuple(self._remarks),
@@ -227,7 +226,7 @@ class _Player:
             ended=self._ended,
             subscribed=self._started is not None,
             closed=self._closed,
-            handed_at=tuple(times[: len(self._trace.stream)]),
+            handed_at=tuple(one.time for one in handed),
             troubled_at=min(
                 [*(since for _, one, since in self._faults if one.met_traffic), *self._server_troubles],
                 default=None,
@@ -235,6 +234,7 @@ class _Player:
             cut_short=self._cut_short,
             left_out=self._recording.left_out,
             flooded=self._recording.full,
+            recorded=self._recorded,
         )
 
     # -- what is asked of the server ----------------------------------------------------------------------
@@ -243,6 +243,8 @@ class _Player:
         return ask(self._server_calls, self._deadline, what, function, *arguments, finish=finish)
 
     def _revision(self) -> int:
+        """The store's revision; what was acknowledged by now must be in the log, or the state, that is read next."""
+        self._writes = self._write_records()
         what = "server.revision()" if has_log(self._server) else "server.read()"
         revision: int = self._ask(what, self._truth.revision)
         return revision
@@ -450,7 +452,7 @@ class _Player:
             self._remark(place, "did not happen, went on")
             return
         until = self._revision()
-        trace = self._judged(until)
+        trace = judge_trace(self._record(until)).trace
         committed = sum(
             len(entry.events) for entry in trace.log if entry.revision > trace.start_revision_exclusive
         )
@@ -460,7 +462,10 @@ class _Player:
         deadline = time.monotonic() + self._patience()
         while True:
             items = len(self._recording)
-            seen = not self._judge(until).open_tail if events is None else self._recording.events >= events
+            if events is None:
+                seen = not judge_trace(self._record(until)).open_tail
+            else:
+                seen = self._recording.events >= events
             if seen:
                 return
             left = deadline - time.monotonic()
@@ -477,26 +482,27 @@ class _Player:
         self._subscribe_after_all()
         if self._started is None:
             self._cut_short = self._deadline.over
-            self._conclude(self._revision(), quiet=False)
+            self._conclude(self._record(self._revision()), quiet=False)
             return
         ending = Ending(self._pace, now=time.monotonic())
         while True:
             items = len(self._recording)
             # Read before the stream is looked at: what is committed after it is nobody's debt.
             until = self._revision()
-            verdict = self._judge(until)
+            recorded = self._record(until)
+            verdict = judge_trace(recorded)
             action = ending.decide(
                 now=time.monotonic(),
-                arrived=sum(len(entry.events) for entry in self._log) - verdict.open_tail,
+                arrived=sum(len(entry.events) for entry in verdict.log) - verdict.open_tail,
                 missing=verdict.open_tail,
-                broken=bool(verdict.broken),
+                broken=bool(verdict.evidence),
             )
             if isinstance(action, Conclude):
-                self._conclude(until, quiet=action.quiet)
+                self._conclude(recorded, quiet=action.quiet)
                 return
             if self.is_over():
                 self._cut_short = self._deadline.over
-                self._conclude(until, quiet=False)
+                self._conclude(recorded, quiet=False)
                 return
             if isinstance(action, LastWrite):
                 self._last_write()
@@ -516,36 +522,42 @@ class _Player:
         number = 1 + sum(place is None for place, *_ in self._calls)
         self._write(None, Write("last"), value=f"last{number}")
 
-    def _judged(self, until: int, *, quiet: bool = False) -> Trace:
+    def _record(self, until: int) -> Trace:
         # The stream first and then the log: whatever was handed over must be in it.
-        handed = self._truth.shown([one.delivery for one in self._recording.snapshot()])
+        handed = [one.delivery for one in self._recording.snapshot()]
         decode = getattr(self._store, "decode", None) or decode_utf8
         what = "server.log()" if decode is decode_utf8 else "server.log() with the client's decode()"
-        self._log = self._ask(what, self._truth.log, self._namespace, decode, handed)
-        return build_trace(
+        return record_trace(
             name=self._name,
             promise=self._promise,
             namespace=self._namespace,
-            log=self._log,
+            log=self._ask(what, self._truth.log, self._namespace, decode),
             handed=handed,
             # A subscribe() that has not returned has fixed its start, or will, at or behind where it began.
             started=self._started or (self._before, until),
             until=until,
             compactions=self._compactions,
-            quiet=quiet,
+            quiet=False,
+            log_from=self._truth.source,
+            writes=self._writes,
+            held=self._truth.held,
+            began=self._began,
         )
 
-    def _judge(self, until: int) -> TraceVerdict:
-        return self._truth.judge(self._judged(until))
-
-    def _conclude(self, until: int, *, quiet: bool) -> None:
+    def _conclude(self, recorded: Trace, *, quiet: bool) -> None:
+        """Judge what the end was decided upon, and nothing that came later."""
         self._ended = time.monotonic()
-        # What was acknowledged by now must be in the log that is read next.
-        self._writes = self._write_records()
         self._traffic = self._traffic_so_far()
-        self._trace = self._judged(until, quiet=quiet)
-        self._verdict = self._truth.judge(self._trace)
-        self._write_breakages = self._ask("server.read()", self._truth.judge_writes, self._writes, self._log)
+        self._recorded = replace(recorded, quiet_at_end=quiet, inconclusive=self._proves_nothing())
+        self._verdict = judge_trace(self._recorded)
+
+    def _proves_nothing(self) -> str | None:
+        """Why nothing that is kept was put to the test, if it was not."""
+        if self._started is None:
+            return "there was no subscription"
+        if self._recording.full:
+            return "there were too many deliveries to keep them all"
+        return "its time was up before it had ended" if self._cut_short else None
 
     def _traffic_so_far(self) -> dict[int, tuple[int, int]]:
         ended = {

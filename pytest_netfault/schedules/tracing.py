@@ -1,10 +1,10 @@
 """From what was recorded to the trace that is judged.
 
-Rules of this file: pure functions. The log is the truth; a client that shows no revisions is given those of the log.
+Rules of this file: pure functions, and nothing is decided here. What a client showed is taken down as it was shown,
+also where it shows no revisions; what that means is for ``pytest_netfault.checks`` to say.
 
 A client may subscribe while an older write of its own is still under way. The kit knows the store's revision before
-the call and after it, and what was committed in between may come or not: the start is put where the client says
-that it is, within these bounds.
+the call and after it, and what was committed in between may come or not: both bounds are taken down.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Protocol
 
+from pytest_netfault.checks.placing import place
 from pytest_netfault.checks.trace import (
     Bookmarked,
     Compaction,
@@ -19,16 +20,21 @@ from pytest_netfault.checks.trace import (
     Failed,
     Filter,
     LogEvent,
+    LogSource,
     Promise,
     Resynced,
     Revision,
     StreamItem,
     Trace,
     TraceEvent,
+    UnplacedDelivery,
+    UnplacedSnapshot,
 )
-from pytest_netfault.schedules.subject import Delivery, Event, Resync
+from pytest_netfault.checks.writes import Held, Write
+from pytest_netfault.schedules.recording import WriteRecord
+from pytest_netfault.schedules.subject import Delivery, Event
 
-__all__ = ["Decode", "build_trace", "decode_utf8", "read_log"]
+__all__ = ["Decode", "build_trace", "decode_utf8", "read_log", "record_trace", "stream_of"]
 
 Decode = Callable[[bytes, "bytes | None"], "tuple[str, str | None] | None"]
 
@@ -69,7 +75,7 @@ def read_log(entries: Iterable[Entry], namespace: str, decode: Decode) -> tuple[
     return tuple(log)
 
 
-def build_trace(
+def record_trace(
     *,
     name: str,
     promise: Promise,
@@ -80,8 +86,12 @@ def build_trace(
     until: int,
     compactions: Sequence[Compaction],
     quiet: bool,
+    log_from: LogSource = "server",
+    writes: Sequence[WriteRecord] | None = None,
+    held: Held | None = None,
+    began: float = 0.0,
 ) -> Trace:
-    """The trace of one run.
+    """The trace of one run, with everything that its verdict needs.
 
     Args:
         name: for reports.
@@ -94,146 +104,65 @@ def build_trace(
             subscriber got that far: a write whose reply was cut may be committed at any moment, also at the last.
         compactions: what was compacted, and after how many deliveries.
         quiet: whether the run ended because nothing more was to come, or was stopped before.
+        log_from: whether the log is the server's, or comes from acknowledgements.
+        writes: what writers had been told when ``until`` was asked for.
+        held: what the store held then, if somebody looked.
+        began: when the run began; times of writes are counted from there.
     """
-    prefix = f"{namespace}."
-    skipping = promise == "latest-value"
-    stream = tuple(_with_revisions(handed, log, prefix, skipping=skipping))
-    reached = max([until, *(_revisions(stream))])
-    if skipping:
-        log = _told_apart(log, handed, stream, reached)
+    before, after = started
     return Trace(
         id=name,
         promise=promise,
-        filter=Filter(prefix, prefix=True),
-        start_revision_exclusive=_start(stream, started),
-        log=tuple(entry for entry in log if entry.revision <= reached),
-        stream=stream,
+        filter=Filter(f"{namespace}.", prefix=True),
+        start_revision_exclusive=after,
+        start_not_before=None if before >= after else before,
+        owed_until=until,
+        log=log,
+        stream=stream_of(handed),
         quiet_at_end=quiet,
         compactions=tuple(compactions),
         initial={},
+        log_from=log_from,
+        writes=None if writes is None else tuple(_write(write, began) for write in writes),
+        held=held,
     )
 
 
-def _revisions(stream: Iterable[StreamItem]) -> Iterable[int]:
-    for item in stream:
-        if isinstance(item, Delivered):
-            yield from (event.revision for event in item.events)
-        elif isinstance(item, (Bookmarked, Resynced)):
-            yield item.revision
+def build_trace(**recorded: Any) -> Trace:
+    """The trace of one run as it is judged, with a revision for everything; takes what :func:`record_trace` takes."""
+    return place(record_trace(**recorded)).trace
 
 
-def _start(stream: Sequence[StreamItem], started: tuple[int, int]) -> int:
-    before, after = started
-    for item in stream:
-        if isinstance(item, Resynced):
-            return max(before, min(after, item.revision))
-        if isinstance(item, Delivered) and item.events:
-            return max(before, min(after, item.events[0].revision - 1))
-    return after
+def _write(write: WriteRecord, began: float) -> Write:
+    begun, ended = (None if time is None else time - began for time in (write.begun, write.ended))
+    return Write(write.changes, write.outcome, begun, ended)
 
 
-def _told_apart(
-    log: Sequence[Revision], handed: Sequence[Delivery], stream: Sequence[StreamItem], reached: int
-) -> tuple[Revision, ...]:
-    """The log without what a client that may skip, and shows no revisions, cannot be seen to have skipped.
+def stream_of(handed: Iterable[Delivery]) -> tuple[StreamItem, ...]:
+    """What a subscriber was handed, as the items of a trace.
 
-    Was a key put to 1, to 2 and to 1 again, and the last that such a client said of it is 1, then that is right: which
-    of the two it meant nobody can tell.
+    >>> from pytest_netfault.schedules.subject import Resync
+    >>> stream_of([Delivery(bookmark=7), Delivery(resync=Resync(None, {}))])
+    (Bookmarked(revision=7), UnplacedSnapshot(kvs={}))
     """
-    said: dict[str, TraceEvent] = {}  # the last of each key, if it came without a revision
-    floor = 0  # what a snapshot has told is told
-    for delivery, item in zip(handed, stream, strict=True):
-        if isinstance(item, Resynced):
-            said.clear()
-            floor = item.revision
-        elif isinstance(item, Delivered):
-            for event, matched in zip(delivery.events or (), item.events, strict=True):
-                said.pop(event.key, None)
-                if event.revision is None and matched.revision > floor:
-                    said[event.key] = matched
-    last = {event.key: event for entry in log if entry.revision <= reached for event in entry.events}
-    same = {
-        key: one.revision
-        for key, one in said.items()
-        if key in last and (last[key].type, last[key].value) == (one.type, one.value)
-    }
-    kept = (
-        Revision(
-            entry.revision, tuple(one for one in entry.events if entry.revision <= same.get(one.key, reached))
-        )
-        for entry in log
-    )
-    return tuple(entry for entry in kept if entry.events)
+    return tuple(map(_item, handed))
 
 
-def _with_revisions(
-    handed: Sequence[Delivery], log: Sequence[Revision], prefix: str, *, skipping: bool
-) -> Iterable[StreamItem]:
-    matching = _Matching(log, prefix, skipping=skipping)
-    for delivery in handed:
-        if delivery.events is not None:
-            yield Delivered(tuple(matching.event(event) for event in delivery.events))
-        elif delivery.bookmark is not None:
-            yield Bookmarked(delivery.bookmark)
-        elif delivery.resync is not None:
-            yield Resynced(matching.snapshot(delivery.resync), dict(delivery.resync.kvs))
-        else:
-            yield Failed(delivery.error or "")
+def _item(delivery: Delivery) -> StreamItem:
+    if delivery.events is not None:
+        placed = tuple(event for event in map(_event, delivery.events) if isinstance(event, TraceEvent))
+        if len(placed) == len(delivery.events):
+            return Delivered(placed)
+        return UnplacedDelivery(tuple(map(_event, delivery.events)))
+    if delivery.bookmark is not None:
+        return Bookmarked(delivery.bookmark)
+    if delivery.resync is not None:
+        kvs = dict(delivery.resync.kvs)
+        revision = delivery.resync.revision
+        return UnplacedSnapshot(kvs) if revision is None else Resynced(revision, kvs)
+    return Failed(delivery.error or "")
 
 
-class _Matching:
-    """Gives revisions to what came without: a change is the next one in the log that says the same of its key.
-
-    If all that say the same were handed over already, it is the last of them once more. If the log never said so, it
-    gets a revision that no log has, and is judged a phantom. A client that may skip is not taken to go back where it
-    need not have.
-    """
-
-    def __init__(self, log: Sequence[Revision], prefix: str, *, skipping: bool) -> None:
-        self._log = log
-        self._prefix = prefix
-        self._skipping = skipping
-        self._known: dict[tuple[str, str | None], list[int]] = {}
-        for entry in log:
-            for event in entry.events:
-                value = None if event.type == "delete" else event.value
-                self._known.setdefault((event.key, value), []).append(entry.revision)
-        self._taken: dict[tuple[str, str | None], int] = {}
-        self._newest = 0
-
-    def event(self, event: Event) -> TraceEvent:
-        kind: Any = "delete" if event.value is None else "put"
-        if event.revision is not None:
-            self._newest = max(self._newest, event.revision)
-            return TraceEvent(kind, event.key, event.value, event.revision)
-        said = (event.key, event.value)
-        revisions = self._known.get(said, ())
-        taken = self._taken.get(said, 0)
-        while self._skipping and taken < len(revisions) and revisions[taken] < self._newest:
-            taken += 1
-        self._taken[said] = taken + 1
-        if not revisions:
-            return TraceEvent(kind, event.key, event.value, 0)
-        revision = revisions[min(taken, len(revisions) - 1)]
-        self._newest = max(self._newest, revision)
-        return TraceEvent(kind, event.key, event.value, revision)
-
-    def snapshot(self, told: Resync) -> int:
-        """The newest revision at which the state was this; if there is none, the newest that was handed over."""
-        if told.revision is not None:
-            self._newest = max(self._newest, told.revision)
-            return told.revision
-        kvs = told.kvs
-        state: dict[str, str] = {}
-        found = None if kvs else self._newest
-        for entry in self._log:
-            for event in entry.events:
-                if event.key.startswith(self._prefix):
-                    if event.type == "delete" or event.value is None:
-                        state.pop(event.key, None)
-                    else:
-                        state[event.key] = event.value
-            if state == kvs and entry.revision >= self._newest:
-                found = entry.revision
-        self._newest = self._newest if found is None else found
-        return self._newest
+def _event(event: Event) -> TraceEvent | LogEvent:
+    change = LogEvent("delete" if event.value is None else "put", event.key, event.value)
+    return change if event.revision is None else TraceEvent(*change, event.revision)

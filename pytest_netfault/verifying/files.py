@@ -28,21 +28,19 @@ _READABLE = 1_000
 
 def document(run: Run, *, seed: int | None, settle: float | None = None) -> dict[str, Any]:
     """The trace of a run as plain objects, and beside it what ``netfault replay`` needs, and the acknowledgements."""
+    recorded = (run.recorded or run.trace).to_json()
+    told = recorded.get("acknowledgements") or [
+        {"changes": dict(write.changes), "outcome": write.outcome} for write in run.writes
+    ]
     return {
-        **run.trace.to_json(),
+        **recorded,
         "broken": list(run.broken),
         "seed": seed,
         "settle": settle,
         "schedule": run.schedule.to_json(),
         "acknowledgements": [
-            {
-                "step": write.place,
-                "via": write.via,
-                "changes": dict(write.changes),
-                "outcome": write.outcome,
-                "error": write.error or None,
-            }
-            for write in run.writes
+            {"step": write.place, "via": write.via, **one, "error": write.error or None}
+            for write, one in zip(run.writes, told, strict=True)
         ],
     }
 

@@ -83,8 +83,9 @@ def _headline(run: Run) -> str:
     missing = next((one for one in run.verdict.evidence if one.guarantee in ("reliable", "complete")), None)
     if missing is not None and missing.revision is not None:
         return f"An update was lost: revision {missing.revision} did not reach the subscriber in time."
-    if run.verdict.broken:
-        return f"The subscriber was told something wrong: {', '.join(run.verdict.broken)} is broken."
+    wrong = dict.fromkeys(one.guarantee for one in run.verdict.evidence)
+    if wrong:
+        return f"The subscriber was told something wrong: {', '.join(wrong)} is broken."
     return f"A writer was told something wrong: {', '.join(run.broken)} is broken."
 
 

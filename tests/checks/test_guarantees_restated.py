@@ -2,13 +2,20 @@
 
 The judge walks once and keeps counters; here each guarantee is a question about all that came before. Where
 the two disagree on any small trace, one of them does not mean what the documentation says.
+
+What shows no revision is restated as a search through all places: if nothing is wrong in one of them, then the
+subscriber is right.
 """
 
 from __future__ import annotations
 
+import itertools
+import math
+from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any, NamedTuple
 
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from pytest_netfault.checks.guarantees import judge_trace
@@ -22,8 +29,11 @@ from pytest_netfault.checks.trace import (
     LogEvent,
     Resynced,
     Revision,
+    StreamItem,
     Trace,
     TraceEvent,
+    UnplacedDelivery,
+    UnplacedSnapshot,
 )
 
 KEYS = ("r.a", "r.b", "x")
@@ -350,3 +360,95 @@ def test_evidence_and_losses_fit_the_verdict(trace: Trace) -> None:
         assert verdict.verdict == "broken"
     for one in verdict.evidence:
         assert one.item is None or 0 <= one.item < len(trace.stream)
+
+
+# -- what shows no revision -----------------------------------------------------------------------------------
+
+
+@st.composite
+def blind_traces(draw: st.DrawFn) -> Trace:
+    """The same, with some of the revisions not shown, the start not sure, and the end of the log not owed."""
+    trace = draw(traces())
+    stream: list[StreamItem] = []
+    for item in trace.stream:
+        if isinstance(item, Resynced) and draw(st.booleans()):
+            stream.append(UnplacedSnapshot(item.kvs))
+        elif isinstance(item, Delivered) and item.events and draw(st.booleans()):
+            shown = [draw(st.integers(0, 3)) == 0 for _ in item.events]
+            if all(shown):
+                shown[0] = False
+            events = tuple(
+                event if seen else LogEvent(*event[:3])
+                for event, seen in zip(item.events, shown, strict=True)
+            )
+            stream.append(UnplacedDelivery(events))
+        else:
+            stream.append(item)
+    start = trace.start_revision_exclusive
+    return replace(
+        trace,
+        stream=tuple(stream),
+        initial=trace.initial or {},
+        start_not_before=draw(st.none() | st.integers(0, start)),
+        owed_until=draw(st.none() | st.integers(0, 12)),
+    )
+
+
+def everywhere(trace: Trace) -> Iterable[Trace]:
+    """The trace with everything in each of its places."""
+    highest = max((entry.revision for entry in trace.log), default=0)
+    shown = [one.revision for item in trace.stream if isinstance(item, Delivered) for one in item.events]
+    shown += [item.revision for item in trace.stream if isinstance(item, (Bookmarked, Resynced))]
+    after = trace.start_revision_exclusive
+    before = after if trace.start_not_before is None else trace.start_not_before
+    options: list[list[StreamItem]] = []
+    for item in trace.stream:
+        if isinstance(item, UnplacedSnapshot):
+            options.append([Resynced(at, item.kvs) for at in range(max([highest, after, *shown]) + 1)])
+        elif isinstance(item, UnplacedDelivery):
+            places = [placed(event, trace) for event in item.events]
+            options.append([Delivered(events) for events in itertools.product(*places)])
+        else:
+            options.append([item])
+    assume(math.prod(map(len, options)) * (after - before + 1) <= 3_000)
+    for start in range(before, after + 1):
+        for stream in itertools.product(*options):
+            reached = highest
+            if trace.owed_until is not None:
+                told = [one.revision for item in stream if isinstance(item, Delivered) for one in item.events]
+                told += [item.revision for item in stream if isinstance(item, (Bookmarked, Resynced))]
+                reached = max([trace.owed_until, *told])
+            yield replace(
+                trace,
+                stream=stream,
+                start_revision_exclusive=start,
+                start_not_before=None,
+                owed_until=None,
+                log=tuple(entry for entry in trace.log if entry.revision <= reached),
+            )
+
+
+def placed(event: TraceEvent | LogEvent, trace: Trace) -> list[TraceEvent]:
+    if isinstance(event, TraceEvent):
+        return [event]
+    found = [TraceEvent(*event, entry.revision) for entry in trace.log if event in entry.events]
+    return found or [TraceEvent(*event, 0)]
+
+
+@settings(max_examples=400, deadline=None)
+@given(blind_traces())
+def test_who_is_right_in_one_of_all_places_is_right(trace: Trace) -> None:
+    verdict = judge_trace(trace)
+    right = any(not Restated(one).broken() for one in everywhere(trace))
+    if (
+        right or trace.promise == "every-event"
+    ):  # a value that was put again cannot be told from the earlier one
+        assert (not verdict.broken) is right
+    if "fits nowhere" not in str(verdict.evidence) and "never says so" not in str(verdict.evidence):
+        assert set(verdict.broken) == Restated(verdict.trace).broken()
+
+
+@settings(max_examples=200, deadline=None)
+@given(blind_traces())
+def test_what_leaves_something_open_survives_its_file(trace: Trace) -> None:
+    assert Trace.from_json(trace.to_json()) == trace

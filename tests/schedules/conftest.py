@@ -77,7 +77,10 @@ class Link:
 
 
 class Client:
-    """A client in memory; ``after_outage`` is ``"resume"`` at its revision, ``"now"``, or ``"never"``."""
+    """A client in memory; ``after_outage`` is ``"resume"`` at its revision, ``"snapshot"``, ``"now"``, or ``"never"``.
+
+    Among its flaws: ``blind`` (it shows no revisions), ``first`` (a snapshot comes first), ``bookmarks``.
+    """
 
     def __init__(self, world: World, address: str, after_outage: str, **flaws: Any) -> None:
         self.world, self.address, self.after_outage, self.flaws = world, address, after_outage, flaws
@@ -116,14 +119,14 @@ class Client:
             self.connected = True
             self.world.subscribers.append(self)
             self.world.link.note("accepted", connection=1)
+            if self.flaws.get("first"):
+                self.snapshot()
 
     def catch_up(self) -> None:
         if not self.reaches or not self.connected:
             return
         if self.next <= self.world.compacted:
-            state = self.world.state(self.prefix)
-            self.next = self.world.current + 1
-            self.deliver(Delivery(resync=Resync(self.next - 1, state)))
+            self.snapshot()
         for revision, changes in self.world.entries:
             if revision >= self.next:
                 self.next = revision + 1
@@ -131,6 +134,13 @@ class Client:
                 events = tuple(Event(k, v, shown) for k, v in changes if k.startswith(self.prefix))
                 if events:
                     self.deliver(Delivery(events=events))
+                    if self.flaws.get("bookmarks"):
+                        self.deliver(Delivery(bookmark=revision))
+
+    def snapshot(self) -> None:
+        self.next = self.world.current + 1
+        shown = None if self.flaws.get("blind") else self.world.current
+        self.deliver(Delivery(resync=Resync(shown, self.world.state(self.prefix))))
 
     def reconnect(self) -> None:
         if self.reaches and not self.connected and self.after_outage != "never":
@@ -138,6 +148,8 @@ class Client:
             self.world.link.note("accepted", connection=2)
             if self.after_outage == "now":
                 self.next = self.world.current + 1
+            elif self.after_outage == "snapshot":
+                self.snapshot()
         self.catch_up()
 
     def close(self) -> None:

@@ -43,10 +43,25 @@ def seen(*values: str | None) -> list[Delivery]:
 def test_the_journal_holds_what_was_surely_made(
     writes: list[WriteRecord], handed: list[Delivery], made: dict[int, str | None]
 ) -> None:
-    assert journal(writes, handed) == tuple(
+    one_by_one = [dataclasses.replace(one, begun=float(n), ended=n + 0.5) for n, one in enumerate(writes)]
+    assert journal(one_by_one, handed) == tuple(
         Revision(revision, (LogEvent("delete" if value is None else "put", "r17.a", value),))
         for revision, value in made.items()
     )
+
+
+@pytest.mark.parametrize(
+    ("deleted_at", "made"),
+    [
+        (1.0, ["1", None]),
+        (0.9, ["1"]),  # begun while the put was under way: it may have found nothing
+    ],
+)
+def test_a_delete_that_may_have_found_nothing_was_not_surely_made(
+    deleted_at: float, made: list[str | None]
+) -> None:
+    put, delete = write("ok", "1"), dataclasses.replace(write("ok", None), begun=deleted_at, ended=2.0)
+    assert [event.value for entry in journal([put, delete], ()) for event in entry.events] == made
 
 
 # -- what the store holds -------------------------------------------------------------------------------------------
@@ -93,7 +108,15 @@ FIRST, BESIDE = write("ok", "1"), write("ok", "2")
         ([FIRST, BESIDE], seen("2", "1"), {"r17.a": "2"}, "2"),
         ([FIRST, after(FIRST, "ok", "2")], seen("2", "1"), None, "2"),
         ([FIRST, BESIDE], [Delivery(resync=Resync(None, {"r17.a": "1"}))], None, "1"),
-        ([FIRST, write("ok", None), BESIDE], [*seen("2"), Delivery(resync=Resync(None, {}))], None, None),
+        (
+            [FIRST, after(FIRST, "ok", None), BESIDE],
+            [*seen("2"), Delivery(resync=Resync(None, {}))],
+            None,
+            None,
+        ),
+        # It was seen after somebody had looked: a write without an answer may have taken effect since.
+        ([FIRST, write("info", "2")], seen("1", "2"), {"r17.a": "1"}, "2"),
+        ([FIRST, write("ok", "2")], seen("1", "2"), {"r17.a": "1"}, "1"),
     ],
 )
 def test_of_writes_that_were_under_way_together_the_one_that_is_left_came_last(

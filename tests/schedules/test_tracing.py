@@ -113,7 +113,7 @@ def test_a_snapshot_without_a_revision_is_placed_where_the_state_was_so() -> Non
     made = trace(Delivery(resync=Resync(None, {"r17.a": "1", "r17.b": "2"})), events(("r17.a", None)))
     assert made.stream[0].revision == 7
     empty = trace(Delivery(resync=Resync(None, {})), log=())
-    assert empty.stream[0].revision == 0
+    assert empty.stream[0].revision == 4
 
 
 @pytest.mark.parametrize(

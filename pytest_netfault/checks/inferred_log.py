@@ -1,0 +1,198 @@
+"""The log that a store without one would have kept, from what writers were told, and from what the store holds.
+
+Surely made is what was acknowledged; a delete only if its key was surely there: put before the delete began, with no
+other delete that may lie between. Of one that finds nothing nobody is told. A write with an unknown outcome counts as
+made as soon as it was handed over, or when the store holds its value and nobody else wrote that.
+
+Writes stand in the order in which they were issued. Two that were under way together may have taken effect the other
+way round. Where it matters (``latest-value``), what a key ended with tells which came last: what the store holds, or
+what the subscriber said last, which has the benefit of the doubt where nobody looked, and where a write of unknown
+outcome may have taken effect after somebody had.
+
+Such a log proves three things (``PROVABLE``): what was made while there was a subscription must arrive (``complete``),
+and nothing may arrive that nobody wrote or that was rejected (``phantom``, ``filter``). Order, repeats, bookmarks and
+snapshots are not judged: nobody knows in which order two writes took effect, of which one waited for its answer.
+
+Rules of this file: pure functions. A key that the store does not hold accuses nobody: it may have expired.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+
+from pytest_netfault.checks.trace import (
+    Delivered,
+    LogEvent,
+    Promise,
+    Resynced,
+    Revision,
+    StreamItem,
+    UnplacedDelivery,
+    UnplacedSnapshot,
+)
+from pytest_netfault.checks.writes import Change, Held, Written, surely_before
+
+__all__ = ["PROVABLE", "Hiding", "change_of", "infer_log"]
+
+#: The guarantees of a subscription that can be broken where the log was inferred.
+PROVABLE = frozenset(("complete", "phantom", "filter"))
+
+
+def infer_log(
+    writes: Sequence[Written],
+    stream: Iterable[StreamItem],
+    held: Held | None = None,
+    promise: Promise = "every-event",
+) -> tuple[Revision, ...]:
+    """The writes that were made, as far as anybody knows; the n-th write that was issued is revision n + 1.
+
+    Args:
+        writes: all of them, in the order of issue.
+        stream: what the subscriber was handed; its revisions do not matter.
+        held: what the store held, if somebody looked.
+        promise: what the subscriber was promised.
+
+    >>> from pytest_netfault.checks.writes import Write
+    >>> late, second = (Write((("k", str(n)),), "info", 0.0, None) for n in (1, 2))
+    >>> [entry.revision for entry in infer_log([late, second], (), {"k": "2"})]
+    [3]
+    """
+    stream = tuple(stream)
+    made = _surely_made(writes)
+    _add_handed(made, writes, stream)
+    _add_held(made, writes, held or {})
+    rows = [
+        [change for change in write.changes if change in there]
+        for write, there in zip(writes, made, strict=True)
+    ]
+    if promise == "latest-value":
+        for change in _last_of_each(writes, stream, held).items():
+            _put_last(rows, writes, change)
+    return tuple(
+        Revision(
+            revision, tuple(LogEvent("delete" if value is None else "put", key, value) for key, value in row)
+        )
+        for revision, row in enumerate(rows, start=2)
+        if row
+    )
+
+
+def change_of(event: tuple[str, str, str | None] | tuple[str, str, str | None, int]) -> Change:
+    """The change that an event tells of, however it writes a delete."""
+    return event[1], None if event[0] == "delete" else event[2]
+
+
+class Hiding:
+    """Which writes a snapshot may have hidden: those that it shows, and those that were overwritten before it.
+
+    A write is hidden if what the snapshot shows of its key may have been made after it. What the snapshot surely came
+    before must still arrive.
+    """
+
+    def __init__(self, writes: Sequence[Written]) -> None:
+        self._writes = writes
+        self._makers: dict[Change, list[Written]] = {}
+        for write in writes:
+            if write.outcome != "fail":
+                for change in write.changes:
+                    self._makers.setdefault(change, []).append(write)
+
+    def hides(self, kvs: Mapping[str, str], revision: int, key: str) -> bool:
+        """Whether a snapshot of this state may come after what the write of this revision did to a key.
+
+        >>> from pytest_netfault.checks.writes import Write
+        >>> first, second = (Write((("k", str(n)),), "ok", n, n + 0.5) for n in (1, 2))
+        >>> hiding = Hiding([first, second])
+        >>> [hiding.hides({"k": "1"}, revision, "k") for revision in (2, 3)]
+        [True, False]
+        """
+        write = self._writes[revision - 2]
+        makers = self._makers.get((key, kvs.get(key)), ())
+        return any(maker is write or not surely_before(maker, write) for maker in makers)
+
+
+def _surely_made(writes: Sequence[Written]) -> list[set[Change]]:
+    deletes = [write for write in writes if any(value is None for _, value in write.changes)]
+    return [
+        {
+            change
+            for change in write.changes
+            if write.outcome == "ok"
+            and (change[1] is not None or _surely_there(change[0], write, writes, deletes))
+        }
+        for write in writes
+    ]
+
+
+def _surely_there(key: str, delete: Written, writes: Sequence[Written], deletes: Sequence[Written]) -> bool:
+    """Whether the key was surely there when it was deleted: put before, and not deleted by another in between."""
+    others = [
+        one for one in deletes if one is not delete and one.outcome != "fail" and (key, None) in one.changes
+    ]
+    return any(
+        surely_before(put, delete)
+        and all(surely_before(one, put) or surely_before(delete, one) for one in others)
+        for put in writes
+        if any(name == key and value is not None for name, value in put.changes)
+    )
+
+
+def _events(stream: Iterable[StreamItem]) -> Iterable[Change]:
+    for item in stream:
+        if isinstance(item, (Delivered, UnplacedDelivery)):
+            yield from map(change_of, item.events)
+
+
+def _add_handed(made: list[set[Change]], writes: Sequence[Written], stream: Iterable[StreamItem]) -> None:
+    """What may have been made was made if it was handed over more often than it was surely made."""
+    spare = Counter(_events(stream))
+    spare.subtract(change for there in made for change in there)
+    for write, there in zip(writes, made, strict=True):
+        for change in write.changes:
+            if change not in there and write.outcome != "fail" and spare[change] > 0:
+                spare[change] -= 1
+                there.add(change)
+
+
+def _add_held(made: list[set[Change]], writes: Sequence[Written], held: Held) -> None:
+    for change in held.items():
+        if change[1] is None or any(change in there for there in made):
+            continue
+        for write, there in zip(reversed(writes), reversed(made), strict=True):
+            if change in write.changes and write.outcome == "info":
+                there.add(change)
+                break
+
+
+def _last_said(stream: Iterable[StreamItem]) -> dict[str, str | None]:
+    said: dict[str, str | None] = {}
+    for item in stream:
+        if isinstance(item, (Resynced, UnplacedSnapshot)):
+            said = dict.fromkeys(said) | dict(item.kvs)
+        elif isinstance(item, (Delivered, UnplacedDelivery)):
+            said.update(map(change_of, item.events))
+    return said
+
+
+def _last_of_each(
+    writes: Sequence[Written], stream: Iterable[StreamItem], held: Held | None
+) -> dict[str, str | None]:
+    """What each key ended with: what was held, unless what was said may have been made since."""
+    said = _last_said(stream)
+    if held is None:
+        return said
+    surely = {change for write in writes if write.outcome == "ok" for change in write.changes}
+    return {**held, **{key: value for key, value in said.items() if (key, value) not in surely}}
+
+
+def _put_last(rows: list[list[Change]], writes: Sequence[Written], change: Change) -> None:
+    """Let the key end with this change, if one that made it may have taken effect behind all others of the key."""
+    of_key = [index for index, row in enumerate(rows) if any(key == change[0] for key, _ in row)]
+    makers = [index for index in of_key if change in rows[index]]
+    if not makers or makers[-1] == of_key[-1]:
+        return
+    last = makers[-1]
+    if not any(surely_before(writes[last], writes[index]) for index in of_key if index > last):
+        rows[last].remove(change)
+        rows[of_key[-1]].append(change)

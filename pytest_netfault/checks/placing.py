@@ -1,0 +1,198 @@
+"""From what was recorded to what is judged: a revision for everything, one start, and the log that is owed.
+
+A trace may leave open what the judge of guarantees must know. Here that is decided, in favour of the subscriber
+wherever more than one answer is possible:
+
+* what shows no revision is placed in the log (``paths.py``, or ``latest.py`` for a subscriber that may skip);
+* a subscription that began somewhere between two revisions began where the subscriber says;
+* what was committed above ``owed_until`` is owed only if the subscriber got that far: a write whose reply was cut may
+  be committed at any moment, also at the last;
+* a store that keeps no log is held to an inferred one (``inferred_log.py``); the revisions that its client shows
+  mean nothing there.
+
+Rules of this file: pure. A trace that leaves nothing open is returned as it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+
+from pytest_netfault.checks.inferred_log import Hiding, change_of, infer_log
+from pytest_netfault.checks.latest import find_latest_places, told_apart
+from pytest_netfault.checks.paths import Places, earliest_start, find_places
+from pytest_netfault.checks.states import States
+from pytest_netfault.checks.trace import (
+    Bookmarked,
+    Delivered,
+    LogEvent,
+    Resynced,
+    Revision,
+    StreamItem,
+    Trace,
+    TraceEvent,
+    UnplacedDelivery,
+    UnplacedSnapshot,
+)
+from pytest_netfault.checks.truth import Truth
+from pytest_netfault.checks.writes import surely_before
+
+__all__ = ["Placed", "place", "truth_of"]
+
+
+@dataclass(frozen=True)
+class Placed:
+    """A trace that leaves nothing open.
+
+    Attributes:
+        trace: what is judged.
+        log: the whole log, also what is not owed.
+        misfits: the items of the stream that are snapshots whose state the log did not have.
+        unknown: the items that are deliveries of which some change shows no revision.
+        hiding: for an inferred log: which writes a snapshot may have hidden.
+        not_owed: for an inferred log: revisions that may have been made before the subscription.
+    """
+
+    trace: Trace
+    log: tuple[Revision, ...]
+    misfits: frozenset[int] = frozenset()
+    unknown: frozenset[int] = frozenset()
+    hiding: Hiding | None = None
+    not_owed: frozenset[int] = frozenset()
+
+
+def truth_of(trace: Trace, log: Sequence[Revision]) -> Truth:
+    """The log of the (first) store, laid out for judging."""
+    begins_early = bool(log) and log[0].revision <= trace.start_revision_exclusive
+    # An etcd that never held anything is at revision 1, so that a start there hides no older keys.
+    whole = begins_early or trace.start_revision_exclusive <= 1
+    return Truth(log, trace.filter, trace.initial, whole=whole)
+
+
+def place(trace: Trace) -> Placed:
+    """Decide what a trace leaves open."""
+    if trace.log_from == "acknowledgements":
+        return _inferred(trace)
+    if not (trace.unplaced or trace.start_not_before is not None or trace.owed_until is not None):
+        return Placed(trace, trace.log)
+    truth = truth_of(trace, trace.log)
+    states = States(truth, trace.initial)
+    skipping = trace.promise == "latest-value"
+    places = (find_latest_places if skipping else find_places)(trace, truth, states)
+    stream = tuple(_placed(item, index, places) for index, item in enumerate(trace.stream))
+    reached = _reached(trace, stream)
+    log = trace.log if reached is None else tuple(one for one in trace.log if one.revision <= reached)
+    if skipping and log:
+        log = told_apart(log, trace.stream, stream, log[-1].revision)
+    closed = replace(
+        trace,
+        start_revision_exclusive=places.start,
+        start_not_before=None,
+        owed_until=None,
+        log=log,
+        stream=stream,
+    )
+    unknown = (index for index, one in enumerate(trace.stream) if isinstance(one, UnplacedDelivery))
+    return Placed(closed, trace.log, places.misfits, frozenset(unknown))
+
+
+def _placed(item: StreamItem, index: int, places: Places) -> StreamItem:
+    if isinstance(item, UnplacedDelivery):
+        return Delivered(
+            tuple(
+                TraceEvent(event.type, event.key, event.value, revision)
+                for event, revision in zip(item.events, places.revisions[index], strict=True)
+            )
+        )
+    if isinstance(item, UnplacedSnapshot):
+        return Resynced(places.revisions[index][0], item.kvs)
+    return item
+
+
+def _reached(trace: Trace, stream: Iterable[StreamItem]) -> int | None:
+    if trace.owed_until is None:
+        return None
+    reached = trace.owed_until
+    for item in stream:
+        if isinstance(item, Delivered):
+            reached = max([reached, *(event.revision for event in item.events)])
+        elif isinstance(item, (Bookmarked, Resynced)):
+            reached = max(reached, item.revision)
+    return reached
+
+
+# -- a store without a log ------------------------------------------------------------------------------------
+
+
+def _inferred(trace: Trace) -> Placed:
+    """Place a stream in the log that is inferred from it; only what arrived at all will be judged."""
+    writes = trace.writes or ()
+    log = infer_log(writes, trace.stream, trace.held, trace.promise)
+    first = next((item for item in trace.stream if _says_something(item)), None)
+    # What was written while subscribe() was under way is owed only if it surely came after what was handed over first.
+    start = trace.start_revision_exclusive if first is None else earliest_start(trace)
+    not_owed = set()
+    if isinstance(first, (Delivered, UnplacedDelivery)):
+        change = change_of(first.events[0])
+        makers = [write for write in writes if change in write.changes and write.outcome != "fail"]
+        for revision in range(start + 1, trace.start_revision_exclusive + 1):
+            write = writes[revision - 2] if 2 <= revision < len(writes) + 2 else None
+            if write is None or not all(surely_before(maker, write) for maker in makers):
+                not_owed.add(revision)
+    states = States(truth_of(trace, log), trace.initial)
+    places = _Counting(log, start, states, skipping=trace.promise == "latest-value")
+    stream = tuple(map(places.item, trace.stream))
+    reached = _reached(trace, stream)
+    closed = replace(
+        trace,
+        start_revision_exclusive=start,
+        start_not_before=None,
+        owed_until=None,
+        log_from="server",
+        log=log if reached is None else tuple(one for one in log if one.revision <= reached),
+        stream=stream,
+    )
+    unknown = frozenset(range(len(stream)))
+    return Placed(closed, log, frozenset(), unknown, Hiding(writes), frozenset(not_owed))
+
+
+def _says_something(item: StreamItem) -> bool:
+    if isinstance(item, (Delivered, UnplacedDelivery)):
+        return bool(item.events)
+    return isinstance(item, (Resynced, UnplacedSnapshot))
+
+
+class _Counting:
+    """Gives revisions in a log of which nobody knows the order: only how often something was said counts.
+
+    What is said once more is first taken for a change that is owed. A client that may skip means the last one.
+    """
+
+    def __init__(self, log: Sequence[Revision], start: int, states: States, *, skipping: bool) -> None:
+        self._states = states
+        self._skipping = skipping
+        self._known: dict[LogEvent, list[int]] = {}
+        for entry in sorted(log, key=lambda one: one.revision <= start):
+            for event in entry.events:
+                self._known.setdefault(event, []).append(entry.revision)
+        self._taken: dict[LogEvent, int] = {}
+        self._newest = start
+
+    def item(self, item: StreamItem) -> StreamItem:
+        if isinstance(item, (Delivered, UnplacedDelivery)):
+            return Delivered(tuple(map(self._event, item.events)))
+        if isinstance(item, (Resynced, UnplacedSnapshot)):
+            self._newest = max([self._newest, *self._states.fits(item.kvs, self._newest)])
+            return Resynced(self._newest, item.kvs)
+        return Bookmarked(self._newest) if isinstance(item, Bookmarked) else item
+
+    def _event(self, event: TraceEvent | LogEvent) -> TraceEvent:
+        key, value = change_of(event)
+        said = LogEvent(event.type, key, value)
+        revisions = self._known.get(said, ())
+        if not revisions:
+            return TraceEvent(*said, 0)
+        taken = self._taken[said] = self._taken.get(said, 0) + 1
+        revision = max(revisions) if self._skipping else revisions[min(taken, len(revisions)) - 1]
+        self._newest = max(self._newest, revision)
+        return TraceEvent(*said, revision)

@@ -1,0 +1,71 @@
+"""What writers were told, as JSON: the members of a trace that are about writes.
+
+    "log_from": "acknowledgements",
+    "acknowledgements": [{"changes": {"r17.a": "1"}, "outcome": "ok", "begun": 0.01, "ended": 0.02}],
+    "held": {"r17.a": "1"}
+
+Rules of this file: without ``log_from`` nothing is read, because traces of earlier versions have acknowledgements that
+were never meant to be judged; an error carries the path of the member that is wrong.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, TypedDict
+
+from pytest_netfault.checks.reading import Path, items, members, seconds_or_none, string, wrong
+from pytest_netfault.checks.writes import OUTCOMES, Change, Write
+
+__all__ = ["Writers", "dump_write", "read_writers"]
+
+
+class Writers(TypedDict, total=False):
+    """Arguments of a ``Trace``."""
+
+    log_from: Any
+    writes: tuple[Write, ...] | None
+    held: dict[str, str | None] | None
+
+
+def read_writers(of: Mapping[str, Any], path: Path) -> Writers:
+    """Read what a trace says about its writers; nothing if it says not where its log comes from."""
+    if of.get("log_from") is None:
+        return {}
+    held = None if of.get("held") is None else dict(_changes(of, "held", path))
+    writes = None
+    if of.get("acknowledgements") is not None:
+        writes = tuple(
+            _read_write(one, (*path, "acknowledgements", index))
+            for index, one in enumerate(items(of, "acknowledgements", path))
+        )
+    return {"log_from": string(of, "log_from", path), "writes": writes, "held": held}
+
+
+def _read_write(document: object, path: Path) -> Write:
+    of = members(document, path)
+    outcome = string(of, "outcome", path)
+    if outcome not in OUTCOMES:
+        raise wrong((*path, "outcome"), '"ok", "fail" or "info"', outcome)
+    begun, ended = (seconds_or_none(of, name, path) for name in ("begun", "ended"))
+    if begun is not None and ended is not None and ended < begun:
+        raise wrong((*path, "ended"), f"at or after begun, {begun}", ended)
+    return Write(_changes(of, "changes", path), outcome, begun, ended)
+
+
+def _changes(of: Mapping[str, Any], name: str, path: Path) -> tuple[Change, ...]:
+    at = (*path, name)
+    changes = members(of.get(name), at)
+    for key, value in changes.items():
+        if value is not None and not isinstance(value, str):
+            raise wrong((*at, key), "a string or null", value)
+    return tuple(changes.items())
+
+
+def dump_write(write: Write) -> dict[str, Any]:
+    """One write as plain objects."""
+    return {
+        "changes": dict(write.changes),
+        "outcome": write.outcome,
+        "begun": write.begun,
+        "ended": write.ended,
+    }
