@@ -128,7 +128,7 @@ class _Walk:
                 starts = [clamped(trace, item.revision)]
                 break
             if isinstance(item, UnplacedSnapshot):
-                starts = [earliest_start(trace)]
+                starts = self._starts()
                 break
         for start in starts:
             yield _Path(start, start, truth.end_of(start))

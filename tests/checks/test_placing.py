@@ -92,6 +92,12 @@ def test_a_snapshot_in_the_middle_excuses_nothing(stream: list[Any], broken: set
     assert set(judge_trace(case(TURNS, stream, initial={})).broken) == broken
 
 
+def test_a_bookmark_before_it_leaves_the_start_open(case: Any) -> None:
+    stream = [Bookmarked(5), state(a="1")]
+    assert judge_trace(case("5:a=1", stream, start=5, start_not_before=4, initial={})).verdict == "kept"
+    assert judge_trace(case("5:a=1", stream, start=4, initial={})).broken == ("complete", "bookmarkable")
+
+
 def test_a_snapshot_that_fits_nowhere_is_told_in_a_sentence(case: Any) -> None:
     verdict = judge_trace(case("5:a=1 6:b=1", ["5a", "6b", state(a="1")], initial={}))
     (one,) = verdict.evidence
