@@ -272,7 +272,8 @@ def _about_history(name: str, verdict: LinearizabilityVerdict) -> Iterator[str]:
         keys = (
             "" if verdict.open_keys == (None,) else f" with {_count(len(verdict.open_keys), 'key')} undecided"
         )
-        yield f"{name}: inconclusive: given up after {verdict.steps} configurations{keys}"
+        limit = ", at the limit of memory" if verdict.out_of_memory else ""
+        yield f"{name}: inconclusive: given up after {verdict.steps} configurations{keys}{limit}"
     elif verdict.linearizable:
         yield f"{name}: kept: linearizable ({verdict.model})"
     else:

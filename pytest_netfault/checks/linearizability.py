@@ -6,29 +6,39 @@
 
 Rules of this file: a key is searched by itself (``search.py`` has the theory); keys take turns, a few configurations
 each, so that one hard key cannot hide another one's refutation; after ``max_steps`` configurations the search ends
-without a verdict, which is neither a pass nor a failure. A limit in steps, not in seconds: the same history has the
-same verdict on every machine.
+without a verdict, which is neither a pass nor a failure; and when all keys together hold ``max_bytes``, the one that
+holds most is given up. Limits in steps and in bytes that are counted, not in seconds and what an interpreter takes:
+the same history has the same verdict on every machine.
 """
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from pytest_netfault.checks.history import History, Operation
 from pytest_netfault.checks.models import check_fits, implied_model, model_named
 from pytest_netfault.checks.reading import shown
-from pytest_netfault.checks.search import Search
+from pytest_netfault.checks.search import Search, layout_bytes
 from pytest_netfault.checks.values import as_text
 
-__all__ = ["DEFAULT_MAX_STEPS", "Evidence", "Key", "LinearizabilityVerdict", "check_linearizable"]
+__all__ = [
+    "DEFAULT_MAX_BYTES",
+    "DEFAULT_MAX_STEPS",
+    "Evidence",
+    "Key",
+    "LinearizabilityVerdict",
+    "check_linearizable",
+]
 
 Key = str | int | None
 
-# Some seconds and a few hundred MB of Python at worst. A history that is decided at all is nearly always decided
-# within a hundredth of it.
+# Some seconds at worst. A history that is decided at all is nearly always decided within a hundredth of it.
 DEFAULT_MAX_STEPS = 1_000_000
+# Of what the searches keep besides the history itself, counted generously: Python then takes about 300 MB
+# (tests/benchmarks/bench_checkers.py).
+DEFAULT_MAX_BYTES = 400_000_000
 # Configurations that a key looks at before it is the next one's turn: enough to make the switch cheap.
 _TURN = 256
 
@@ -70,6 +80,7 @@ class LinearizabilityVerdict:
         orders: for each key that is explained, an order of its operations that explains it.
         open_keys: the keys that were still undecided when the search ended.
         steps: how many configurations were looked at.
+        out_of_memory: whether a key was given up because the searches had reached their limit of memory.
     """
 
     linearizable: bool | None
@@ -78,6 +89,7 @@ class LinearizabilityVerdict:
     orders: dict[Key, tuple[Operation, ...]]
     open_keys: tuple[Key, ...]
     steps: int
+    out_of_memory: bool = False
 
     @property
     def verdict(self) -> Literal["kept", "broken", "inconclusive"]:
@@ -88,7 +100,11 @@ class LinearizabilityVerdict:
 
 
 def check_linearizable(
-    history: History, *, model: str | None = None, max_steps: int = DEFAULT_MAX_STEPS
+    history: History,
+    *,
+    model: str | None = None,
+    max_steps: int = DEFAULT_MAX_STEPS,
+    max_bytes: int = DEFAULT_MAX_BYTES,
 ) -> LinearizabilityVerdict:
     """Search for an order of the operations that explains every answer.
 
@@ -96,6 +112,7 @@ def check_linearizable(
         history: what happened.
         model: a name of ``models.MODELS``; without it the operations imply one.
         max_steps: how many configurations to look at before giving up.
+        max_bytes: how much memory to hold, about, before giving up the key that holds most of it.
 
     Raises:
         FormatError: an operation that the model does not have.
@@ -113,28 +130,79 @@ def check_linearizable(
     >>> print(verdict.evidence.operation, "| possible:", *verdict.evidence.possible)
     process 2: read -> null | possible: 4
     """
-    if max_steps < 1:
-        raise ValueError(f"max_steps must be at least 1, not {max_steps}")
+    for name, limit in (("max_steps", max_steps), ("max_bytes", max_bytes)):
+        if limit < 1:
+            raise ValueError(f"{name} must be at least 1, not {limit}")
     chosen = implied_model(history.operations) if model is None else model_named(model)
     check_fits(history.operations, chosen)
     parts: dict[Key, list[Operation]] = {}
     for operation in history.operations:
         parts.setdefault(operation.key, []).append(operation)
 
+    searches = _Searches(parts, max_bytes)
     orders: dict[Key, tuple[Operation, ...]] = {}
     evidence: Evidence | None = None
     steps = 0
-    waiting = {key: Search(operations) for key, operations in parts.items()}
-    while waiting and steps < max_steps and evidence is None:
-        for key, search in list(waiting.items()):
-            steps += search.advance(min(_TURN, max_steps - steps))
-            if search.explained is None:
+    while evidence is None and steps < max_steps and (turns := searches.turns()):
+        for key in turns:
+            search = searches.search(key)
+            if search is None:
                 continue
-            del waiting[key]
+            steps += search.advance(min(_TURN, max_steps - steps))
             if search.explained:
                 orders[key] = search.order()
-            else:
+            elif search.explained is False:
                 evidence = Evidence(key, search.order(), search.stuck_at(), search.possible())
                 break
-    linearizable = False if evidence is not None else None if waiting else True
-    return LinearizabilityVerdict(linearizable, chosen.name, evidence, orders, tuple(waiting), steps)
+            searches.count(key, search)
+            if steps >= max_steps:
+                break
+    still_open = searches.open_keys()
+    linearizable = False if evidence is not None else None if still_open else True
+    out_of_memory = linearizable is None and bool(searches.given_up)
+    return LinearizabilityVerdict(
+        linearizable, chosen.name, evidence, orders, still_open, steps, out_of_memory
+    )
+
+
+class _Searches:
+    """The searches of all keys, which hold no more than so much memory together."""
+
+    def __init__(self, parts: Mapping[Key, Sequence[Operation]], max_bytes: int) -> None:
+        self.given_up: set[Key] = set()
+        self._parts = parts
+        self._max_bytes = max_bytes
+        self._waiting: dict[Key, Search | None] = dict.fromkeys(parts)  # None: not begun
+        self._held: dict[Key, int] = {}
+        self._total = 0
+
+    def turns(self) -> list[Key]:
+        """The keys that are undecided, each of which has a turn."""
+        return list(self._waiting)
+
+    def open_keys(self) -> tuple[Key, ...]:
+        """The keys that nobody knows the answer of."""
+        return tuple(key for key in self._parts if key in self._waiting or key in self.given_up)
+
+    def search(self, key: Key) -> Search | None:
+        """The search of a key, which is no longer waiting; None if it was given up, or is too large to begin."""
+        search = self._waiting.pop(key, None)
+        if search is None and key not in self.given_up:
+            if layout_bytes(self._parts[key]) > self._max_bytes:
+                self.given_up.add(key)
+            else:
+                search = Search(self._parts[key])
+        self._total -= self._held.pop(key, 0)
+        return search
+
+    def count(self, key: Key, search: Search) -> None:
+        """Let a search wait for its next turn; give up the largest, if they hold too much together."""
+        if search.explained is None:
+            self._waiting[key] = search
+            self._held[key] = search.bytes_held
+            self._total += search.bytes_held
+        while self._total > self._max_bytes:
+            largest = max(self._held, key=self._held.__getitem__)
+            self._total -= self._held.pop(largest)
+            del self._waiting[largest]
+            self.given_up.add(largest)

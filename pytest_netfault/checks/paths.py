@@ -187,7 +187,8 @@ class _Walk:
 
     def _bookmarked(self, path: _Path, revision: int) -> _Path:
         end = self._truth.end_of(revision)
-        wrong = revision < path.newest or self._truth.inside.find(1, path.end, end) >= 0
+        handed_over = path.trail is not None  # a bookmark below the start is no lie
+        wrong = (handed_over and revision < path.newest) or self._truth.inside.find(1, path.end, end) >= 0
         return replace(path, troubles=path.troubles + wrong)
 
     def _snapshots(self, path: _Path, index: int, item: Resynced | UnplacedSnapshot) -> Iterator[_Path]:

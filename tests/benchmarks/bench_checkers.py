@@ -1,4 +1,4 @@
-"""How long the checkers take: traces of rising length, and the linearizability search on register logs.
+"""What the checkers take: time for traces of rising length, time and memory for the linearizability search.
 
     python tests/benchmarks/bench_checkers.py
 
@@ -8,6 +8,9 @@ as it does under ``netfault judge``, except where a line says otherwise.
 
 The register logs are those of a simulated register with five clients, some of which lose their replies; in half of
 them one answer is falsified, so that both verdicts are measured.
+
+The memory of the search is measured on histories that it gives up, each in a process of its own: the most that the whole
+process had in memory, with the interpreter and the history.
 """
 
 from __future__ import annotations
@@ -15,7 +18,9 @@ from __future__ import annotations
 import gc
 import json
 import random
+import resource
 import statistics
+import subprocess
 import sys
 import time
 from collections.abc import Callable
@@ -145,8 +150,46 @@ def searches() -> None:
         )
 
 
+def appends(number: int, size: int, *, end: str) -> History:
+    """Appends under way together and an answer that no order of them explains: every order has to be tried."""
+    values = [f"{n:05d}" * (size // 5) for n in range(number)]
+    events = [
+        {"process": n, "type": "invoke", "op": "append", "key": "k", "value": v} for n, v in enumerate(values)
+    ]
+    events.append({"process": "reader", "type": "invoke", "op": "get", "key": "k"})
+    events += [{"process": n, "type": end} for n in range(number)]
+    return History.from_events([*events, {"process": "reader", "type": "ok", "value": "never"}])
+
+
+HARD: dict[str, Callable[[], History]] = {
+    "20 concurrent appends of 1 kB": lambda: appends(20, 1_000, end="ok"),
+    "2,000 unknown appends of 5 B": lambda: appends(2_000, 5, end="info"),
+    "300 unknown appends of 1 kB": lambda: appends(300, 1_000, end="info"),
+}
+
+
+def memory() -> None:
+    print(f"\n{'searches that are given up':<32}{'configurations':>14}{'CPU s':>8}{'peak MB':>9}")
+    for name in HARD:
+        subprocess.run([sys.executable, __file__, name], check=True)
+
+
+def give_up(name: str) -> None:
+    """In a process of its own: search this one, and print what it took."""
+    history = HARD[name]()
+    seconds, verdict = timed(lambda: check_linearizable(history))
+    megabytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e6
+    assert verdict.verdict == "inconclusive"
+    print(f"{name:<32}{verdict.steps:>14,}{seconds:>8.1f}{megabytes:>9.0f}", flush=True)
+
+
 if __name__ == "__main__":
+    if sys.argv[1:]:
+        gc.disable()
+        give_up(sys.argv[1])
+        sys.exit()
     print(f"Python {sys.version.split()[0]}")
     gc.disable()
     traces()
     searches()
+    memory()

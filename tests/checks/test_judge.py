@@ -140,6 +140,11 @@ def test_json_of_a_search_that_was_given_up(run: Any, monkeypatch: pytest.Monkey
         None,
     )
     assert run(hard)[1] == "f0: inconclusive: given up after 1 configurations with 1 key undecided\n"
+    monkeypatch.setattr(module, "check_linearizable", lambda history, **_: search(history, max_bytes=1))
+    assert run(hard)[:2] == (
+        3,
+        "f0: inconclusive: given up after 0 configurations with 1 key undecided, at the limit of memory\n",
+    )
 
 
 # -- words --------------------------------------------------------------------------------------------------

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +12,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pytest_netfault.checks import shared_values
 from pytest_netfault.checks.history import History, Operation
 from pytest_netfault.checks.linearizability import check_linearizable
 from pytest_netfault.checks.models import IMPOSSIBLE, effect_of, step
 from pytest_netfault.checks.reading import FormatError
+from pytest_netfault.checks.shared_values import NO_VALUE, SharedValues
 
 HISTORIES = Path(__file__).parent / "histories"
 
@@ -177,6 +180,89 @@ def test_a_limit_gives_no_verdict() -> None:
     assert verdict.steps <= 1_000
     with pytest.raises(ValueError, match="max_steps must be at least 1, not 0"):
         check_linearizable(History(()), max_steps=0)
+
+
+def appends(number: int, size: int, end: str) -> list[dict[str, Any]]:
+    """Appends under way together, of which none is the end of the others, and an answer that nothing explains."""
+    values = [f"{n:05d}" * (size // 5) for n in range(number)]
+    events = [
+        {"process": n, "type": "invoke", "op": "append", "key": "x", "value": v} for n, v in enumerate(values)
+    ]
+    events.append({"process": "r", "type": "invoke", "op": "get", "key": "x"})
+    events += [{"process": n, "type": end} for n in range(number)]
+    return [*events, {"process": "r", "type": "ok", "value": "never"}]
+
+
+# What the interpreter takes at most, in MiB, is measured by tests/benchmarks/bench_checkers.py.
+@pytest.mark.parametrize(
+    "events", [appends(20, 1_000, "ok"), appends(2_000, 5, "info"), appends(300, 1_000, "info")]
+)
+def test_a_limit_of_memory_gives_no_verdict(events: list[dict[str, Any]]) -> None:
+    tracemalloc.start()
+    try:
+        verdict = check_linearizable(History.from_events(events), max_bytes=8_000_000)
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert (verdict.verdict, verdict.out_of_memory, verdict.open_keys) == ("inconclusive", True, ("x",))
+    assert verdict.steps < 100_000
+    assert most < 24_000_000  # with the history, and what one more turn adds
+    with pytest.raises(ValueError, match="max_bytes must be at least 1, not 0"):
+        check_linearizable(History(()), max_bytes=0)
+
+
+def test_operations_under_way_together_share_what_is_open() -> None:
+    events: list[dict[str, Any]] = [asked(n, "write", n) for n in range(1_500)]
+    tracemalloc.start()
+    try:
+        verdict = check_linearizable(History.from_events([*events, *(told(n) for n in range(1_500))]))
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert verdict.linearizable is True
+    assert most < 40_000_000  # it was 500 MB when every branch was kept
+    too_large = check_linearizable(
+        History.from_events(events + [told(n) for n in range(1_500)]), max_bytes=10_000
+    )
+    assert (too_large.verdict, too_large.steps) == ("inconclusive", 0)
+
+
+def test_the_key_that_holds_most_is_given_up_first() -> None:
+    both = History.from_events([*appends(20, 1_000, "ok"), *easy("y")])
+    verdict = check_linearizable(both, max_bytes=100_000)
+    assert (verdict.linearizable, verdict.evidence and verdict.evidence.key) == (False, "y")
+    right = [{**event, "value": "1"} if event["type"] == "ok" else event for event in easy("y")]
+    undecided = check_linearizable(
+        History.from_events([*right, *appends(20, 1_000, "ok")]), max_bytes=100_000
+    )
+    assert (undecided.verdict, undecided.open_keys, list(undecided.orders)) == ("inconclusive", ("x",), ["y"])
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.lists(st.sampled_from(["", "a", "b", "aa", "ab", "\ud800", "\udc00", "\U00010000"]), max_size=8))
+def test_shared_values_are_equal_exactly_where_the_values_are(texts: list[str]) -> None:
+    shared = SharedValues()
+    numbers: dict[str, int] = {}
+    for order in itertools.islice(itertools.permutations(texts), 60):
+        number, text = NO_VALUE, ""
+        for piece in order:
+            after = shared.appended(number, piece)
+            assert after is not None
+            number, text = after, text + piece
+            assert shared.value(number) == text
+            assert numbers.setdefault(text, number) == number == shared.number(text)
+    assert len(set(numbers.values())) == len(numbers)
+
+
+def test_what_has_the_same_fingerprint_is_compared(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shared_values, "_PRIME", 1)
+    shared = SharedValues()
+    a, b, c = (shared.number(text) for text in "abc")
+    assert len({a, b, c}) == 3
+    assert [shared.number(text) for text in "abc"] == [a, b, c]
+    assert shared.appended(a, "b") == shared.number("ab") != shared.appended(b, "a")
+    assert shared.appended(shared.number(1), "a") is None
+    assert shared.number(True) != shared.number("1")
 
 
 def test_a_hard_key_does_not_hide_a_refuted_one() -> None:
