@@ -9,8 +9,8 @@ as it does under ``netfault judge``, except where a line says otherwise.
 The register logs are those of a simulated register with five clients, some of which lose their replies; in half of
 them one answer is falsified, so that both verdicts are measured.
 
-The memory of the search is measured on histories that it gives up, each in a process of its own: the most that the whole
-process had in memory, with the interpreter and the history.
+The memory of the search is measured on histories that it gives up, each in a process of its own: the most that the
+whole process had in memory, with the interpreter and the history.
 """
 
 from __future__ import annotations

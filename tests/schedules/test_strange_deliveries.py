@@ -91,7 +91,7 @@ def assert_told(run: Run, folder: Path) -> None:
     """Everything that is made of a loss can be made, written and read again, and says the same."""
     assert run.broken
     path = write_report(folder, "lost", run, document(run, seed=1, settle=1.0))
-    assert Trace.from_json(decode(path.read_text(encoding="utf-8"))) == run.trace
+    assert Trace.from_json(decode(path.read_text(encoding="utf-8"))) == run.recorded
     message = tell(
         run,
         found="",

@@ -1,13 +1,15 @@
 from __future__ import annotations
 
+import time
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from pytest_netfault.checks.trace import Delivered
 from pytest_netfault.schedules import Break, Delete, Heal, Schedule, Seen, Sever, Subscribe, Write
 from pytest_netfault.schedules.subject import Delivery, Event
-from pytest_netfault.schedules.truth import Journal, has_log
+from pytest_netfault.schedules.truth import has_log
 
 
 def test_a_server_has_a_log_or_only_an_address(world: Any) -> None:
@@ -93,9 +95,19 @@ def test_a_state_that_is_none_is_refused_in_a_sentence(world: Any, state: object
         world.play(LOSS, world.opener("resume"))
 
 
-def test_what_is_not_judged_moves_the_time_of_nothing_else() -> None:
-    """Bookmarks of a store without a log are left out of the trace, and so are their times."""
-    journal = Journal(lambda: (), SimpleNamespace(address="x"), "r17.", "every-event")
-    handed = [Delivery(bookmark=3), Delivery(events=(Event("r17.a", "1"),))]
-    assert [journal.judges(one) for one in handed] == [False, True]
-    assert len(journal.shown(handed)) == 1
+def test_what_is_not_judged_moves_the_time_of_nothing_else(world: Any) -> None:
+    """Bookmarks of a store without a log stay in the trace, so that each delivery has its own time."""
+    world.server = SimpleNamespace(address="direct")
+    began = time.monotonic()
+    later: list[float] = []
+
+    def subscribe(_: Any, __: str, deliver: Any) -> None:
+        deliver(Delivery(bookmark=3))
+        later.append(time.monotonic())
+        deliver(Delivery(events=(Event("r17.a", "invented"),)))
+
+    run = world.play(LOSS, world.opener("never", subscribe=subscribe))
+    assert len(run.handed_at) == len(run.trace.stream) == 3
+    assert began <= run.handed_at[0] <= later[0] <= run.handed_at[1]
+    assert isinstance(run.trace.stream[1], Delivered)
+    assert set(run.broken) == {"phantom", "complete"}
