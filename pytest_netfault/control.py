@@ -47,6 +47,7 @@ from pytest_netfault.faults import (
 )
 from pytest_netfault.printable import printable
 from pytest_netfault.proxy.addresses import TcpAddress, UnixAddress, parse_address
+from pytest_netfault.proxy.budget import LEAST_MAX_HELD, MAX_HELD
 from pytest_netfault.proxy.calls import Moment
 from pytest_netfault.proxy.link import ConnectionInfo, InForce, ProxyLink
 from pytest_netfault.proxy.thread import NetFaultClosed, ProxyThread
@@ -410,7 +411,12 @@ class NetFault:
         return tuple(self._links)
 
     def forward(
-        self, upstream: AddressLike, *, listen: AddressLike = ("127.0.0.1", 0), name: str | None = None
+        self,
+        upstream: AddressLike,
+        *,
+        listen: AddressLike = ("127.0.0.1", 0),
+        name: str | None = None,
+        max_held: int = MAX_HELD,
     ) -> Link:
         """Open a port that forwards to a server.
 
@@ -420,6 +426,8 @@ class NetFault:
             listen: where to listen, in the same forms; port 0 takes a free one. Only loopback unless you ask
                 for something else.
             name: for events and messages; ``link1``, ``link2``, ... if not given.
+            max_held: how many bytes the link may hold back, all its connections and faults together. Beyond it senders
+                feel back-pressure.
 
         Raises:
             TypeError, ValueError: an argument is no address; the message names it.
@@ -430,10 +438,12 @@ class NetFault:
         at = parse_address(listen, what="listen", any_port=True)
         if name is not None and not isinstance(name, str):
             raise TypeError(f"name must be a string, not {name!r}")
+        _check_max_held(max_held)
         if self._closed:
             raise NetFaultClosed("this NetFault was closed; open a new one")
         engine = self._thread.engine()
-        made = ProxyLink(engine, to, at, name=name or f"link{len(self._links) + 1}", seed=self.seed)
+        called = name or f"link{len(self._links) + 1}"
+        made = ProxyLink(engine, to, at, name=called, seed=self.seed, max_held=max_held)
         try:
             self._thread.add(made)
             link = Link(self._thread, made)
@@ -486,6 +496,15 @@ class NetFault:
 
     def __repr__(self) -> str:
         return f"<NetFault seed={self.seed}>"
+
+
+def _check_max_held(value: object) -> None:
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise TypeError(f"max_held must be a whole number of bytes, not {shown(value)}")
+    if not LEAST_MAX_HELD <= value < 2**63:
+        raise ValueError(
+            f"max_held must be at least {LEAST_MAX_HELD} and below 2**63 bytes, not {shown(value)}"
+        )
 
 
 def _check_wait(count: object, timeout: object) -> None:

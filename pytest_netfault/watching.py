@@ -17,6 +17,7 @@ from pytest_netfault.control import ActiveFault, Link, NetFault, ProxyThread
 from pytest_netfault.events import LinkEvent
 from pytest_netfault.faults import Blackhole, Fault, Lose, Refuse, Sever
 from pytest_netfault.proxy import CustomFault
+from pytest_netfault.proxy.budget import MAX_HELD
 
 if TYPE_CHECKING:
     from pytest_netfault.proxy.addresses import AddressLike
@@ -131,11 +132,16 @@ class WatchedNetFault(NetFault):
         self._told = False
 
     def forward(
-        self, upstream: AddressLike, *, listen: AddressLike = ("127.0.0.1", 0), name: str | None = None
+        self,
+        upstream: AddressLike,
+        *,
+        listen: AddressLike = ("127.0.0.1", 0),
+        name: str | None = None,
+        max_held: int = MAX_HELD,
     ) -> Link:
         """See :meth:`.NetFault.forward`."""
         __tracebackhide__ = True
-        plain = super().forward(upstream, listen=listen, name=name)
+        plain = super().forward(upstream, listen=listen, name=name, max_held=max_held)
         link = WatchedLink(plain, self, self._watcher.responsible())
         self._links[self._links.index(plain)] = link
         self.watched.append(link)

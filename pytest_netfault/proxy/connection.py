@@ -26,6 +26,7 @@ from collections.abc import Callable
 
 from pytest_netfault.events import Actor, Cause, ConnectionState, EventKind
 from pytest_netfault.proxy import kernel
+from pytest_netfault.proxy.budget import Budget
 from pytest_netfault.proxy.end import End
 from pytest_netfault.proxy.engine import READ, READ_SIZE, Engine, Timer
 from pytest_netfault.proxy.pipe import Direction, Pipe
@@ -71,6 +72,7 @@ class Connection:
         log: writes an event.
         on_closed: called once, at the end.
         meter: told of bytes that passed, while somebody waits for them.
+        budget: how much the link may hold back.
     """
 
     def __init__(
@@ -84,6 +86,7 @@ class Connection:
         log: Callable[[EventKind, Connection, Cause, str, Direction | None], None],
         on_closed: Callable[[Connection], None],
         meter: Meter,
+        budget: Budget,
     ) -> None:
         self.engine = engine
         self.number = number
@@ -91,6 +94,7 @@ class Connection:
         self.state: ConnectionState = "connecting"
         self.cause: Cause | None = None  # who has ended it, once it is known
         self.meter = meter
+        self.budget = budget
         self._connect = connect
         self._log = log
         self._on_closed = on_closed
@@ -362,6 +366,8 @@ class Connection:
         for pipe in self.pipes:
             pipe.cancel_timer()
             pipe.flow.clear()
+            pipe.account()
+            self.budget.forget(pipe)
 
     def _finish(self, *, reset: bool) -> None:
         self.state = "closed"

@@ -18,7 +18,7 @@ from collections import deque
 
 from pytest_netfault.proxy.stages import Added, Ending, Item, Stage, size_of
 
-__all__ = ["OUT_LIMIT", "OUT_PIECES", "STAGE_PIECES", "Flow"]
+__all__ = ["OUT_LIMIT", "OUT_PIECES", "PIECE_COST", "STAGE_PIECES", "Flow"]
 
 # Bytes past all stages that wait for the receiver before reading stops: half of a read.
 OUT_LIMIT = 256 * 1024
@@ -27,6 +27,8 @@ OUT_PIECES = 1024
 # The most pieces that a stage is given by the one before it. A piece costs about 250 bytes beside its own, so
 # that even single bytes, sliced and then delayed for an hour, stay below 20 MB.
 STAGE_PIECES = 64 * 1024
+# What a piece takes beside the bytes that it carries: an object, its place in a queue, the time when it is due.
+PIECE_COST = 256
 
 
 class Flow:
@@ -59,6 +61,15 @@ class Flow:
     def held(self) -> int:
         """Bytes on their way, in stages and behind them."""
         return self._out_bytes + sum(stage.held for stage in self.stages)
+
+    @property
+    def cost(self) -> int:
+        """What is on its way takes about so much memory, in bytes: small pieces are more than what they carry."""
+        pieces, held = len(self.out), self._out_bytes
+        for stage in self.stages:
+            pieces += len(stage.queue)
+            held += stage.held
+        return held + pieces * PIECE_COST
 
     @property
     def settled(self) -> int:
@@ -140,8 +151,8 @@ class Flow:
 
     def full(self, now: float) -> bool:
         """Whether reading should stop: enough waits for the receiver, or a fault asks for silence."""
-        # What a delay holds is in flight and may be much. What it has let out and the receiver has not taken
-        # is a backlog, so that is counted where it waits.
+        # What a delay holds is in flight and may be much; the budget of the link bounds it. What it has let out and the
+        # receiver has not taken is a backlog, so that is counted where it waits.
         self.advance(now)
         return (
             self._out_bytes >= OUT_LIMIT

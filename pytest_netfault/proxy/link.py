@@ -35,15 +35,19 @@ from pytest_netfault.faults import (
 )
 from pytest_netfault.proxy import kernel
 from pytest_netfault.proxy.addresses import Address, UnixAddress
+from pytest_netfault.proxy.budget import MAX_HELD, Budget
 from pytest_netfault.proxy.calls import Moment
 from pytest_netfault.proxy.connection import Connection, Meter
-from pytest_netfault.proxy.engine import Engine
+from pytest_netfault.proxy.engine import Engine, Timer
 from pytest_netfault.proxy.guard import GuardedStage, checked_stage, is_ours
 from pytest_netfault.proxy.listener import Listener
 from pytest_netfault.proxy.pipe import Pipe
 from pytest_netfault.proxy.stacking import CustomFault, Ordinals, Place, has_stages, stage_of
 from pytest_netfault.proxy.stages import CutStage, Stage
 from pytest_netfault.proxy.upstream import Upstream
+
+# How soon those that wait for room look again once there may be some. A thousand of them look in about 2 ms.
+_ROOM_SECONDS = 0.002
 
 __all__ = ["EVENTS_KEPT", "FORGOTTEN_KEPT", "ConnectionInfo", "InForce", "ProxyLink"]
 
@@ -110,12 +114,22 @@ class ProxyLink:
         listen: where they come from.
         name: for events and messages.
         seed: what every random choice is made from.
+        max_held: how many bytes it may hold back, all connections together.
 
     Raises:
         OSError: ``listen`` cannot be listened on, or the upstream's name cannot be resolved.
     """
 
-    def __init__(self, engine: Engine, upstream: Address, listen: Address, *, name: str, seed: int) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        upstream: Address,
+        listen: Address,
+        *,
+        name: str,
+        seed: int,
+        max_held: int = MAX_HELD,
+    ) -> None:
         self.engine = engine
         self.name = name
         self.seed = seed
@@ -137,6 +151,8 @@ class ProxyLink:
         self._waiters: list[_Waiter] = []
         self._past = {"up": 0, "down": 0}
         self._meter = Meter(self._look)
+        self._budget = Budget(max_held, self._serve_waiting_soon)
+        self._serving: Timer | None = None
         self._upstream = Upstream(upstream)
         self.listener = Listener(engine, listen, self._on_accept, self._on_trouble)
 
@@ -221,6 +237,7 @@ class ProxyLink:
             log=self.log,
             on_closed=self._on_closed,
             meter=self._meter,
+            budget=self._budget,
         )
         self._connections[connection.number] = connection
         self.log("accepted", connection, Cause("client"), name)
@@ -243,6 +260,15 @@ class ProxyLink:
             active.met = active.met or any(stage.met for _, stage in gone)
         if self._waiters:
             self._look()
+
+    def _serve_waiting_soon(self) -> None:
+        """Something was passed on, and somebody waits for room: soon, so that it is done for several at once."""
+        if self._serving is None:
+            self._serving = self.engine.call_at(self.engine.now() + _ROOM_SECONDS, self._serve_waiting)
+
+    def _serve_waiting(self) -> None:
+        self._serving = None
+        self._budget.serve()
 
     # -- faults -------------------------------------------------------------------------------------------
 
@@ -547,6 +573,8 @@ class ProxyLink:
         self.listener.close()
         for connection in list(self._connections.values()):
             connection.close()
+        if self._serving is not None:
+            self._serving.cancel()
         waiters, self._waiters = self._waiters, []
         for waiter in waiters:
             waiter.moment.announce(cancelled=True)

@@ -45,6 +45,7 @@ class Pipe:
 
     __slots__ = (
         "connection",
+        "cost",
         "count",
         "direction",
         "ended",
@@ -62,6 +63,7 @@ class Pipe:
         self.connection = connection
         self.direction: Direction = direction
         self.flow = Flow()
+        self.cost = 0  # what the link's budget knows that is held here
         self.count = 0  # bytes delivered to the receiver, as far as they count
         self.ended: Ending | None = None  # how the source has ended; nothing more is read
         self.finished = False  # the sink was told of an ending, or is gone
@@ -80,12 +82,18 @@ class Pipe:
         """The source has bytes or an ending: read once, and pass it on."""
         connection = self.connection
         plain = self.flow.plain
+        most = READ_SIZE
+        if connection.budget.used > connection.budget.easy:
+            most = min(most, connection.budget.room(self.cost))
+            if not most:
+                self.refresh()
+                return
         try:
             if plain:
-                size = self.source.sock.recv_into(connection.engine.buffer)
+                size = self.source.sock.recv_into(connection.engine.buffer, most)
             else:
                 # What waits for the receiver and what is read now are together no more than one read.
-                data = self.source.sock.recv(max(1, READ_SIZE - self.flow.settled))
+                data = self.source.sock.recv(min(most, max(1, READ_SIZE - self.flow.settled)))
                 size = len(data)
         except BlockingIOError:
             return
@@ -121,7 +129,9 @@ class Pipe:
             connection.client_gave_up()
         elif self.ended is Ending.FIN:
             self.end(Ending.RST)
-        elif self.ended is None and not self.flow.held_back(connection.engine.now()):
+        elif (
+            self.ended is None and not self.flow.held_back(connection.engine.now()) and self._may_hold_more()
+        ):
             self._read_rest()
             self.end(Ending.RST)
 
@@ -282,11 +292,15 @@ class Pipe:
             again: there is more to hand on, as soon as other sockets had their turn.
         """
         connection = self.connection
+        self.account()
         if connection.state == "connecting" or not connection.alive:
             return
         now = connection.engine.now()
         flow = self.flow
         reading = self.ended is None and (flow.plain or not flow.full(now))
+        if reading and not self._may_hold_more():
+            reading = False
+            connection.budget.wait(self)
         source, sink = self.source, self.sink
         if source.fd >= 0:
             source.want(reading, source.incoming.stuck)
@@ -306,6 +320,21 @@ class Pipe:
         elif self.timer is None or self.timer.when > wake:
             self.cancel_timer()
             self.timer = connection.engine.call_at(wake, self._on_timer)
+
+    def account(self) -> None:
+        """Tell the link's budget how much is held here now."""
+        cost = 0 if self.flow.plain else self.flow.cost
+        if cost != self.cost:
+            before, self.cost = self.cost, cost
+            self.connection.budget.change(before, cost)
+
+    def _may_hold_more(self) -> bool:
+        budget = self.connection.budget
+        return budget.used <= budget.easy or budget.room(self.cost) > 0
+
+    def has_room(self) -> None:
+        """Others of the link hold less than before."""
+        self.refresh()
 
     def _on_timer(self) -> None:
         self.timer = None

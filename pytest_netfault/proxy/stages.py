@@ -12,8 +12,8 @@ Rules of this file:
 * ``pull`` gives at most one item and None when nothing may go on yet; ``wake`` then says when to ask again
   (None: not before something is pushed).
 * ``drain`` gives up everything that is held, in order: that is what healing is.
-* ``full`` asks the proxy to stop reading. It must hold sooner or later for whatever a stage keeps, or memory
-  would grow behind a stalled reader.
+* ``full`` asks the proxy to stop reading, where the fault means that the sender feels it. What all stages of a link
+  keep is bounded besides, see ``budget.py``.
 * Every random choice is made from the key that the stage was given (seed, connection, direction) and from the
   position in the stream, never from how the bytes happened to be chunked.
 """
@@ -46,9 +46,6 @@ __all__ = [
     "ThrottleStage",
 ]
 
-# What a delay may have in flight on one direction of one connection: 0.1 s at 2.5 GB/s, more than loopback
-# carries. Beyond it a delay limits the rate, which the documentation says.
-DELAY_LIMIT = 256 * 1024 * 1024
 # What a throttle or a slice with a gap keeps before it asks for no more. It is small so that the sender feels
 # the bottleneck, as it would feel a slow network.
 QUEUE_LIMIT = 64 * 1024
@@ -174,9 +171,6 @@ class DelayStage(Stage):
 
     def wake(self) -> float | None:
         return self._due[0] if self._due else None
-
-    def full(self, now: float) -> bool:
-        return self.held >= DELAY_LIMIT
 
 
 class ThrottleStage(Stage):
@@ -340,7 +334,7 @@ class CutStage(Stage):
 
     def push(self, now: float, item: Item) -> None:
         if self.reached:
-            self._rest.append(item)
+            self._keep(item)
             return
         size = counted(item)
         if not size or size < self._left or not isinstance(item, (bytes, memoryview)):
@@ -350,8 +344,12 @@ class CutStage(Stage):
         view = memoryview(item)
         self._let_through(now, view[: self._left])
         if self._left < size:
-            self._rest.append(view[self._left :])
+            self._keep(view[self._left :])
         self._reach()
+
+    def _keep(self, item: Item) -> None:
+        self._rest.append(item)
+        self.held += size_of(item)
 
     def full(self, now: float) -> bool:
         return self.reached
