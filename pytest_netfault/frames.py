@@ -43,6 +43,8 @@ def _is_ours(names: dict[str, Any]) -> bool:
 
 def _is_no_mistake(excinfo: Any) -> bool:
     error = getattr(excinfo, "value", None)
+    if getattr(error, "pytrace", True) is False:
+        return False  # pytest.fail() without a traceback: of that, pytest would say that all of it is hidden
     return not (isinstance(error, _MISTAKES) and _raised_by_us(error.__traceback__))
 
 

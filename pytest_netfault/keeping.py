@@ -12,8 +12,11 @@ from __future__ import annotations
 import signal
 import threading
 from collections.abc import Sequence
+from typing import Any
 
 import pytest
+
+from pytest_netfault.printable import printable
 
 __all__ = ["hold"]
 
@@ -40,6 +43,7 @@ def hold(config: pytest.Config, servers: Sequence[tuple[str, str]]) -> None:
         if terminal is not None:
             kept = ", ".join(f"{name} at {address}" for name, address in servers)
             terminal.ensure_newline()
+            _show_failures(terminal)
             terminal.write_line(f"netfault: a test failed, so {kept} is kept; Ctrl-C ends it")
             terminal.flush()
         threading.Event().wait()
@@ -50,3 +54,16 @@ def hold(config: pytest.Config, servers: Sequence[tuple[str, str]]) -> None:
     finally:
         if capture is not None:
             capture.resume_global_capture()
+
+
+def _show_failures(terminal: Any) -> None:
+    """What pytest will say at the end, now: without it nobody knows what to look for in a server that is kept."""
+    for report in (*terminal.stats.get("error", ()), *terminal.stats.get("failed", ())):
+        terminal.write_sep(
+            "_", printable(str(getattr(report, "head_line", "") or report.nodeid)), red=True, bold=True
+        )
+        terminal.write_line(report.longreprtext)
+        for name, text in report.sections:
+            if name == "netfault":
+                terminal.write_sep("-", name)
+                terminal.write_line(text)

@@ -15,6 +15,7 @@ import json
 import os
 import time
 import traceback
+import warnings
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -381,11 +382,11 @@ class NetFaultSession:
         if crash is not None:
             raise crash_error(crash) from crash
         for holding in self._leftovers(item):
-            self._complain(item, _left_behind(holding))
+            self._complain(item, _left_behind(holding), holding.line)
         if test.passed:
             for tally in test.tallies.values():
                 if not tally.met and not tally.excused:
-                    self._complain(item, _met_nothing(tally))
+                    self._complain(item, _met_nothing(tally), tally.last.line)
 
     def _leftovers(self, item: pytest.Item) -> list[Holding]:
         """The faults that a test which is over leaves in force on links that outlive it."""
@@ -402,11 +403,17 @@ class NetFaultSession:
     def _still_left(self) -> list[Holding]:
         return [holding for holding in self._left if not holding.active.healed]
 
-    def _complain(self, item: pytest.Item, sentence: str) -> None:
+    def _complain(self, item: pytest.Item, sentence: str, line: tuple[str, int] | None) -> None:
+        """Warn, or fail if strict, at the line that applied the fault, which is not where the test begins."""
         sentence = printable(sentence)
+        if line is None:
+            file, number = str(item.path), (item.location[1] or 0) + 1
+        else:
+            file, number = line
         if self.settings.strict:
-            pytest.fail(sentence, pytrace=False)
-        item.warn(LinkWarning(sentence))
+            near = os.path.relpath(file, self.config.invocation_params.dir)
+            pytest.fail(f"{printable(near)}:{number}: {sentence}", pytrace=False)
+        warnings.warn_explicit(LinkWarning(sentence), None, file, number)
 
     def _new_crash(self) -> BaseException | None:
         crash = self._thread.crash if self._thread is not None else None

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Protocol
 from pytest_netfault.control import ActiveFault, Link, NetFault, ProxyThread
 from pytest_netfault.events import LinkEvent
 from pytest_netfault.faults import Blackhole, Fault, Lose, Refuse, Sever
+from pytest_netfault.frames import first_line_outside
 from pytest_netfault.proxy import CustomFault
 from pytest_netfault.proxy.budget import MAX_HELD
 
@@ -45,6 +46,7 @@ class Outcome:
         fault: what was in force.
         met: whether it was seen to meet traffic.
         excused: whether it may have done its work unseen; see :func:`leaves_no_trace`.
+        line: the file and the line that applied it.
     """
 
     key: object
@@ -53,6 +55,7 @@ class Outcome:
     fault: Fault
     met: bool
     excused: bool
+    line: tuple[str, int] | None
 
 
 @dataclass(frozen=True)
@@ -63,11 +66,13 @@ class Holding:
         link: where.
         active: the fault.
         by: the test that applied it and that it should end with; empty for one that is meant to last.
+        line: the file and the line that applied it.
     """
 
     link: WatchedLink
     active: ActiveFault
     by: str
+    line: tuple[str, int] | None
 
 
 @dataclass(frozen=True)
@@ -150,7 +155,7 @@ class WatchedNetFault(NetFault):
 
     def applied(self, link: WatchedLink, fault: ActiveFault) -> None:
         """Note a fault that one of our links has put in force."""
-        self._applied.append(Holding(link, fault, self._watcher.responsible()))
+        self._applied.append(Holding(link, fault, self._watcher.responsible(), first_line_outside()))
         self._watcher.applied(link, fault)
 
     def holding(self) -> list[Holding]:
@@ -173,7 +178,7 @@ class WatchedNetFault(NetFault):
             key = (link.name, type(fault.fault)) if self._together else object()
             met = fault.met_traffic
             excused = leaves_no_trace(fault.fault) and (fault._link.used_since(since) or fault._state.unseen)
-            outcomes.append(Outcome(key, link.name, link.address, fault.fault, met, excused))
+            outcomes.append(Outcome(key, link.name, link.address, fault.fault, met, excused, holding.line))
         return outcomes
 
     def close(self) -> None:

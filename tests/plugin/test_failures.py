@@ -287,18 +287,48 @@ VACUOUS = """
 """
 
 
-def test_a_fault_that_met_nothing_is_a_warning_at_the_test(sessions: Any) -> None:
+def test_a_fault_that_met_nothing_is_a_warning_at_its_line(sessions: Any) -> None:
     sessions.file(VACUOUS)
     result = sessions.run()
     result.assert_outcomes(passed=4, failed=1, skipped=1, warnings=2)
     result.stdout.fnmatch_lines(
         [
             "test_it.py::test_vacuous",
-            "  *test_it.py:3: LinkWarning: Delay(0.1) was in force on store and met no traffic: *",
+            "  *test_it.py:5: LinkWarning: Delay(0.1) was in force on store and met no traffic: *",
             "test_it.py::test_still_in_force",
-            "  *LinkWarning: Cut(1000) was in force on link1 and met no traffic*",
+            "  *test_it.py:9: LinkWarning: Cut(1000) was in force on link1 and met no traffic*",
         ]
     )
+
+
+@pytest.mark.parametrize("way", [(), ("--netfault-strict",)])
+def test_a_decorator_or_a_fixture_is_not_mistaken_for_the_line(sessions: Any, way: tuple[str, ...]) -> None:
+    sessions.file(
+        """
+        import pytest
+
+        @pytest.fixture
+        def slow(netfault, echo):
+            with netfault.forward(echo).delay(0.1):
+                yield
+
+        @pytest.mark.parametrize("number", [1])
+        @pytest.mark.parametrize(
+            "word", ["a"]
+        )
+        def test_decorated(netfault, echo, number, word):
+            link = netfault.forward(echo)
+            faults = [link.delay(0.1)]
+
+        def test_with_a_fixture(slow):
+            pass
+        """
+    )
+    result = sessions.run(*way)
+    for line in (14, 5):
+        result.stdout.fnmatch_lines_random(
+            [f"*test_it.py:{line}: *Delay(0.1) was in force on link1 and met no*"]
+        )
 
 
 @pytest.mark.parametrize("way", [("-W", "error"), ("--netfault-strict",), ("-n2", "--netfault-strict")])
@@ -429,7 +459,7 @@ def test_a_fault_left_in_force_on_a_link_that_lives_on_is_named(sessions: Any, s
     left = "Sever() is still in force on shop (127.0.0.1:*), which the next test may use: heal it, or *"
     if strict:
         result.assert_outcomes(passed=2, failed=3, errors=1)
-        result.stdout.fnmatch_lines(["*ERROR at teardown of test_leaves_it*", left])
+        result.stdout.fnmatch_lines(["*ERROR at teardown of test_leaves_it*", f"test_it.py:12: {left}"])
     else:
         result.assert_outcomes(passed=2, failed=3, warnings=1)
         result.stdout.fnmatch_lines(["test_it.py::test_leaves_it", f"  *LinkWarning: {left}"])

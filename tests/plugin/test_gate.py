@@ -264,6 +264,7 @@ def test_a_server_is_kept_after_a_failure_until_ctrl_c(
         pytest.skip(f"there is no etcd to keep: {error}")
     sessions.file(KEPT.format(holds=False))
     process = sessions.start("--netfault-keep=on-failure", option)
+    read_until(process, r"^E +assert False")  # a server is looked at with the failure in mind
     told = read_until(
         process, r"netfault: a test failed, so etcd_server at [\d.]+:(\d+) is kept; Ctrl-C ends it"
     )
@@ -435,5 +436,5 @@ def test_inputs_of_one_test_are_excused_together(sessions: Any) -> None:
     result = sessions.run("--netfault-strict")
     result.assert_outcomes(passed=2, errors=1)
     result.stdout.fnmatch_lines(
-        ["*ERROR at teardown of test_it?False?*", "Refuse() was in force on link1 3 times, *"]
+        ["*ERROR at teardown of test_it?False?*", "test_it.py:8: Refuse() was in force on link1 3 times, *"]
     )

@@ -103,6 +103,7 @@ def test_a_client_that_does_not_open_is_shown_where_it_raised(shown: Any) -> Non
 def test_a_fault_that_met_nothing_shows_no_frame_of_ours(shown: Any, option: str) -> None:
     lines = shown("link.delay(1)", option)
     assert any("Delay(1) was in force" in line for line in lines)
+    assert not any("entries are hidden" in line for line in lines)
     assert_only_theirs(lines)
 
 
