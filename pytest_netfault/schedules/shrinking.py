@@ -14,7 +14,7 @@ candidate is strictly simpler than what it comes from, so that the search ends.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from pytest_netfault.faults import Blackhole, Cut, CutHow, Delay, Direction, Fault, Reset, Sever
@@ -131,7 +131,7 @@ def _owed(step: Step) -> bool:
 
 def _simpler(steps: list[Step], asked: Asked) -> Iterator[list[Step]]:
     yield [step for step in steps if not isinstance(step, (*TROUBLE, Heal, Resume))]
-    yield from _skeletons(steps)
+    yield from _skeletons(steps, asked)
     size = len(steps) // 2
     while size:
         # From the end: what came after the loss is what is surely not needed for it.
@@ -143,7 +143,7 @@ def _simpler(steps: list[Step], asked: Asked) -> Iterator[list[Step]]:
             yield [*steps[:index], plainer, *steps[index + 1 :]]
 
 
-def _skeletons(steps: list[Step]) -> Iterator[list[Step]]:
+def _skeletons(steps: list[Step], asked: Asked) -> Iterator[list[Step]]:
     """One trouble and the write after it, or the writes around it: most losses are as simple as that."""
     place = next(index for index, step in enumerate(steps) if isinstance(step, Subscribe))
     for index, step in enumerate(steps):
@@ -155,6 +155,22 @@ def _skeletons(steps: list[Step]) -> Iterator[list[Step]]:
                 if before is not None:
                     yield [Subscribe(), before, step, after]
                     yield [Subscribe(), before, Seen(), step, after]
+                # A fault that comes into effect after some bytes needs to be waited for, before the end heals it.
+                waits = (one for one in steps[index + 1 :] if isinstance(one, (Seen, Passed)))
+                wait = next(waits, None)
+                if wait is not None:
+                    for nearer in (step, *_nearer(step, asked)):
+                        yield [Subscribe(), nearer, after, wait]
+
+
+def _nearer(step: Break, asked: Asked) -> Iterator[Break]:
+    """The same cut after fewer bytes: where there are fewer steps, fewer bytes pass."""
+    fault = step.fault
+    if isinstance(fault, Cut):
+        for part in (2, 4, 8):
+            nearer = replace(fault, after_bytes=fault.after_bytes // part)
+            if asked.allows(nearer):
+                yield Break(nearer, step.lasting)
 
 
 def _plainer(step: Step, asked: Asked) -> Iterator[Step]:

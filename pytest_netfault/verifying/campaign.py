@@ -82,6 +82,7 @@ class Campaign:
         self._progress = progress_of_session() if progress is None else progress
         self._asked = asked
         self._tally = Tally()
+        self._sought: frozenset[str] = frozenset()  # what the first failing run broke
         self._smallest: Schedule | None = None
         self._worth_keeping: Run | None = None
 
@@ -213,7 +214,8 @@ class Campaign:
         *,
         remaining: float | None = None,
     ) -> None:
-        if run.broken and (self._smallest is None or complexity(run.schedule) < complexity(self._smallest)):
+        failed = not self._sought.isdisjoint(run.broken) if self._sought else bool(run.broken)
+        if failed and (self._smallest is None or complexity(run.schedule) < complexity(self._smallest)):
             self._smallest = run.schedule
             self._worth_keeping = run
         if self._smallest is None:
@@ -229,11 +231,15 @@ class Campaign:
 
     def _lost(self, run: Run, found: str) -> UpdateLost:
         report = self._report()
+        self._sought = frozenset(run.broken)
 
         def play(
             stage: Literal["shrinking", "repeating"], schedule: Schedule, done: int, of: int | None
         ) -> Run | None:
-            again = self._kit.play(schedule, deadline=until)
+            try:
+                again = self._kit.play(schedule, deadline=until)
+            except Exception:
+                return None  # what went wrong here is less than the loss that is known already
             if again.cut_short and not again.broken:
                 return None
             self._tell(stage, done, of, again)

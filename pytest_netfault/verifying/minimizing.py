@@ -6,10 +6,10 @@
 
 * Only a run that breaks one of the guarantees that the first one broke counts as failing.
 * What fails by luck is rated over at least ten plays, and a schedule that failed in all of them is preferred: the
-  smallest with a wait more, or, if it hardly ever fails, one of the larger ones that were met on the way.
+  smallest with a wait more, or one of those that were met on the way (a much larger one only if it hardly ever fails).
 
-Rules of this file: it decides what is played next and never plays by itself. Whatever keeps a play from its end, the
-loss is known by then and is reported.
+Rules of this file: it decides what is played next and never plays by itself. When a play came to no end it stops with
+the best that it has.
 """
 
 from __future__ import annotations
@@ -38,6 +38,8 @@ _PLAYS = 10
 _PLAYS_OF_A_RACE = 20
 # Of the time that there is, shrinking takes no more than this.
 _SHARE_OF_SHRINKING = 0.7
+# So many steps more may a schedule have that fails each time, where a smaller one fails more often than not.
+_STEPS_FOR_CERTAINTY = 2
 # Of the time for rating, so much is left for the one that is chosen.
 _SHARE_OF_RATING = 0.4
 
@@ -133,11 +135,7 @@ class Minimizer:
     def _fails(
         self, stage: Literal["shrinking", "repeating"], schedule: Schedule, done: int, of: int | None
     ) -> bool:
-        run = None
-        try:
-            run = self._play(stage, schedule, done, of)
-        except Exception:
-            pass  # what went wrong here is less than what is known already
+        run = self._play(stage, schedule, done, of)
         if run is None:
             self._stopped = True
             return False
@@ -193,7 +191,7 @@ class Minimizer:
         if self._records[found].failed > 1:
             yield from with_waits(found)
         record = self._records[found]
-        if record.failed * 2 > record.plays:
-            return  # small, and it fails more often than not
+        often = record.failed * 2 > record.plays
+        most = len(found) + _STEPS_FOR_CERTAINTY if often else len(self._first)
         met = [one for one, record in self._records.items() if record.always and record.plays > 1]
-        yield from sorted(met, key=complexity)
+        yield from sorted((one for one in met if len(one) <= most), key=complexity)

@@ -320,7 +320,7 @@ class NoticesNoSilence(Mutant):
 class WatchesOneKey(Mutant):
     """Watches the prefix as if it were shorter: the neighbouring name space comes too."""
 
-    expects = ("filter",)
+    expects = ("filter", "resync")  # so is the snapshot that it takes after a compaction
 
     def watch(self) -> None:
         self.prefix = self.prefix.removesuffix(".")
