@@ -15,16 +15,8 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from pytest_netfault.console import (
-    INTERRUPTED,
-    CommandFailed,
-    Console,
-    Parser,
-    guarded,
-    parsed,
-    place,
-    whole_number,
-)
+from pytest_netfault.console import Console, Parser, parsed, place, whole_number
+from pytest_netfault.exit_codes import INTERRUPTED, CommandFailed, guarded
 from pytest_netfault.printable import error_words
 
 __all__ = ["main"]

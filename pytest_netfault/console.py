@@ -1,17 +1,7 @@
-"""How a command ends, and what it says: the streams, the exit codes and the one line of a failure.
-
-=====  =========================================================================================================
-code   meaning, of every command
-=====  =========================================================================================================
-0      what was asked about is as it should be
-1      a promise was broken: an update was lost. Nothing else ends with 1, least of all a crash
-2      it could not be found out: wrong usage, something unreadable, something that raised. One line says what
-3      nothing broke and nothing was proved
-130    Ctrl-C
-=====  =========================================================================================================
+"""What a command says and what it is given: its streams and its arguments.
 
 A reader of the output who leaves early (``| head``) changes nothing: the command goes on in silence, and its code is
-the verdict. An output that cannot be written (a full disk) is code 2, for nobody has seen the verdict.
+the verdict. An output that cannot be written (a full disk) is :class:`CannotWrite`, for nobody has seen the verdict.
 
 Rules of this file: only the standard library; what is shown goes through :mod:`.printable`, whatever the encoding of a
 stream is; a stream that is closed swallows.
@@ -23,26 +13,18 @@ import argparse
 import contextlib
 import io
 import os
-import signal
 import sys
-import threading
-from collections.abc import Callable, Iterator, Sequence
-from types import FrameType
+from collections.abc import Callable, Sequence
 from typing import Any, NoReturn, TextIO
 
-from pytest_netfault.printable import error_words, printable, printable_lines
+from pytest_netfault.printable import printable, printable_lines
 
-__all__ = ["INTERRUPTED", "CommandFailed", "Console", "Parser", "guarded", "parsed", "place", "whole_number"]
+__all__ = ["CannotWrite", "Console", "Parser", "parsed", "place", "whole_number"]
 
-INTERRUPTED = 130
 # A line of a message that quotes what somebody typed or a file holds.
 _LONGEST_LINE = 1_000
 # What somebody types as a number has fewer digits; Python refuses to convert thousands.
 _MOST_DIGITS = 30
-
-
-class CommandFailed(Exception):
-    """What was asked for cannot be done; the message is one sentence."""
 
 
 class CannotWrite(Exception):
@@ -158,39 +140,6 @@ def whole_number(least: int | None = None) -> Callable[[str], int]:
     return read
 
 
-def guarded(name: str, command: Callable[[Console], int], console: Console | None = None) -> int:
-    """Run a command and return its exit code; whatever it raises is one line on standard error and code 2.
-
-    Args:
-        name: of the command, for that line.
-        command: is given the console and returns 0, 1, 2 or 3.
-        console: where it writes; the standard streams by default.
-    """
-    console = console or Console()
-    with _ctrl_c() as pressed, _no_way_past(name, console):
-        try:
-            code = command(console)
-            console.flush()
-            return code
-        except (CommandFailed, CannotWrite) as error:
-            told = str(error)
-        except KeyboardInterrupt as error:
-            if pressed():
-                console.complain(f"{name}: interrupted; everything it had started has ended")
-                return INTERRUPTED
-            told = f"something raised {error_words(error, place=True)}, and nobody pressed Ctrl-C"
-        except MemoryError:
-            told = "there is not enough memory for it"
-        except (
-            BaseException
-        ) as error:  # a client under test may raise anything, and SystemExit(0) is no verdict
-            told = f"it failed: {error_words(error, place=True)}"
-    with contextlib.suppress(CannotWrite):
-        console.flush()
-    console.complain(f"{name}: {told}")
-    return 2
-
-
 def parsed(parser: argparse.ArgumentParser, arguments: Sequence[str] | None) -> argparse.Namespace:
     """What the arguments say.
 
@@ -204,50 +153,6 @@ def parsed(parser: argparse.ArgumentParser, arguments: Sequence[str] | None) -> 
         raise SystemExit(2) from error
     except SystemExit as ended:
         raise SystemExit(2 if ended.code else 0) from None
-
-
-@contextlib.contextmanager
-def _no_way_past(name: str, console: Console) -> Iterator[None]:
-    """While a command runs, ``os._exit`` of this process is code 2 as well.
-
-    Clients with a watchdog of their own call it, from any thread. A process that was forked from this one may.
-    """
-    us, leave = os.getpid(), os._exit
-
-    def refuse(status: int) -> NoReturn:
-        if os.getpid() == us:
-            console.complain(f"{name}: something ended the process with os._exit({status!r:.20})")
-            status = 2
-        leave(status)
-
-    os._exit = refuse
-    try:
-        yield
-    finally:
-        os._exit = leave
-
-
-@contextlib.contextmanager
-def _ctrl_c() -> Iterator[Callable[[], bool]]:
-    """Notes whether Ctrl-C was pressed: a client under test can raise ``KeyboardInterrupt`` as well."""
-    pressed = threading.Event()
-
-    def handle(number: int, frame: FrameType | None) -> None:
-        pressed.set()
-        signal.default_int_handler(number, frame)
-
-    answer = signal.getsignal(signal.SIGINT)
-    if answer is signal.SIG_IGN:  # under nohup, or in a background job: nobody can press it
-        yield pressed.is_set
-        return
-    if threading.current_thread() is not threading.main_thread() or answer is not signal.default_int_handler:
-        yield lambda: True  # somebody else decides what it means, so that there is nothing to tell apart
-        return
-    before = signal.signal(signal.SIGINT, handle)
-    try:
-        yield pressed.is_set
-    finally:
-        signal.signal(signal.SIGINT, before)
 
 
 def _encodable(text: str, stream: Any) -> str:

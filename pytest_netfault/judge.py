@@ -31,7 +31,8 @@ from pytest_netfault.checks.linearizability import LinearizabilityVerdict, check
 from pytest_netfault.checks.models import MODELS
 from pytest_netfault.checks.reading import NESTED, FormatError, shown
 from pytest_netfault.checks.writes import WriteBreakage
-from pytest_netfault.console import Console, Parser, guarded, parsed, place
+from pytest_netfault.console import Console, Parser, parsed, place
+from pytest_netfault.exit_codes import guarded
 from pytest_netfault.files import CannotRead, files_below, is_folder, read_text
 from pytest_netfault.printable import json_text
 

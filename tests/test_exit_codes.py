@@ -27,7 +27,8 @@ from hypothesis import strategies as st
 
 from pytest_netfault import files, verify
 from pytest_netfault.cli import main
-from pytest_netfault.console import Console, guarded
+from pytest_netfault.console import Console
+from pytest_netfault.exit_codes import guarded
 from pytest_netfault.schedules import Break, Heal, Schedule, Seen, Sever, Subscribe, Write
 from pytest_netfault.verifying.tally import Tally
 
