@@ -12,6 +12,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pytest_netfault.printable import printable
+
 if TYPE_CHECKING:
     import pytest
 
@@ -48,8 +50,10 @@ class RunningTest:
     crash: str = ""
     artifact: str = ""
     verdicts: list[Verdict] = field(default_factory=list)
+    without: str = ""  # why it was skipped for want of a server
     examples: int = 0
     inconclusive: int = 0
+    proved: tuple[int, int] = (0, 0)  # faults of its proofs, and those of them that met traffic
     links: int = 0
     faults: int = 0
     recent: deque[WatchedLink | LinkStory] = field(default_factory=lambda: deque(maxlen=LINKS_KEPT))
@@ -72,6 +76,7 @@ class RunningTest:
         """
         self.examples += verdict.examples
         self.inconclusive += verdict.inconclusive
+        self.proved = (self.proved[0] + verdict.faults, self.proved[1] + verdict.hits)
         earlier = [one for one in self.verdicts if verdict.generated and _alike(one, verdict)]
         for one in earlier:
             self.verdicts.remove(one)
@@ -83,17 +88,21 @@ class RunningTest:
 
     def properties(self, seed: int) -> Iterator[tuple[str, str]]:
         """What stands beside a test in JUnit files: short texts."""
-        if not (self.links or self.faults or self.verdicts):
+        if not (self.links or self.faults or self.verdicts or self.without):
             return
         yield "seed", str(seed)
         yield "links", str(self.links)
-        yield "faults", str(self.faults)
-        yield "met", str(self.met)
+        yield "faults", str(self.faults + self.proved[0])
+        yield "met", str(self.met + self.proved[1])
+        if self.without:
+            yield "skipped", printable(self.without)
         if self.verdicts:
             worst = min(self.verdicts, key=_rank)
             yield "verdict", worst.outcome
             yield "examples", str(self.examples)
             yield "inconclusive", str(self.inconclusive)
+            if worst.outcome != "kept":
+                yield "reason", printable(worst.told.partition("\n")[0])
             if worst.schedule:
                 yield "schedule", worst.schedule
         if self.artifact:

@@ -66,6 +66,7 @@ class NetFaultSession:
         self.config = config
         self._setting_up = setting_up
         self._left: list[Holding] = []
+        self._missing: dict[str, str] = {}  # the fixtures that this machine cannot provide, and why
         self.settings = settings
         self.totals = Totals()
         self._thread: ProxyThread | None = None
@@ -121,7 +122,9 @@ class NetFaultSession:
             except ServerNotFound as error:
                 missing = str(error)
         if missing:
-            self._do_without(missing)  # out here, because a chain of exceptions would say it once for each
+            self._do_without(
+                "etcd_server", missing
+            )  # out here, because a chain of exceptions would say it once for each
         self._etcd = SharedEtcd(server)
         return self._etcd
 
@@ -141,7 +144,7 @@ class NetFaultSession:
         except ServerNotFound as error:
             binary, missing = Path(), str(error)
         if missing:
-            self._do_without(missing)
+            self._do_without("etcd_cluster", missing)
         net = ClusterNetFault(self.settings.seed, self._running_thread(), self, together=True)
         self._nets.append(net)
         try:
@@ -202,10 +205,11 @@ class NetFaultSession:
             self._thread = ProxyThread()
         return self._thread
 
-    def _do_without(self, why: str) -> NoReturn:
+    def _do_without(self, fixture: str, why: str) -> NoReturn:
         """Skip, because this machine lacks a server; fail, if strict."""
         if self.settings.strict:
             pytest.fail(f"{why} (--netfault-strict: not skipped)", pytrace=False)
+        self._missing[fixture] = why
         pytest.skip(why)
 
     # -- what the links tell ------------------------------------------------------------------------------
@@ -343,6 +347,9 @@ class NetFaultSession:
             return
         if report.when == "call":
             test.passed = report.passed
+        if report.when == "setup" and report.skipped:
+            names = getattr(item, "fixturenames", ())
+            test.without = next((why for name, why in self._missing.items() if name in names), "")
         if not report.failed:
             return
         self._new_crash()  # it is told here; a test that is expected to fail leaves it to the teardown

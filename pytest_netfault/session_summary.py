@@ -37,13 +37,13 @@ class SessionSummary:
         self._config = config
         self._seed = seed
         self._totals = totals
-        self._failed: set[str] = set()
+        self._failed: dict[str, str] = {}  # why, in a line
         self._rows: dict[str, Row] = {}
         self._trouble = ""
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         if report.failed:
-            self._failed.add(report.nodeid)
+            self._failed.setdefault(report.nodeid, _crash(report))
         properties = {name: value for name, value in report.user_properties if name.startswith("netfault.")}
         if report.when != "teardown" or not properties:
             return
@@ -55,6 +55,8 @@ class SessionSummary:
             nodeid=report.nodeid,
             failed=report.nodeid in self._failed,
             verdict=told("verdict"),
+            reason=told("reason") or self._failed.get(report.nodeid, ""),
+            skipped=told("skipped") if report.nodeid not in self._failed else "",
             schedule=told("schedule"),
             faults=told("faults", "0"),
             met=told("met", "0"),
@@ -85,3 +87,10 @@ class SessionSummary:
     def _near(self, path: str) -> str:
         """A path for somebody who looks at the collected files, which are named from where pytest was started."""
         return os.path.relpath(path, self._config.invocation_params.dir) if path else ""
+
+
+def _crash(report: pytest.TestReport) -> str:
+    """What a test said when it failed, in a line; also of a report that comes from another process."""
+    crash = getattr(report.longrepr, "reprcrash", None)
+    text = str(getattr(crash, "message", "") or report.longrepr or "")
+    return text.strip().partition("\n")[0]

@@ -33,7 +33,8 @@ class Verdict:
         schedule: of a loss the smallest schedule, as one expression; else empty.
         broken: of a loss the names of the broken guarantees.
         files: of a loss the files that were written, the trace first.
-        hits: faults that met traffic.
+        faults: faults that came into force.
+        hits: those of them that met traffic.
         drawing: of a loss its timeline in plain characters.
         generated: whether its schedule is one of many that a property-based test tries.
         times: how many of those ended like that, this one last.
@@ -48,6 +49,7 @@ class Verdict:
     schedule: str = ""
     broken: tuple[str, ...] = ()
     files: tuple[Path, ...] = ()
+    faults: int = 0
     hits: int = 0
     drawing: str = ""
     generated: bool = False

@@ -5,6 +5,8 @@ Rules of this file: pure; short, because people read it beside a red job; what c
 
 from __future__ import annotations
 
+import re
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -16,6 +18,8 @@ __all__ = ["ROWS_SHOWN", "Row", "session_summary"]
 
 # A table that has to be scrolled is not read; the rest is in the job's log.
 ROWS_SHOWN = 20
+# A reason is one line of a table.
+_REASON_SHOWN = 160
 
 
 @dataclass(frozen=True)
@@ -26,8 +30,10 @@ class Row:
         nodeid: its name.
         failed: whether any phase of it failed.
         verdict: how its proof ended, or empty.
+        reason: of a failed test, what was lost, why nothing was proved, or what it said.
+        skipped: why the plugin has skipped it, or empty.
         schedule: of a loss, the smallest schedule.
-        faults: how many faults came into force.
+        faults: how many faults came into force, those of its proofs included.
         met: how many of them met traffic.
         artifact: where its files are, or empty.
         command: what runs it again.
@@ -36,6 +42,8 @@ class Row:
     nodeid: str
     failed: bool
     verdict: str = ""
+    reason: str = ""
+    skipped: str = ""
     schedule: str = ""
     faults: str = "0"
     met: str = "0"
@@ -55,18 +63,23 @@ def session_summary(seed: int, totals: Totals, rows: Sequence[Row]) -> str:
     if not rows:
         return ""
     failed = [row for row in rows if row.failed]
+    skipped = Counter(row.skipped for row in rows if row.skipped)
     lines = [
-        f"### netfault: {counted(len(rows), 'test')}, {len(failed) or 'none'} failed",
+        f"### netfault: {counted(len(rows), 'test')}, {len(failed) or 'none'} failed"
+        + (f", {skipped.total()} skipped" if skipped else ""),
         "",
         summary_line(seed, totals).removeprefix("netfault: "),
         "",
     ]
+    for why, number in skipped.items():
+        lines += [f"Skipped: {counted(number, 'test')}, because {_plain(why)}", ""]
     if failed:
-        lines += ["| failed | verdict | faults | met traffic | files |", "|---|---|---|---|---|"]
+        lines += ["| failed | verdict | reason | faults | met traffic | files |", "|---|---|---|---|---|---|"]
         for row in failed[:ROWS_SHOWN]:
             cells = (
                 _code(row.nodeid),
-                printable(row.verdict).replace("|", " ") or "-",
+                _plain(row.verdict) or "-",
+                _plain(row.reason) or "-",
                 row.faults,
                 row.met,
                 _code(row.artifact) or "-",
@@ -94,6 +107,17 @@ def session_summary(seed: int, totals: Totals, rows: Sequence[Row]) -> str:
             "",
         ]
     return "\n".join(lines)
+
+
+def _plain(text: str) -> str:
+    """A text in a cell of a table, or in a sentence: short, and no markup of its own.
+
+    >>> _plain("<b>revision | 3</b> never `arrived`")
+    '\\\\<b\\\\>revision \\\\| 3\\\\</b\\\\> never \\\\`arrived\\\\`'
+    """
+    text = printable(" ".join(text.split()))
+    text = text if len(text) <= _REASON_SHOWN else f"{text[: _REASON_SHOWN - 3]}..."
+    return re.sub(r"([\\`*_{}\[\]<>|#])", r"\\\1", text)
 
 
 def _code(text: str) -> str:

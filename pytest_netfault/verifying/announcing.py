@@ -61,6 +61,7 @@ def announced(
                 schedule=str(lost.schedule),
                 broken=lost.broken,
                 files=lost.files,
+                faults=0 if played is None else played.faults,
                 hits=0 if played is None else played.cuts_that_hit_traffic,
                 drawing="" if lost.timeline is None else drawn(lost.timeline),
             )
@@ -76,6 +77,7 @@ def announced(
                 seed=seed,
                 generated=generated,
                 told=str(nothing),
+                faults=nothing.report.faults,
                 hits=nothing.report.cuts_that_hit_traffic,
             )
         )
@@ -96,6 +98,7 @@ def announced(
                 seed=seed,
                 generated=generated,
                 told=f"{ended} after {counted(tally.examples, 'example')}",
+                faults=tally.applied,
                 hits=tally.hits,
             )
         )
@@ -109,6 +112,7 @@ def announced(
             seed=seed,
             generated=generated,
             told=str(report),
+            faults=report.faults,
             hits=report.cuts_that_hit_traffic,
         )
     )

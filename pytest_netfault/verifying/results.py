@@ -36,6 +36,7 @@ class Report:
         holes: in a sweep, the cuts that never fired: the connection carried fewer bytes that time.
         sweep: in a sweep, what was swept, in words.
         interrupted: how ``max_seconds`` ended the proof in the midst of an example, in words; None if it did not.
+        faults: faults that came into force, restarts and pauses of the server included.
     """
 
     examples: int
@@ -49,6 +50,7 @@ class Report:
     holes: tuple[Cut, ...] = ()
     sweep: str | None = None
     interrupted: str | None = None
+    faults: int = 0
 
     def __str__(self) -> str:
         reached = self.examples - len(self.holes)

@@ -81,7 +81,13 @@ class Tally:
             seed=seed,
             gave_up=self.gave_up,
             not_closed=self.not_closed,
+            faults=self.applied,
         )
+
+    @property
+    def applied(self) -> int:
+        """Faults that came into force, restarts and pauses of the server included: they are hits as well."""
+        return self.faults + self.hits - self.met
 
     def proved_nothing(self, *, holes: int = 0) -> str | None:
         """Why this is no proof, in one sentence; None if it is one.

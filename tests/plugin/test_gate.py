@@ -102,6 +102,12 @@ def test_proofs_draw_from_the_seed_and_leave_their_verdict_and_their_files(
     assert lost["schedule"].startswith("Schedule([Subscribe()")
     assert lost["artifact"] == str(folder)
     assert (lost["seed"], lost["examples"], lost["inconclusive"]) == ("11", "1", "0")
+    assert lost["reason"] == "An update was lost: revision 3 never arrived"
+    assert found["test_proved_nothing"]["reason"].startswith("nothing was proved: nothing was broken in 1 ")
+    assert "reason" not in found["test_kept"]
+    # The faults of a proof are faults of its test, whatever links it used itself.
+    faults = {name: (properties["faults"], properties["met"]) for name, properties in found.items()}
+    assert faults == dict.fromkeys(found, ("1", "1")) | {"test_proved_nothing": ("0", "0")}
     assert "artifact" not in found["test_expected_to_lose"]
     # Only of the test that failed: the trace and the schedule of the loss beside the rest.
     names = {Path(name).suffix if name.startswith("update-lost-") else name for name in files_below(folder)}
@@ -211,7 +217,9 @@ def test_a_summary_is_appended_where_it_was_asked_for(
     text = file.read_text()
     assert text.startswith("of the step before\n### netfault: 2 tests, 1 failed\n\nseed 11, ")
     assert "proofs: 1 kept, 1 lost, 2 examples, 2 faults met traffic\n" in text
-    assert "| `test_it.py::test_lost` | lost | 0 | 0 | `out/test_it.py-test_lost-" in text
+    assert "| failed | verdict | reason | faults | met traffic | files |\n" in text
+    reason = "An update was lost: revision 3 never arrived"
+    assert f"| `test_it.py::test_lost` | lost | {reason} | 1 | 1 | `out/test_it.py-test_lost-" in text
     assert "\n```python\nSchedule([Subscribe()" in text
     assert "\npytest test_it.py::test_lost --netfault-seed=11\n" in text
     assert "test_kept" not in text
@@ -438,3 +446,49 @@ def test_inputs_of_one_test_are_excused_together(sessions: Any) -> None:
     result.stdout.fnmatch_lines(
         ["*ERROR at teardown of test_it?False?*", "test_it.py:8: Refuse() was in force on link1 3 times, *"]
     )
+
+
+def test_the_summary_says_why_a_test_failed_or_was_skipped(sessions: Any) -> None:
+    sessions.conftest(
+        """
+        import pytest_netfault.servers.etcd.find as find
+        from pytest_netfault.servers.errors import ServerNotFound
+
+        def nothing(*_):
+            raise ServerNotFound("no etcd | was found")
+
+        find.find_etcd = nothing
+        """
+    )
+    sessions.file(
+        """
+        import pytest
+
+        @pytest.mark.parametrize("number", [1, 2])
+        def test_skipped(etcd_server, number):
+            pass
+
+        def test_fails(netfault, echo, talk):
+            talk(netfault.forward(echo))
+            raise TimeoutError("<b>nothing</b> | came\\nin time")
+
+        @pytest.fixture
+        def late(netfault, echo, talk):
+            talk(netfault.forward(echo))
+            yield
+            raise OSError("late")
+
+        def test_errs(late):
+            pass
+        """
+    )
+    for parallel in ((), ("-n2",)):
+        file = sessions.pytester.path / "summary.md"
+        file.unlink(missing_ok=True)
+        sessions.run("--netfault-summary=summary.md", *parallel, plugins=["xdist"])
+        text = file.read_text()
+        assert text.startswith("### netfault: 4 tests, 2 failed, 2 skipped\n")
+        assert "\nSkipped: 2 tests, because no etcd \\| was found\n" in text
+        shown = "TimeoutError: \\<b\\>nothing\\</b\\> \\| came"
+        assert f"| `test_it.py::test_fails` | - | {shown} | 0 | 0 | - |" in text
+        assert "| `test_it.py::test_errs` | - | OSError: late | 0 | 0 | - |" in text
