@@ -58,6 +58,7 @@ Inconclusive is a trace that breaks nothing, was stopped before things were quie
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 from pytest_netfault.checks.placing import place
@@ -95,10 +96,18 @@ def judge_trace(trace: Trace) -> TraceVerdict:
     names = [name for name in WRITE_GUARANTEES if any(one.guarantee == name for one in writes)]
     return replace(
         verdict,
+        evidence=tuple(replace(one, sentence=_naming(trace, one.sentence)) for one in verdict.evidence),
         broken=(*verdict.broken, *names),
         counts={**verdict.counts, **{name: sum(one.guarantee == name for one in writes) for name in names}},
         writes=writes,
     )
+
+
+def _naming(trace: Trace, sentence: str) -> str:
+    """The sentence about the inferred log of a store that keeps none, which has no revisions: it has writes."""
+    if trace.log_from == "server":
+        return sentence
+    return re.sub(r"\brevision (\d+)", lambda found: trace.name_of(int(found[1])), sentence)
 
 
 def _judge_writers(trace: Trace) -> tuple[WriteBreakage, ...]:

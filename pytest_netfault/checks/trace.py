@@ -249,6 +249,19 @@ class Trace:
         """Whether something in the stream shows no revision."""
         return any(type(item) in _UNPLACED for item in self.stream)
 
+    @property
+    def called(self) -> str:
+        """What messages call an entry of the log: a store that keeps none has no revisions, but writes are counted."""
+        return "revision" if self.log_from == "server" else "write"
+
+    def number_of(self, revision: int) -> int:
+        """The number that a revision has in messages; the first write that was asked for is revision 2."""
+        return revision if self.log_from == "server" else revision - 1
+
+    def name_of(self, revision: int) -> str:
+        """What messages call this revision."""
+        return f"{self.called} {self.number_of(revision)}"
+
     def _check_source(self) -> None:
         start, earliest = self.start_revision_exclusive, self.start_not_before
         if earliest is not None and earliest > start:

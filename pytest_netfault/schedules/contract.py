@@ -141,6 +141,11 @@ class Run:
     recorded: Trace | None = None
 
     @property
+    def naming(self) -> Trace:
+        """What says how revisions are called in messages: the trace as it was taken down."""
+        return self.recorded or self.trace
+
+    @property
     def broken(self) -> tuple[str, ...]:
         """The broken guarantees: those of the subscription, then those of the writes."""
         writes = (breakage.guarantee for breakage in self.write_breakages)

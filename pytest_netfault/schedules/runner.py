@@ -69,6 +69,7 @@ from pytest_netfault.schedules.steps import (
 from pytest_netfault.schedules.subject import OpenStore, Store
 from pytest_netfault.schedules.tracing import decode_utf8, record_trace
 from pytest_netfault.schedules.truth import Journal, ServerLog, Truth, has_log
+from pytest_netfault.wording import counted
 
 __all__ = ["play"]
 
@@ -306,7 +307,12 @@ class _Player:
             self._remark(place, f"failed: {error_words(call.error)}")
         else:
             self._started = (self._before, self._revision())
-            self._remark(place, f"from revision {self._started[1]}")
+            # A store without a log has no revisions: what was written before the subscription is counted instead.
+            newest = self._started[1]
+            kept = self._truth.source == "server"
+            self._remark(
+                place, f"from revision {newest}" if kept else f"after {counted(newest - 1, 'write')}"
+            )
 
     def _write(self, place: int | None, step: Write | Delete | WriteMany, value: str = "") -> None:
         self._note_subscription(place)

@@ -47,16 +47,14 @@ WRONG = {
 def headline(run: Run, missing: Mapping[int, str]) -> str:
     """The outcome in one sentence."""
     if len(missing) > 1:
-        return (
-            f"{len(missing)} updates were lost: revisions {_listed(sorted(missing))} {missing[min(missing)]}"
-        )
+        return f"{len(missing)} updates were lost: {run.naming.called}s {_listed(run, missing)} {missing[min(missing)]}"
     if missing:
         (first,) = missing
-        return f"An update was lost: revision {first} {missing[first]}"
+        return f"An update was lost: {run.naming.name_of(first)} {missing[first]}"
     if run.broken:
         said = [WRONG.get(name, f"{name} is broken") for name in run.broken]
         revision = _revision_of_evidence(run)
-        which = f": revision {revision}" if revision is not None and len(said) == 1 else ""
+        which = f": {run.naming.name_of(revision)}" if revision is not None and len(said) == 1 else ""
         return f"{said[0][0].upper()}{'; '.join(said)[1:]}{which}"
     return "Nothing was lost" if run.conclusive else "The run proves nothing"
 
@@ -125,7 +123,7 @@ def cards(
         number = next((n for n, one in enumerate(run.writes) if change in one.changes), None)
         write = None if number is None else marks[f"write{number}"]
     if write is not None:
-        told.append(_written(write, main))
+        told.append(_written(run, write, main))
     if guilty:
         told.append(_broke(marks[guilty]))
     told.append(_missing_card(run, min(missing), missing) if missing else _wrong(run, marks))
@@ -136,14 +134,15 @@ def _revision_of_evidence(run: Run) -> int | None:
     return next((one.revision for one in run.verdict.evidence if one.revision is not None), None)
 
 
-def _written(write: Mark, revision: int | None) -> Card:
+def _written(run: Run, write: Mark, revision: int | None) -> Card:
     by = (
         "by another service, over a connection of its own"
         if write.lane == "direct"
         else "by the client itself"
     )
     outcome = dict(write.details)["outcome"]
-    stored = "" if revision is None else f" The store committed it as revision {revision}."
+    known = revision is not None and run.naming.log_from == "server"
+    stored = f" The store committed it as revision {revision}." if known else ""
     told = ", and acknowledged" if write.tone == "good" else f"; {outcome}"
     text = f"At {milliseconds(write.start)}, {by}{told}.{stored}"
     return Card("written", write.label, text, write.id)
@@ -178,20 +177,21 @@ def _missing_card(run: Run, main: int, missing: Mapping[int, str]) -> Card:
                 before = revision
             elif revision > main and after is None:
                 after = revision
-    got = "nothing before it" if before is None else f"revision {before}"
+    got = "nothing before it" if before is None else run.naming.name_of(before)
     then = (
         f"and then nothing until the end at {milliseconds(run.ended - run.began)}"
         if after is None
-        else f"and next revision {after}"
+        else f"and next {run.naming.name_of(after)}"
     )
-    more = "" if len(missing) == 1 else f" Missing in all: {_listed(sorted(missing))}."
+    more = "" if len(missing) == 1 else f" Missing in all: {_listed(run, missing)}."
     error = next((item.error for item in run.trace.stream if isinstance(item, Failed)), "")
     loudly = f" It was told: {error}." if error else " No error was reported to it."
     text = f"The subscriber got {got}, {then}.{more}{loudly}"
-    return Card("missing", f"revision {main} {missing[main]}", text, f"never{main}")
+    return Card("missing", f"{run.naming.name_of(main)} {missing[main]}", text, f"never{main}")
 
 
-def _listed(revisions: Sequence[int]) -> str:
+def _listed(run: Run, missing: Iterable[int]) -> str:
+    revisions = sorted(map(run.naming.number_of, missing))
     shown = ", ".join(map(str, revisions[:8]))
     return shown if len(revisions) <= 8 else f"{shown} and {len(revisions) - 8} more"
 

@@ -17,7 +17,7 @@ from dataclasses import replace
 from typing import Any
 
 from pytest_netfault.checks.guarantees import Breakage
-from pytest_netfault.checks.trace import Bookmarked, Delivered, Failed, Resynced, Revision
+from pytest_netfault.checks.trace import Bookmarked, Delivered, Failed, Resynced, Revision, Trace
 from pytest_netfault.report.timeline import Flow, Lane, Mark, Timeline, number_marks, packed
 from pytest_netfault.report.timeline_axis import milliseconds
 from pytest_netfault.report.timeline_network import connection_marks, fault_marks
@@ -238,8 +238,8 @@ def _revision(run: Run, entry: Revision, commit: Commit, missing: Mapping[int, s
         lane="store",
         start=at,
         end=at,
-        label=f"revision {entry.revision}",
-        short=str(entry.revision),
+        label=run.naming.name_of(entry.revision),
+        short=str(run.naming.number_of(entry.revision)),
         tone="lost" if entry.revision in missing else "good" if ours else "plain",
         shape="diamond",
         details=tuple(details),
@@ -254,8 +254,8 @@ def _never(run: Run, revision: int, commit: Commit) -> Mark:
         lane="arrived",
         start=at,
         end=at,
-        label=f"{revision} {missing}",
-        short=str(revision),
+        label=f"{run.naming.number_of(revision)} {missing}",
+        short=str(run.naming.number_of(revision)),
         tone="lost",
         shape="cross",
         details=(("waited for", milliseconds(run.ended - run.began - at)),),
@@ -277,22 +277,24 @@ def _handed(run: Run, shown: Sequence[int]) -> list[Mark]:
         before = number
         mark = Mark(f"handed{number}", "arrived", at, at, "", shape="dot", tone="good")
         sentence = plainly(run, wrong.get(number, ""))
-        marks.append(_described(mark, item, run.trace.filter.key, sentence))
+        marks.append(_described(mark, item, run.naming, sentence))
     return marks
 
 
-def _described(mark: Mark, item: Any, prefix: str, sentence: str) -> Mark:
+def _described(mark: Mark, item: Any, trace: Trace, sentence: str) -> Mark:
+    prefix = trace.filter.key
     if isinstance(item, Delivered):
         revisions = sorted({one.revision for one in item.events})
         said = _said(((one.key, one.value) for one in item.events), prefix)
-        short = ", ".join(map(str, revisions))
+        short = ", ".join(str(trace.number_of(revision)) for revision in revisions)
         mark = replace(mark, label=f"{short}: {said}" if item.events else "nothing", short=short)
     elif isinstance(item, Resynced):
         keys = ", ".join(f"{key.removeprefix(prefix)} = {value}" for key, value in item.kvs.items())
-        label = f"snapshot at {item.revision}"
+        label = f"snapshot at {trace.number_of(item.revision)}"
         mark = replace(mark, label=label, short=label, shape="diamond", details=(("state", keys or "empty"),))
     elif isinstance(item, Bookmarked):
-        mark = replace(mark, label=f"all up to {item.revision}", short=f"\u2264{item.revision}", shape="flag")
+        newest = trace.number_of(item.revision)
+        mark = replace(mark, label=f"all up to {newest}", short=f"\u2264{newest}", shape="flag")
     elif isinstance(item, Failed):
         mark = replace(
             mark,

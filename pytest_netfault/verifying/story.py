@@ -77,12 +77,12 @@ def tell(
 def _headline(run: Run) -> str:
     lost = run.verdict.lost
     if lost:
-        what = f"revision {lost[0].revision} ({_said(run, lost[0])})"
+        what = f"{run.naming.name_of(lost[0].revision)} ({_said(run, lost[0])})"
         more = f" and {len(lost) - 1} more" if len(lost) > 1 else ""
         return f"An update was lost: {what}{more} never reached the subscriber."
     missing = next((one for one in run.verdict.evidence if one.guarantee in ("reliable", "complete")), None)
     if missing is not None and missing.revision is not None:
-        return f"An update was lost: revision {missing.revision} did not reach the subscriber in time."
+        return f"An update was lost: {run.naming.name_of(missing.revision)} did not reach the subscriber in time."
     wrong = dict.fromkeys(one.guarantee for one in run.verdict.evidence)
     if wrong:
         return f"The subscriber was told something wrong: {', '.join(wrong)} is broken."
@@ -153,7 +153,7 @@ def _fate(run: Run, write: WriteRecord) -> str:
             if event.key == key and (event.value if event.type == "put" else None) == value
         ]
         if revisions:
-            fates.append(f"revision {revisions[-1]}{_arrival(run, key, value, revisions[-1])}")
+            fates.append(f"{run.naming.name_of(revisions[-1])}{_arrival(run, key, value, revisions[-1])}")
         else:
             fates.append("changed nothing" if value is None and write.outcome == "ok" else "not in the log")
     return told + ", ".join(dict.fromkeys(fates))

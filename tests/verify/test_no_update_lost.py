@@ -244,6 +244,15 @@ def test_a_store_without_a_log_is_judged_by_what_was_acknowledged(
     with pytest.raises(verify.UpdateLost) as caught:
         verify.replay(from_now, nothing_known, LOSS, settle=0.5)
     assert caught.value.broken == ("complete",)
+    # It has no revisions, and no message makes one up: its writes are counted.
+    assert caught.value.timeline is not None
+    page = str(caught.value.timeline)
+    assert "revision" not in str(caught.value).replace("Broken: ", "")
+    assert "An update was lost: write 2 (put 'a' = 'v5') never reached the subscriber." in str(caught.value)
+    assert "Broken: complete: write 2 (put 'a') had not arrived" in str(caught.value)
+    assert "after 1 write" in str(caught.value).splitlines()[1] or "after 0 writes" in str(caught.value)
+    assert "label='write 2'" in page
+    assert "write 2 never arrived" in page
 
 
 @pytest.mark.parametrize("promise", ["every-event", "latest-value"])
