@@ -16,8 +16,11 @@ LIMIT = Key("numbers.limit", int, default=1)
 # Nothing listens there, and nothing has to: a bad number is refused before anything is sent.
 NOWHERE = "127.0.0.1:1"
 
+# Too long to print; made when it is drawn, for an old Hypothesis prints what it samples from.
+huge = st.integers(5000, 5001).map(lambda digits: 10**digits)
 beyond = st.one_of(
-    st.sampled_from([math.nan, math.inf, -math.inf, -1, -0.001, 1e12, 1e300, 10**400, -(10**400), 10**5000]),
+    st.sampled_from([math.nan, math.inf, -math.inf, -1, -0.001, 1e12, 1e300, 10**400, -(10**400)]),
+    huge,
     st.floats(max_value=0, exclude_max=True),
     st.floats(min_value=LONGEST, exclude_min=True),
     st.integers(max_value=-1),
@@ -30,14 +33,17 @@ revisions = st.one_of(
     st.floats(),
     st.integers(max_value=-1),
     st.integers(min_value=LAST_REVISION + 1),
-    st.sampled_from([10**5000]),
+    huge,
 )
 
 
 @pytest.fixture(scope="module")
 def away() -> Iterator[ConfigStore]:
-    with ConfigStore(NOWHERE, wait=False) as store:
-        yield store
+    with pytest.MonkeyPatch.context() as patch:
+        # Its backoff draws random numbers, which an old Hypothesis takes for its own.
+        patch.setattr("runtime_config._feed.Feed.start", lambda _: None)
+        with ConfigStore(NOWHERE, wait=False) as store:
+            yield store
 
 
 def one_sentence(call: Callable[[Any], Any], name: str, value: object) -> None:
