@@ -1,6 +1,6 @@
 """For every test of the repository: no wall-clock deadline on what Hypothesis tries, and children that Ctrl-C ends.
 
-Two shared cores make a fast example slow now and then, and a deadline calls that a bug.
+Two shared cores make a fast example slow now and then, and a deadline or a health check calls that a bug.
 """
 
 from __future__ import annotations
@@ -12,9 +12,11 @@ from collections.abc import Callable, Sequence
 import pytest
 
 if importlib.util.find_spec("hypothesis") is not None:  # the core is tested without it too
-    from hypothesis import settings
+    from hypothesis import HealthCheck, settings
 
-    settings.register_profile("netfault", settings.default, deadline=None)
+    settings.register_profile(
+        "netfault", settings.default, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+    )
     settings.load_profile("netfault")
 
 # Run before a program, in its own process: code between fork and exec in a process with threads may deadlock.
