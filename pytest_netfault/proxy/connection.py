@@ -32,7 +32,7 @@ from pytest_netfault.proxy.engine import READ, READ_SIZE, Engine, Timer
 from pytest_netfault.proxy.pipe import Direction, Pipe
 from pytest_netfault.proxy.stages import CutStage, Ending, HoldStage
 
-__all__ = ["Connection", "Meter"]
+__all__ = ["Connection", "Meter", "Standing"]
 
 # How long a severed peer may take to close its side before the socket is closed under it, as servers do
 # ("lingering close"). Long enough for any peer that reads, short enough that a writer soon learns the truth.
@@ -57,6 +57,20 @@ class Meter:
         self.watched = False
 
 
+class Standing:
+    """The faults in force on a link, for connections on which nothing moves.
+
+    A connection at rest gets the stages of a new fault when something next happens on it. Nothing passes until
+    then, so it is the same as at once, and a fault costs a thousand idle connections nothing.
+    """
+
+    __slots__ = ("number", "place")
+
+    def __init__(self, place: Callable[[Connection], None]) -> None:
+        self.number = 0  # of the newest fault that some connection may not have yet
+        self.place = place
+
+
 class Connection:
     """A client's connection through a link.
 
@@ -73,6 +87,7 @@ class Connection:
         on_closed: called once, at the end.
         meter: told of bytes that passed, while somebody waits for them.
         budget: how much the link may hold back.
+        standing: the faults in force, of which it has all that are in force now.
     """
 
     def __init__(
@@ -87,6 +102,7 @@ class Connection:
         on_closed: Callable[[Connection], None],
         meter: Meter,
         budget: Budget,
+        standing: Standing,
     ) -> None:
         self.engine = engine
         self.number = number
@@ -95,6 +111,8 @@ class Connection:
         self.cause: Cause | None = None  # who has ended it, once it is known
         self.meter = meter
         self.budget = budget
+        self.standing = standing
+        self.caught_up = standing.number
         self._connect = connect
         self._log = log
         self._on_closed = on_closed
@@ -117,6 +135,17 @@ class Connection:
     def alive(self) -> bool:
         """Whether faults still have something to act on."""
         return self.state not in ("forgotten", "closing", "closed")
+
+    @property
+    def resting(self) -> bool:
+        """Whether nothing is on its way here: a new fault need not come before something moves."""
+        return self.up.resting and self.down.resting
+
+    def catch_up(self) -> None:
+        """Something moves: get the faults that came while nothing did. The pipes call this before they look at it."""
+        if self.caught_up != self.standing.number:
+            self.caught_up = self.standing.number
+            self.standing.place(self)
 
     # -- reaching the upstream ----------------------------------------------------------------------------
 
@@ -176,6 +205,7 @@ class Connection:
         """The client has reset before the upstream answered. If that comes soon, it still gets the client's bytes."""
 
         def give_up() -> None:
+            self.catch_up()
             if self.state == "connecting" and not self.up.flow.held_back(self.engine.now()):
                 self.ended_by("client", Ending.RST)
                 self.carry_reset()
@@ -250,6 +280,7 @@ class Connection:
 
     def _freeze(self, pipe: Pipe, key: CutStage) -> None:
         """Let nothing pass in this direction until the cut is healed."""
+        self.catch_up()
         if not any(isinstance(stage, _CutHold) and stage.key is key for stage in pipe.flow.stages):
             pipe.flow.add(self.engine.now(), _CutHold(key))
             pipe.refresh()

@@ -96,11 +96,6 @@ class End:
         return True
 
     @property
-    def has_unread(self) -> bool:
-        """Whether bytes or an ending wait here that nobody has read."""
-        return self.fd >= 0 and (self.parked or bool(self._poll() & select.POLLIN))
-
-    @property
     def peer_ended(self) -> bool:
         """Whether the peer has ended its side, or is gone."""
         return bool(self._poll(_PEER_ENDED) & (_PEER_ENDED | select.POLLHUP | select.POLLERR))

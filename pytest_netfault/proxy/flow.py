@@ -34,13 +34,14 @@ PIECE_COST = 256
 class Flow:
     """The items on their way in one direction."""
 
-    __slots__ = ("_more", "_out_bytes", "out", "stages")
+    __slots__ = ("_more", "_moved", "_out_bytes", "out", "stages")
 
     def __init__(self) -> None:
         self.stages: list[Stage] = []
         self.out: deque[Item] = deque()
         self._out_bytes = 0
         self._more = False  # the last advance stopped so that others have their turn
+        self._moved = False  # something was taken in since it was last seen to be empty
 
     @property
     def plain(self) -> bool:
@@ -55,7 +56,9 @@ class Flow:
     @property
     def empty(self) -> bool:
         """Whether nothing is on its way, no byte and no ending."""
-        return not self.out and not any(stage.queue for stage in self.stages)
+        if self._moved and not self.out and not any(stage.queue for stage in self.stages):
+            self._moved = False
+        return not self._moved
 
     @property
     def held(self) -> int:
@@ -94,6 +97,7 @@ class Flow:
 
     def push(self, now: float, item: Item) -> None:
         """Take in what was read from the source."""
+        self._moved = True
         self._into(0, now, item)
 
     def _room(self, index: int) -> int:

@@ -70,10 +70,16 @@ def set_loss(sock: socket.socket, loss: float) -> None:
             if error.errno != errno.ENOENT:  # there was none
                 raise
         return
+    program, _ = _packed(loss)
+    sock.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, program)
+
+
+@functools.lru_cache(maxsize=64)
+def _packed(loss: float) -> tuple[bytes, object]:
+    """What the kernel is given, and the memory that it refers to."""
     instructions = b"".join(struct.pack("HBBI", *step) for step in _program(loss))
     buffer = ctypes.create_string_buffer(instructions)
-    program = struct.pack("HP", len(instructions) // 8, ctypes.addressof(buffer))
-    sock.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, program)
+    return struct.pack("HP", len(instructions) // 8, ctypes.addressof(buffer)), buffer
 
 
 def drops_of(sock: socket.socket) -> int:

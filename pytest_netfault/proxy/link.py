@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import functools
 import math
+import select
 import socket
 from collections import Counter, deque
 from collections.abc import Callable, Iterable
@@ -22,6 +23,7 @@ from typing import Literal
 from pytest_netfault.events import Cause, ConnectionState, EventKind, LinkEvent
 from pytest_netfault.faults import (
     Blackhole,
+    Cut,
     Fault,
     Forget,
     Lose,
@@ -37,12 +39,12 @@ from pytest_netfault.proxy import kernel
 from pytest_netfault.proxy.addresses import Address, UnixAddress
 from pytest_netfault.proxy.budget import MAX_HELD, Budget
 from pytest_netfault.proxy.calls import Moment
-from pytest_netfault.proxy.connection import Connection, Meter
+from pytest_netfault.proxy.connection import Connection, Meter, Standing
 from pytest_netfault.proxy.engine import Engine, Timer
 from pytest_netfault.proxy.guard import GuardedStage, checked_stage, is_ours
 from pytest_netfault.proxy.listener import Listener
 from pytest_netfault.proxy.pipe import Pipe
-from pytest_netfault.proxy.stacking import CustomFault, Ordinals, Place, has_stages, stage_of
+from pytest_netfault.proxy.stacking import CustomFault, Ordinals, Place, has_stages, may_wait, stage_of
 from pytest_netfault.proxy.stages import CutStage, Stage
 from pytest_netfault.proxy.upstream import Upstream
 
@@ -151,6 +153,7 @@ class ProxyLink:
         self._waiters: list[_Waiter] = []
         self._past = {"up": 0, "down": 0}
         self._meter = Meter(self._look)
+        self._standing = Standing(self._catch_up)
         self._budget = Budget(max_held, self._serve_waiting_soon)
         self._serving: Timer | None = None
         self._upstream = Upstream(upstream)
@@ -238,6 +241,7 @@ class ProxyLink:
             on_closed=self._on_closed,
             meter=self._meter,
             budget=self._budget,
+            standing=self._standing,
         )
         self._connections[connection.number] = connection
         self.log("accepted", connection, Cause("client"), name)
@@ -302,9 +306,12 @@ class ProxyLink:
 
     def _enforce(self, active: InForce) -> None:
         fault = active.fault
-        # All that may fail comes first: what somebody else's code says must not hold for half of the connections.
         alive = [connection for connection in self._connections.values() if connection.alive]
-        plans = [(connection, self._plan(active, connection)) for connection in alive]
+        moved = [connection for connection in alive if self._at_once(fault, connection)]
+        for connection in moved:
+            connection.catch_up()  # an older fault stands before a newer one
+        # All that may fail comes first: what somebody else's code says must not hold for half of the connections.
+        plans = [(connection, self._plan(active, connection)) for connection in moved]
         self.log("fault", None, active.cause, active.words)
         if isinstance(fault, Reset):
             self.listener.accept_all()
@@ -322,9 +329,12 @@ class ProxyLink:
             active.bytes_before = self._bytes_in(directions_of(fault))
         if isinstance(fault, (Sever, Refuse)) and not self._connections:
             active.refused_before = self._refused()
+        if len(moved) < len(alive):
+            self._standing.number += 1
         self._count(active, 1)
         self._set_mode()
         for connection, plan in plans:
+            connection.caught_up = self._standing.number
             self._put_on(active, connection, plan)
         self._set_losses()
 
@@ -370,6 +380,27 @@ class ProxyLink:
             del self._faults[active]
             self._lossy.pop(active, None)
             self._ordinals[type(fault)].give_back(active.ordinal)
+
+    def _at_once(self, fault: Fault, connection: Connection) -> bool:
+        """Whether a fault must act on a connection now, and not only once something moves there."""
+        if not has_stages(fault):
+            return isinstance(fault, Sever)
+        if isinstance(fault, Cut) and any(
+            pipe.count >= fault.after_bytes for pipe in connection.pipes
+        ):  # the place to cut was passed already
+            return True
+        return not (may_wait(fault) and connection.resting)
+
+    def _catch_up(self, connection: Connection) -> None:
+        """Something moves on a connection: give it the faults that have waited for that."""
+        missing = []
+        for active in reversed(self._faults):
+            if connection.number in active.stages:
+                break  # whatever got this one had got all before it
+            if has_stages(active.fault):
+                missing.append(active)
+        for active in reversed(missing):
+            self._put_on(active, connection, self._plan(active, connection))
 
     def _plan(self, active: InForce, connection: Connection) -> list[tuple[Pipe, Stage]]:
         """The stages that a fault is going to put on a connection."""
@@ -482,7 +513,6 @@ class ProxyLink:
         if active.met or active.healed:
             return active.met
         fault = active.fault
-        silent = isinstance(fault, Blackhole)
         if isinstance(fault, (Blackhole, StallAccept, Lose)) and self.listener.drops > active.drops_before:
             return True
         if isinstance(fault, Lose):
@@ -490,11 +520,22 @@ class ProxyLink:
             return self._bytes_in(ways) > active.bytes_before or self._dropped(ways)
         if isinstance(fault, Blackhole) and fault.packets and self._dropped(directions_of(fault)):
             return True
-        return any(
-            stage.met or (silent and pipe.connection.alive and pipe.source_has_unread())
-            for of_connection in active.stages.values()
-            for pipe, stage in of_connection
-        )
+        if any(stage.met for of_connection in active.stages.values() for _, stage in of_connection):
+            return True
+        return isinstance(fault, Blackhole) and self._silences(fault)
+
+    def _silences(self, fault: Blackhole) -> bool:
+        """Whether something waits in the kernel that the silence keeps from being read."""
+        waiting = select.poll()
+        for connection in self._connections.values():
+            if connection.alive:
+                for pipe in connection.pipes:
+                    if pipe.direction in directions_of(fault) and pipe.ended is None:
+                        if pipe.source.parked:
+                            return True
+                        if pipe.source.fd >= 0:
+                            waiting.register(pipe.source.fd, select.POLLIN)
+        return any(events & select.POLLIN for _, events in waiting.poll(0))
 
     def may_have_refused(self, active: InForce) -> bool:
         """Whether the fault may have refused a client that nobody saw: the kernel refuses without telling us."""

@@ -76,11 +76,21 @@ class Pipe:
         self.source: End
         self.sink: End
 
+    @property
+    def resting(self) -> bool:
+        """Whether nothing is on its way here, and nothing is watched for by the clock."""
+        return self.timer is None and not self.stuck and self.flow.empty
+
     # -- what the sockets report --------------------------------------------------------------------------
 
     def readable(self) -> None:
         """The source has bytes or an ending: read once, and pass it on."""
         connection = self.connection
+        if connection.caught_up != connection.standing.number:
+            connection.catch_up()
+            self.refresh()
+            if not self.source.mask & READ:  # a fault does not want it to be read
+                return
         plain = self.flow.plain
         most = READ_SIZE
         if connection.budget.used > connection.budget.easy:
@@ -125,6 +135,7 @@ class Pipe:
     def source_reset(self) -> None:
         """The source has reset while nothing was read from it."""
         connection = self.connection
+        connection.catch_up()
         if connection.state == "connecting":
             connection.client_gave_up()
         elif self.ended is Ending.FIN:
@@ -185,15 +196,13 @@ class Pipe:
         else:
             reverse.refresh()
 
-    def source_has_unread(self) -> bool:
-        """Whether something waits at the source that a fault keeps from being read."""
-        return self.ended is None and self.source.has_unread
-
     # -- moving -------------------------------------------------------------------------------------------
 
     def pump(self) -> None:
         """Hand on what may go on now, and arrange to be called for the rest."""
         connection = self.connection
+        if connection.caught_up != connection.standing.number:
+            connection.catch_up()
         if connection.state == "connecting" or not connection.alive:
             return
         flow = self.flow

@@ -31,7 +31,7 @@ from pytest_netfault.proxy.stages import (
     ThrottleStage,
 )
 
-__all__ = ["CustomFault", "Ordinals", "Place", "has_stages", "stage_of"]
+__all__ = ["CustomFault", "Ordinals", "Place", "has_stages", "may_wait", "stage_of"]
 
 
 @dataclass(frozen=True)
@@ -124,6 +124,17 @@ class Ordinals:
 def has_stages(fault: Fault) -> bool:
     """Whether a fault may put stages into connections."""
     return isinstance(fault, (CustomFault, Blackhole, Delay, Throttle, Slice, Corrupt, Cut))
+
+
+def may_wait(fault: Fault) -> bool:
+    """Whether a connection at rest need not have the stages of a fault before something moves there.
+
+    The code of somebody else's fault must be known to be right when ``apply`` returns, and a silence that ends
+    connections ends those at rest, too.
+    """
+    if isinstance(fault, Blackhole):
+        return fault.on_heal == "resume"
+    return isinstance(fault, (Delay, Throttle, Slice, Corrupt, Cut))
 
 
 def stage_of(fault: Fault, place: Place) -> Stage | None:

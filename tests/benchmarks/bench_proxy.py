@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import csv
+import functools
 import gc
 import json
 import math
@@ -29,6 +30,7 @@ from peers import INSTALL, NO_TOXIPROXY, iperf, missing, nginx, redis, toxiproxy
 
 from pytest_netfault import NetFault
 from pytest_netfault.control import ProxyThread
+from pytest_netfault.faults import Blackhole, Cut, Delay, Slice
 
 Figures = dict[str, float]
 WAYS = ("direct", "Toxiproxy", "netfault")
@@ -245,6 +247,62 @@ def control_rows(_: int) -> Iterable[Row]:
         yield Row("  while Python collects no garbage", quiet, "", None, digits=2)
 
 
+def crowd_rows(_: int) -> Iterable[Row]:
+    """Fault calls and heals with 1,000 connections: all of them idle, and all of them under load."""
+    for busy in (False, True):
+        calls: dict[str, list[float]] = {"a fault call": [], "a heal": []}
+        with redis() as port, NetFault(seed=1) as net, ExitStack() as stack:
+            link = net.forward(port)
+            if busy:
+                command = [
+                    "redis-benchmark",
+                    "-p",
+                    str(link.port),
+                    "-t",
+                    "get",
+                    "-c",
+                    "1000",
+                    "-n",
+                    "100000000",
+                    "-q",
+                ]
+                child = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+                stack.callback(child.wait)
+                stack.callback(child.kill)
+                link.wait_for_bytes(100_000, "down", timeout=60)
+            else:
+                for _ in range(1000):
+                    stack.enter_context(socket.create_connection((link.host, link.port)))
+            link.wait_for_connection(1000, timeout=60)
+            for fault in (Delay(0.001), Blackhole(), Slice(1000), Cut(10**12)) * 100:
+                calls["a fault call"].append(timed(functools.partial(link.apply, fault)))
+                calls["a heal"].append(timed(link.heal))
+        for what, values in calls.items():
+            name = f"{what}, 1,000 {'busy' if busy else 'idle'}"
+            yield Row(f"{name}, p50, ms", {"netfault": percentile(values, 0.5)}, "", None, digits=2)
+            p99 = percentile(values, 0.99)
+            yield Row(f"{name}, p99, ms", {"netfault": p99}, "< 20 ms", p99 < 20, digits=2)
+
+
+def stacked_rows(_: int) -> Iterable[Row]:
+    """Many faults in force together: twice as many should take twice as long."""
+    seconds: dict[int, float] = {}
+    for count in (2000, 4000):
+        with socket.create_server(("127.0.0.1", 0)) as server, NetFault(seed=1) as net:
+            link = net.forward(server.getsockname())
+            with socket.create_connection((link.host, link.port)) as client, server.accept()[0] as upstream:
+                start = time.perf_counter()
+                held = [link.delay(0) for _ in range(count)]
+                client.sendall(b"x")
+                upstream.recv(1)
+                for one in held:
+                    one.heal()
+                seconds[count] = time.perf_counter() - start
+    yield Row("4,000 faults in force together, s", {"netfault": seconds[4000]}, "", None, digits=2)
+    times = seconds[4000] / seconds[2000]
+    yield Row("  of what 2,000 take", {"netfault": times}, "< 3", times < 3, digits=2, ratios=False)
+
+
 def set_up_rows(_: int) -> Iterable[Row]:
     with socket.create_server(("127.0.0.1", 0)) as server, toxiproxy() as toxi:
         port = server.getsockname()[1]
@@ -314,6 +372,8 @@ ROWS: dict[str, Callable[[int], Iterable[Row]]] = {
     "connections": connections_row,
     "delay": delay_rows,
     "control": control_rows,
+    "crowd": crowd_rows,
+    "stacked": stacked_rows,
     "setup": set_up_rows,
     "accuracy": accuracy_rows,
 }
