@@ -17,6 +17,7 @@ from pytest_netfault.schedules.steps import (
     Connected,
     Heal,
     Passed,
+    Pause,
     Restart,
     Resume,
     Seen,
@@ -33,18 +34,24 @@ _WAITS = (Seen, Connected, Passed)
 def is_racy(schedule: Schedule) -> bool:
     """Whether something is broken right behind a write of the subscription, so that both happen at once.
 
+    What is written while something is broken already is no race: the subscriber need not be there to see it.
+
     >>> from pytest_netfault.schedules.steps import Write
     >>> steps = [Subscribe(), Write("a"), Restart()]
     >>> is_racy(Schedule(steps)), is_racy(Schedule([*steps[:2], Seen(), *steps[2:]]))
     (True, False)
     """
-    subscribed = under_way = False
+    subscribed = broken = under_way = False
     for step in schedule:
         subscribed = subscribed or isinstance(step, Subscribe)
         if isinstance(step, TROUBLE) and under_way:
             return True
-        if writes_of(step):
-            under_way = subscribed
+        if isinstance(step, (Break, Pause)):
+            broken = True
+        elif isinstance(step, (Heal, Resume)):
+            broken = False
+        elif writes_of(step):
+            under_way = subscribed and not broken
         elif isinstance(step, _WAITS):
             under_way = False
     return False

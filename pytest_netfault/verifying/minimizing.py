@@ -121,7 +121,10 @@ class Minimizer:
         )
         tries = sum(one.plays for one in self._records.values()) - 1
         stop = time.monotonic() + self._limits.rating
-        if not self._always_fails(found, stop):
+        waiting = self._without_a_race(found, stop - self._limits.rating * _SHARE_OF_RATING)
+        if waiting is not None:
+            found = waiting
+        elif not self._always_fails(found, stop):
             found = self._surest(found, stop - self._limits.rating * _SHARE_OF_RATING)
             while self._records[found].plays < _PLAYS and self._may_go_on(stop):
                 self._fails("repeating", found, self._records[found].plays, _PLAYS)
@@ -162,29 +165,35 @@ class Minimizer:
             self._fails("repeating", schedule, record.plays, wanted)
         return record.always and record.plays > 1
 
+    def _without_a_race(self, found: Schedule, stop: float) -> Schedule | None:
+        """If it is a race, the same with a wait that decides it, if that fails each time: one step more is worth it.
+
+        Steps that seemed to be needed while it failed by luck may not be, now that it waits.
+        """
+        if not is_racy(found):
+            return None
+
+        def attempt(candidate: Schedule) -> Schedule | None:
+            return candidate if not is_racy(candidate) and self._surely_fails(candidate, stop) else None
+
+        sure = next(filter(attempt, with_waits(found)), None)
+        if sure is None:
+            return None
+        smaller, _ = shrink(sure, sure, attempt, go_on=lambda: self._may_go_on(stop), asked=self._asked)
+        return smaller
+
     def _surest(self, found: Schedule, stop: float) -> Schedule:
         """The first that fails each time: with waits, or larger; else the one that fails most surely."""
         for schedule in self._others(found):
             if not self._may_go_on(stop):
                 break
             if self._surely_fails(schedule, stop):
-                return self._smaller_and_as_sure(schedule, stop)
+                return schedule
         failed = {schedule: one for schedule, one in self._records.items() if one.failed}
         return min(failed, key=lambda one: (-round(failed[one].rate, 1), complexity(one)))
 
     def _surely_fails(self, schedule: Schedule, stop: float) -> bool:
         return self._always_fails(schedule, stop) and self._records[schedule].plays >= _PLAYS
-
-    def _smaller_and_as_sure(self, schedule: Schedule, stop: float) -> Schedule:
-        """Steps that seemed to be needed while it failed by luck may not be, now that it waits."""
-
-        def attempt(candidate: Schedule) -> Schedule | None:
-            return candidate if self._surely_fails(candidate, stop) else None
-
-        smaller, _ = shrink(
-            schedule, schedule, attempt, go_on=lambda: self._may_go_on(stop), asked=self._asked
-        )
-        return smaller
 
     def _others(self, found: Schedule) -> Iterable[Schedule]:
         # It did not fail each time, and what never failed twice will hardly do better with a wait.
