@@ -327,6 +327,10 @@ class NetFaultSession:
                     with contextlib.suppress(RuntimeError):  # a crash of the proxy is reported elsewhere
                         holding.active.heal()
         if self._cluster is not None and "etcd_cluster" in getattr(item, "fixturenames", ()):
+            parted = [
+                holding for net in nets if isinstance(net, ClusterNetFault) for holding in net.holding()
+            ]
+            test.healed += [(holding.link, holding.active.fault) for holding in parted]
             with contextlib.suppress(RuntimeError):
                 self._cluster.heal()  # what a test leaves parted is judged with that test, not with the next one
 
