@@ -14,7 +14,7 @@ _OF_A_LINK = {
     "delay(seconds, jitter=...), which delays endings, too": "slow_close jitter",
     "throttle(bytes_per_second)": "bandwidth rate rate_limit limit_rate limit_bandwidth shape",
     "cut(after_bytes)": "limit_data truncate limit_bytes cut_after cutoff",
-    "slice(size)": "slicer fragment chunk segment split mss",
+    "slice(size)": "slicer fragment fragmentation chunk segment split mss",
     "lose(probability)": "packet_loss loss drop drop_packets lose_packets",
     "corrupt(probability)": "corruption flip noise mangle bitflip",
     "reset()": "reset_peer rst abort reset_connections",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import socket
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -60,3 +61,15 @@ def test_a_word_that_nobody_has_is_an_ordinary_error(net: NetFault, link: Link) 
         _ = link.nonsense  # type: ignore[attr-defined]
     with pytest.raises(AttributeError, match=r"^'NetFault' object has no attribute 'nonsense'$"):
         _ = net.nonsense  # type: ignore[attr-defined]
+
+
+def test_the_page_about_faults_has_the_same_words() -> None:
+    page = (Path(__file__).parents[1] / "docs" / "faults.md").read_text(encoding="utf-8")
+    table = page.partition("## The same by other names")[2].partition("\n## ")[0]
+    for there, here in re.findall(r"^\| (.+) \| `(\w+)", table, re.MULTILINE):
+        if here == "here":
+            continue
+        for word in re.sub(r" connection|`", "", there).split(", "):
+            name = re.sub(r"\W", "_", word)
+            ours = next((ours for ours, theirs in synonyms._OF_A_LINK.items() if name in theirs.split()), "")
+            assert ours.partition("(")[0] == here, word
