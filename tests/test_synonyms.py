@@ -70,6 +70,6 @@ def test_the_page_about_faults_has_the_same_words() -> None:
         if here == "here":
             continue
         for word in re.sub(r" connection|`", "", there).split(", "):
-            name = re.sub(r"\W", "_", word)
+            name = re.sub(r"\W", "_", word.lower())
             ours = next((ours for ours, theirs in synonyms._OF_A_LINK.items() if name in theirs.split()), "")
             assert ours.partition("(")[0] == here, word
