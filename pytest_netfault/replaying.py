@@ -30,6 +30,7 @@ from pytest_netfault.checks.reading import NESTED, FormatError, decode, finite, 
 from pytest_netfault.console import Console, place, whole_number
 from pytest_netfault.files import CannotRead, read_text
 from pytest_netfault.printable import error_words, represented
+from pytest_netfault.schedules.dead_flows import NOTICE_SECONDS
 from pytest_netfault.schedules.schedule import Schedule
 from pytest_netfault.verifying.arguments import check_directory, check_server
 from pytest_netfault.wording import counted
@@ -52,12 +53,14 @@ class Recorded:
         promise: what was promised.
         seed: the seed of what is random inside a fault; None if it was not recorded.
         settle: how long the subscriber was waited for, in seconds; None if it was not recorded.
+        notice: the same where a flow died without a word; None if ``settle`` held there too.
     """
 
     schedule: Schedule
     promise: Any = "every-event"
     seed: int | None = None
     settle: float | None = None
+    notice: float | None = NOTICE_SECONDS
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -83,6 +86,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--promise", choices=_PROMISES, help="instead of the recorded one")
     parser.add_argument("--settle", type=float, metavar="SECONDS", help="instead of the recorded ones")
+    parser.add_argument(
+        "--notice", type=float, metavar="SECONDS", help="the same where a flow dies without a word"
+    )
     parser.add_argument("--seed", type=whole_number(), metavar="N", help="instead of the recorded one")
     parser.add_argument("--report-dir", type=place, metavar="DIR", help="write the trace of a loss there")
 
@@ -104,8 +110,9 @@ def run_replay(options: argparse.Namespace, *, out: TextIO | None = None) -> int
     recorded = read_recorded(Path(options.trace), missing_ok=True)
     if options.times < 1:
         raise ReplayImpossible(f"--times must be at least 1, not {options.times}")
-    if options.settle is not None and not (math.isfinite(options.settle) and options.settle > 0):
-        raise ReplayImpossible(f"--settle must be more than 0 seconds and finite, not {options.settle:g}")
+    for name, seconds in (("settle", options.settle), ("notice", options.notice)):
+        if seconds is not None and not (math.isfinite(seconds) and seconds > 0):
+            raise ReplayImpossible(f"--{name} must be more than 0 seconds and finite, not {seconds:g}")
     try:
         directory = None if options.report_dir is None else check_directory(options.report_dir)
     except ValueError as error:
@@ -129,6 +136,7 @@ def run_replay(options: argparse.Namespace, *, out: TextIO | None = None) -> int
                 promise=options.promise or recorded.promise,
                 seed=recorded.seed if options.seed is None else options.seed,
                 settle=settle,
+                notice=options.notice or recorded.notice,
                 report_dir=directory,
             )
             lost += isinstance(came, verify.UpdateLost)
@@ -200,9 +208,11 @@ def _recorded(document: Any, missing_ok: bool) -> Recorded:
         raise FormatError(f"seed must be a whole number or null, not {shown(seed)}", ("seed",))
     if settle is not None and not (finite(settle) and settle > 0):
         raise FormatError(f"settle must be more than 0 seconds, not {shown(settle)}", ("settle",))
-    return Recorded(
-        _schedule(document["schedule"], ("schedule",), missing_ok), promise or "every-event", seed, settle
-    )
+    notice = document.get("notice", NOTICE_SECONDS)
+    if notice is not None and not (finite(notice) and notice > 0):
+        raise FormatError(f"notice must be more than 0 seconds or null, not {shown(notice)}", ("notice",))
+    schedule = _schedule(document["schedule"], ("schedule",), missing_ok)
+    return Recorded(schedule, promise or "every-event", seed, settle, notice)
 
 
 def _schedule(data: Any, at: tuple[str | int, ...], missing_ok: bool) -> Schedule:

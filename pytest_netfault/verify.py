@@ -24,8 +24,9 @@ from pytest_netfault.checks.trace import Promise
 from pytest_netfault.faults import Cut, CutHow, Direction, Fault
 from pytest_netfault.garbage import CollectAfterFailure
 from pytest_netfault.schedules.contract import Pace, Server
+from pytest_netfault.schedules.dead_flows import NOTICE_SECONDS, Plan, dead_flow
 from pytest_netfault.schedules.drawing import ALL, Palette, seeded
-from pytest_netfault.schedules.limits import Deadline
+from pytest_netfault.schedules.limits import NO_DEADLINE, Deadline
 from pytest_netfault.schedules.schedule import Schedule
 from pytest_netfault.schedules.shrinking import Asked
 from pytest_netfault.schedules.subject import OpenStore
@@ -34,6 +35,7 @@ from pytest_netfault.verifying.arguments import (
     check_count,
     check_directory,
     check_how,
+    check_notice,
     check_promise,
     check_seconds,
     check_server,
@@ -85,6 +87,7 @@ def no_update_lost(
     max_seconds: float | None = None,
     seed: int | None = None,
     settle: float = 5.0,
+    notice: float | None = NOTICE_SECONDS,
     shard: str | None = None,
     report_dir: str | os.PathLike[str] | None = None,
     progress: ProgressCallback | None = None,
@@ -106,7 +109,13 @@ def no_update_lost(
             cuts short counts for nothing; ``report.interrupted`` says so. None for no bound.
         seed: draws the same schedules again; by default that of the test session.
         settle: seconds without any progress after which what is still missing counts as lost. It must exceed the time
-            in which the client itself notices a dead link.
+            in which the client comes back once the network does.
+        notice: seconds in which the client must find out by itself that a flow died without a word (``Forget()``, or
+            a ``Cut(..., connection=2, how="blackhole")``: new connections work, the old one is mute for good).
+            Schedules of that kind, one for twenty examples and at least three, are played beside the examples, on
+            threads of their own, and the report counts them as ``dead_flows``. If ``faults`` is given they are drawn
+            only if it names one of these faults, and if it names no other they are the examples. None leaves them out;
+            faults of that kind which are named are then drawn like the others, and ``settle`` holds for them.
         shard: ``"2/8"`` plays the second of eight parts of the schedules, for several machines or workers: all eight
             with the same seed play each schedule once. See :func:`merge`.
         report_dir: where the trace and the schedule of a loss are written, and what a shard came to.
@@ -135,22 +144,30 @@ def no_update_lost(
     if max_seconds is not None:
         check_seconds("max_seconds", max_seconds)
     check_seconds("settle", settle)
+    check_notice(notice)
     directory = check_directory(report_dir)
     part = read_shard(shard)
     number = pick_seed(seed)
+
     clients = AsyncClients(open_store, close_timeout=settle)
     deadline = Deadline() if max_seconds is None else Deadline(time.monotonic() + max_seconds)
-    pace = Pace(settle=settle)
-    closed_kit = Kit(clients, server, promise=promise, pace=pace, seed=number, deadline=deadline)
-    with CollectAfterFailure(), clients, closed_kit as kit:
+
+    def open_kit(until: Deadline = deadline) -> Kit:
+        pace = Pace(settle=settle, notice=notice)
+        return Kit(clients, server, promise=promise, pace=pace, seed=number, deadline=until)
+
+    with CollectAfterFailure(), clients, open_kit() as kit:
         possible = kit.possible(palette, named=palette.faults != ALL)
-        mine = [example for example in range(max_examples) if part.holds(example)]
-        drawn = (seeded(number, example, possible) for example in mine)
+        plan = Plan.of(possible, max_examples, notice=notice, named=palette.faults != ALL)
+        mine = [example for example in range(plan.examples) if part.holds(example)]
+        drawn = (seeded(number, example, plan.palette) for example in mine)
+        beside = [dead_flow(number, one, possible) for one in range(plan.dead_flows) if part.holds(one)]
         campaign = Campaign(
             kit,
             seed=number,
             promise=promise,
             settle=settle,
+            notice=notice,
             deadline=deadline,
             report_dir=directory,
             progress=progress,
@@ -158,7 +175,7 @@ def no_update_lost(
         )
 
         def prove() -> Report:
-            return campaign.prove(drawn, of=len(mine))
+            return campaign.prove(drawn, open_kit, of=len(mine), dead_flows=beside)
 
         report = _parted("no_update_lost", prove, campaign, number, shard, report_dir)
     return _warned(report, clients, settle)
@@ -172,6 +189,7 @@ def replay(
     promise: Promise = "every-event",
     seed: int | None = None,
     settle: float = 5.0,
+    notice: float | None = NOTICE_SECONDS,
     report_dir: str | os.PathLike[str] | None = None,
 ) -> Report:
     """Play one schedule and judge it; arguments, result and errors are those of :func:`no_update_lost`."""
@@ -180,14 +198,18 @@ def replay(
     check_server(server)
     check_promise(promise)
     check_seconds("settle", settle)
+    check_notice(notice)
     directory = check_directory(report_dir)
     number = pick_seed(seed)
     if not isinstance(schedule, Schedule):
         raise TypeError(f"schedule must be a Schedule, not {schedule!r:.200}")
     clients = AsyncClients(open_store, close_timeout=settle)
-    closed_kit = Kit(clients, server, promise=promise, pace=Pace(settle=settle), seed=number)
+    pace = Pace(settle=settle, notice=notice)
+    closed_kit = Kit(clients, server, promise=promise, pace=pace, seed=number)
     with CollectAfterFailure(), clients, closed_kit as kit:
-        campaign = Campaign(kit, seed=number, promise=promise, settle=settle, report_dir=directory)
+        campaign = Campaign(
+            kit, seed=number, promise=promise, settle=settle, notice=notice, report_dir=directory
+        )
         try:
             report = announced("replay", number, lambda: campaign.replay(schedule), lambda: campaign.tally)
         except ProvedNothing as nothing:
@@ -205,6 +227,7 @@ def sweep(
     how: Sequence[CutHow] = ("fin", "rst", "blackhole"),
     promise: Promise = "every-event",
     settle: float = 5.0,
+    notice: float | None = NOTICE_SECONDS,
     shard: str | None = None,
     seed: int | None = None,
     report_dir: str | os.PathLike[str] | None = None,
@@ -226,6 +249,10 @@ def sweep(
         how: the ways in which a connection ends there.
         promise: as for :func:`no_update_lost`.
         settle: as for :func:`no_update_lost`.
+        notice: as for :func:`no_update_lost`. A silent cut is healed in the end; at one in twenty of these places, and
+            at least three, the connection is also cut for good, and once all are forgotten while they are idle, beside
+            the others. They are no places of the report.
+            A scenario that compacts, restarts or pauses the server has none.
         shard: ``"2/8"`` plays the second of eight parts of the places, for several machines or workers; all eight
             together play each place once. See :func:`merge`.
         seed: as for :func:`no_update_lost`.
@@ -246,6 +273,7 @@ def sweep(
     check_server(server)
     check_promise(promise)
     check_seconds("settle", settle)
+    check_notice(notice)
     check_count("stride", stride)
     directory = check_directory(report_dir)
     part = read_shard(shard)
@@ -261,8 +289,9 @@ def sweep(
 
     clients = AsyncClients(open_store, close_timeout=settle)
 
-    def open_kit() -> Kit:
-        return Kit(clients, server, promise=promise, pace=Pace(settle=settle), seed=number)
+    def open_kit(until: Deadline = NO_DEADLINE) -> Kit:
+        pace = Pace(settle=settle, notice=notice)
+        return Kit(clients, server, promise=promise, pace=pace, seed=number, deadline=until)
 
     with CollectAfterFailure(), clients, open_kit() as kit:
         campaign = Campaign(
@@ -270,6 +299,7 @@ def sweep(
             seed=number,
             promise=promise,
             settle=settle,
+            notice=notice,
             report_dir=directory,
             progress=progress,
             asked=Asked((Cut,), how=tuple(hows), direction=direction),

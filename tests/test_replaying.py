@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from pytest_netfault.replaying import ReplayImpossible, add_arguments, read_recorded, run_replay
-from pytest_netfault.schedules import Break, Heal, Schedule, Seen, Sever, Subscribe, Write
+from pytest_netfault.schedules import Break, Forget, Heal, Schedule, Seen, Sever, Subscribe, Write
 
 MUTANTS = Path(__file__).parent / "verify" / "mutants"
 LOSS = Schedule([Subscribe(), Write("a"), Seen(), Break(Sever()), Write("a"), Heal(), Write("b")])
@@ -33,6 +33,9 @@ class FromNow(toy.RightStore):
     def on_events(self, revision, changes):
         self.next = 0
         super().on_events(revision, changes)
+
+class Deaf(toy.RightStore):
+    idle_seconds = None
 
 class NoAddress:
     closed = False
@@ -89,6 +92,19 @@ def test_a_loss_is_seen_again_with_what_was_recorded(trace: Path, stores: Path, 
     assert "settle=0.6, seed=3" in told
     (again,) = (tmp_path / "again").glob("*.json")
     assert read_recorded(again) == read_recorded(trace)  # what it leaves behind is what it was given
+
+
+def test_a_dead_flow_is_given_the_time_that_was_recorded(stores: Path, tmp_path: Path) -> None:
+    path = tmp_path / "dead.json"
+    dead = Schedule([Subscribe(), Write("a"), Seen(), Break(Forget()), Write("a")])
+    path.write_text(json.dumps({"schedule": dead.to_json(), "notice": 1.5}))
+    where = ["--store", f"{stores}:Deaf", "--server", f"{stores}:open_server"]
+    code, told = replay(path, *where, "--report-dir", tmp_path / "again")
+    assert (code, "never noticed a dead flow" in told, "(notice=1.5)" in told) == (1, True, True)
+    (again,) = (tmp_path / "again").glob("*.json")
+    assert read_recorded(again).notice == 1.5
+    code, told = replay(path, *where, "--notice", 0.5)
+    assert (code, "(notice=0.5)" in told) == (1, True)
 
 
 def test_a_client_that_was_mended_keeps_its_promise(trace: Path, stores: Path) -> None:
@@ -195,6 +211,10 @@ def test_what_is_wrong_with_the_store_or_the_server_is_one_sentence(
             r"lost.json:2: settle must be more",
         ),
         (
+            '{"schedule": {"steps": [{"step": "subscribe"}]},\n"notice": "long"}',
+            r"lost.json:2: notice must be more",
+        ),
+        (
             '{"schedule": {"steps": [{"step": "subscribe"}]},\n"promise": "x"}',
             r"lost.json:2: promise must be",
         ),
@@ -221,6 +241,7 @@ def test_a_trace_that_is_not_there_and_the_schedule_beside_one(tmp_path: Path) -
     [
         (["--times", "0"], "--times must be at least 1, not 0"),
         (["--settle", "nan"], "--settle must be more than 0"),
+        (["--notice", "0"], "--notice must be more than 0"),
     ],
 )
 def test_wrong_numbers_are_named(trace: Path, arguments: list[str], told: str) -> None:

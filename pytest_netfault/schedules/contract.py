@@ -9,7 +9,7 @@ Rules of this file: protocols and frozen data; no I/O.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, Protocol
 
 from pytest_netfault.checks.arrivals import count_arrivals
@@ -17,11 +17,16 @@ from pytest_netfault.checks.guarantees import TraceVerdict
 from pytest_netfault.checks.trace import Failed, Revision, Trace
 from pytest_netfault.events import LinkEvent
 from pytest_netfault.faults import Fault
+from pytest_netfault.schedules.dead_flows import has_dead_flow
 from pytest_netfault.schedules.outcomes import WriteBreakage
 from pytest_netfault.schedules.recording import FaultRecord, Remark, WriteRecord
 from pytest_netfault.schedules.schedule import Schedule
 
 __all__ = ["Breakable", "InForce", "Pace", "Run", "Server", "can"]
+
+
+# Seconds between two last writes while a client has yet to notice that a flow is dead.
+_LAST_WRITE_EACH = 5
 
 
 class InForce(Protocol):
@@ -81,12 +86,29 @@ class Pace:
         impatience: the same while something is broken, when most moments cannot come.
         last_writes: after how much silence each of the last writes is made, while something is missing. They spread
             over the usual pauses before a reconnect.
+        notice: what takes the place of ``settle`` at the end of a schedule in which a flow died without a word; None
+            leaves it at ``settle``.
     """
 
     settle: float = 5.0
     patience: float = 0.5
     impatience: float = 0.1
     last_writes: tuple[float, ...] = (0.25, 0.6, 1.2, 2.5)
+    notice: float | None = None
+
+    def at_the_end_of(self, schedule: Schedule) -> Pace:
+        """The pace at which the end of this schedule is waited for.
+
+        A client that notices a dead flow late comes back late, so last writes are made until then: one that comes back
+        at a later place is caught by the first that it is handed.
+
+        >>> Pace(notice=13).at_the_end_of(Schedule([Subscribe(), Break(Forget())])).last_writes
+        (0.25, 0.6, 1.2, 2.5, 5.0, 10.0)
+        """
+        if self.notice is None or not has_dead_flow(schedule):
+            return self
+        later = tuple(float(second) for second in range(_LAST_WRITE_EACH, int(self.notice), _LAST_WRITE_EACH))
+        return replace(self, settle=self.notice, last_writes=self.last_writes + later)
 
 
 @dataclass(frozen=True)

@@ -70,6 +70,7 @@ __all__ = [
     "draw_outage",
     "draw_scene",
     "draw_schedule",
+    "draw_writes",
     "seeded",
 ]
 
@@ -78,7 +79,7 @@ Ability = Literal["compact", "restart", "pause", "many"]
 T = TypeVar("T")
 
 # No plaintext client survives bytes that were changed: whatever it then delivers is not its fault.
-ALL: tuple[type[Fault], ...] = tuple(kind for kind in FAULTS if kind not in (Corrupt, Forget))
+ALL: tuple[type[Fault], ...] = tuple(kind for kind in FAULTS if kind is not Corrupt)
 
 _ABILITIES = ("compact", "restart", "pause", "many")
 _KEYS = ("a", "b", "c")
@@ -106,6 +107,7 @@ class Palette:
         faults: classes, whose arguments are drawn too, or faults as they are.
         abilities: what the server and the client can do besides: ``"compact"``, ``"restart"``, ``"pause"``, and
             ``"many"`` for a client with ``put_many``.
+        packets: whether the kernel can drop packets here, so that ``Forget(packets=True)`` may be drawn.
 
     Raises:
         TypeError: something in ``faults`` is no fault.
@@ -114,6 +116,7 @@ class Palette:
 
     faults: tuple[type[Fault] | Fault, ...] = ALL
     abilities: frozenset[Ability] = frozenset()
+    packets: bool = True
 
     def __post_init__(self) -> None:
         faults: object = self.faults
@@ -184,12 +187,18 @@ def draw_scene(below: Below, palette: Palette) -> list[Step]:
     return _Drawing(below, palette).scene()
 
 
+def draw_writes(below: Below, palette: Palette) -> list[Step]:
+    """A few changes, one after another."""
+    return _Drawing(below, palette).writes()
+
+
 class _Drawing:
     """One drawing: each method draws one thing."""
 
     def __init__(self, below: Below, palette: Palette) -> None:
         self._below = below
         self._abilities = palette.abilities
+        self._packets = palette.packets
         self._faults = [
             fault
             for fault in palette.faults
@@ -242,7 +251,7 @@ class _Drawing:
         if self._once_in(2):
             steps += [self._write(), *([Seen()] if self._once_in(2) else [])]
         fault = self._fault(self._faults)
-        steps += [_broken_by(fault), *self._writes()]
+        steps += [_broken_by(fault), *self.writes()]
         if "compact" in self._abilities and self._once_in(8):
             steps += [Compact(), *([self._write()] if self._once_in(2) else [])]
         if self._once_in(6):
@@ -261,8 +270,8 @@ class _Drawing:
         steps += self._moment(fault) or self._return_of(fault)
         if Cut in self._faults and self._once_in(3):
             early = self._early_cut()
-            return [*steps, Break(early), *self._writes(), *_reached(early), Heal()]
-        return [*steps, self._break(self._faults), *self._writes(), Heal()]
+            return [*steps, Break(early), *self.writes(), *_reached(early), Heal()]
+        return [*steps, self._break(self._faults), *self.writes(), Heal()]
 
     def _unanswered(self) -> list[Step]:
         """A write of the subject's own that arrives, and whose answer does not."""
@@ -279,14 +288,14 @@ class _Drawing:
         """What is written while the subscriber is away is compacted before it is back."""
         key = self._one(_KEYS)
         steps: list[Step] = [Write(key), Seen()] if self._once_in(2) else []
-        steps += [self._break(self._absent or self._faults), *self._writes()]
+        steps += [self._break(self._absent or self._faults), *self.writes()]
         if len(steps) > 3 or self._once_in(3):
             steps.append(Delete(key))
         return [*steps, Compact(), *([self._write()] if self._once_in(2) else []), Heal()]
 
     def _calm(self) -> list[Step]:
         """Writes while nothing is broken, and the subscriber sees them."""
-        return [*self._writes(), *([Seen()] if self._once_in(2) else [])]
+        return [*self.writes(), *([Seen()] if self._once_in(2) else [])]
 
     def _turns(self) -> list[Step]:
         """One key that is put, deleted and put again, or put twice with the same value, around a fault."""
@@ -303,7 +312,7 @@ class _Drawing:
         kinds = [kind for kind in ("pause", "restart") if kind in self._abilities]
         if self._one(kinds) == "pause":
             return [self._write(), Pause(), *([self._write()] if self._once_in(2) else []), Resume()]
-        return [self._write(), Restart(), *self._writes()]
+        return [self._write(), Restart(), *self.writes()]
 
     # -- steps ------------------------------------------------------------------------------------------
 
@@ -332,7 +341,7 @@ class _Drawing:
         )
         return [Connected()] if ends else []
 
-    def _writes(self) -> list[Step]:
+    def writes(self) -> list[Step]:
         steps = [self._write()]
         while len(steps) < 4 and self._once_in(2):
             steps.append(self._write())
@@ -382,6 +391,8 @@ class _Drawing:
             return Corrupt(self._one((0.001, 0.01, 0.1)), direction=self._one(_DIRECTIONS))
         if kind is Lose:
             return Lose(self._one((0.1, 0.3)), direction=self._one(_DIRECTIONS))
+        if kind is Forget:
+            return Forget(packets=self._packets and self._once_in(3))
         if kind is Cut:
             furthest = self._one(_CUTS_WITHIN)
             return Cut(

@@ -31,9 +31,10 @@ from pytest_netfault.schedules.contract import Pace
 
 __all__ = ["Conclude", "Ending", "LastWrite", "Wait"]
 
-# Of ``settle``, so much is waited at a time, and so much more may a piece take before the rest of it does not count.
-_PIECE = 0.05
-_SPARE = 0.02
+# Of ``settle``, so much is waited at a time, and so much more may a piece take before the rest of it does not count;
+# but no more than so many seconds.
+_PIECE, _LONGEST_PIECE = 0.05, 1.0
+_SPARE, _MOST_SPARE = 0.02, 0.1
 # Seconds that nobody waits for: pieces add up to the whole only nearly.
 _INSTANT = 1e-6
 
@@ -71,7 +72,7 @@ class Ending:
 
     def decide(self, *, now: float, arrived: int, missing: int, broken: bool) -> Wait | LastWrite | Conclude:
         """What to do, given how many of the changes that are owed have arrived and how many have not."""
-        self._silence += min(now - self._asked_at, self._meant + self._settle * _SPARE)
+        self._silence += min(now - self._asked_at, self._meant + min(self._settle * _SPARE, _MOST_SPARE))
         self._asked_at, self._meant = now, 0.0
         if arrived > self._arrived:
             self._arrived, self._silence = arrived, 0.0
@@ -90,5 +91,5 @@ class Ending:
             self._wrote = True
             return LastWrite()
         self._meant = min([self._settle, *self._last_writes[:1]]) - self._silence
-        self._meant = min(self._meant, self._settle * _PIECE)
+        self._meant = min(self._meant, self._settle * _PIECE, _LONGEST_PIECE)
         return Wait(self._meant)

@@ -13,7 +13,7 @@ from typing import Any
 
 from pytest_netfault.schedules.calls import Caller
 
-__all__ = ["CALL_SECONDS", "NO_DEADLINE", "Deadline", "DidNotReturn", "ask"]
+__all__ = ["CALL_SECONDS", "NO_DEADLINE", "Deadline", "DidNotReturn", "Recallable", "ask"]
 
 # Generous, because it is no promise to anybody: it only keeps a call that never returns from hanging a run.
 CALL_SECONDS = 60.0
@@ -55,6 +55,14 @@ class Deadline:
 
 
 NO_DEADLINE = Deadline()
+
+
+class Recallable(Deadline):
+    """A deadline that somebody may bring forward to now."""
+
+    def recall(self) -> None:
+        """It is over."""
+        object.__setattr__(self, "at", time.monotonic())
 
 
 def ask(

@@ -35,6 +35,7 @@ from pytest_netfault.printable import error_words
 from pytest_netfault.schedules.calls import Call, Caller
 from pytest_netfault.schedules.clients import Writer, close_client, open_client
 from pytest_netfault.schedules.contract import Breakable, InForce, Pace, Run, Server
+from pytest_netfault.schedules.dead_flows import leaves_dead_flow
 from pytest_netfault.schedules.ending import Conclude, Ending, LastWrite
 from pytest_netfault.schedules.limits import NO_DEADLINE, Deadline, ask
 from pytest_netfault.schedules.outcomes import rejections
@@ -80,6 +81,11 @@ _JOIN_SECONDS = 5.0
 _FINISH_SECONDS = 10.0
 # A store that others write to as well never stands still; then it is restarted all the same.
 _STILL_SECONDS = 5.0
+# A flow on which nothing has happened for so long is idle; gRPC sends its ping within this time. It is waited for for
+# no more than this share of the time that the client has to notice.
+_IDLE_SECONDS, _SHARE_OF_IDLENESS = 1.0, 0.5
+# How often it is asked, while something long is waited for, whether the run is still wanted.
+_ASK_SECONDS = 0.25
 
 Changes = tuple[tuple[str, "str | None"], ...]
 
@@ -120,6 +126,15 @@ def play(
     return player.run()
 
 
+class _Activity:
+    """When a client of any run of this process last subscribed or wrote."""
+
+    last = float("-inf")
+
+
+_ACTIVITY = _Activity()
+
+
 class _Player:
     """One run. The order of its methods is the order of its life."""
 
@@ -158,6 +173,7 @@ class _Player:
         self._healable: list[InForce] = []
         self._server_troubles: list[float] = []  # when the server was restarted or paused
         self._paused = False
+        self._dead_flow = False
         self._store: Store | None = None
         self._subject_calls: Caller | None = None
         self._subscriber: Caller | None = None
@@ -282,13 +298,14 @@ class _Player:
         return self._deadline.within(self._pace.impatience if self._hindered() else self._pace.patience)
 
     def _hindered(self) -> bool:
-        return self._paused or any(map(_stops, self._healable))
+        return self._paused or any(map(_stops, self._healable)) or self._dead_flow
 
     def _subscribe(self, place: int | None) -> None:
         assert self._store is not None
         assert self._subscriber is not None
         if not self._paused:
             self._before = self._revision()
+        _ACTIVITY.last = time.monotonic()
         self._subscription = self._subscriber.submit(
             self._store.subscribe, f"{self._namespace}.", self._recording.deliver
         )
@@ -315,6 +332,7 @@ class _Player:
             )
 
     def _write(self, place: int | None, step: Write | Delete | WriteMany, value: str = "") -> None:
+        _ACTIVITY.last = time.monotonic()
         self._note_subscription(place)
         changes = self._changes(step, value or f"v{place}")
         if step.via == "link":
@@ -354,12 +372,15 @@ class _Player:
         return ((key, value),)
 
     def _break(self, place: int, step: Break) -> None:
+        if leaves_dead_flow(step) and self._started is not None:
+            self._wait_idle()
         try:
             in_force = self._link.apply(step.fault)
         except UnsupportedFault as error:
             self._remark(place, f"skipped: {error}")
             return
         self._faults.append((place, in_force, time.monotonic()))
+        self._dead_flow = self._dead_flow or leaves_dead_flow(step)
         if not step.lasting:
             self._healable.append(in_force)
         self._mark_change()
@@ -452,6 +473,20 @@ class _Player:
             time.sleep(0.001)
         return True
 
+    def _wait_idle(self) -> None:
+        """Until nothing happens for a while: what is forgotten in the field is a flow that was idle.
+
+        A client with something under way may notice by that, such as gRPC, which pings some time after an update, and
+        would never notice a flow that dies when it is idle. A link that carries heartbeats is never quiet, and one
+        that carries what is written beside this not soon, so it is enough if either is: the link, or all who write.
+        """
+        passed, since = (-1, -1), time.monotonic()
+        until = since + self._deadline.within((self._pace.notice or self._pace.settle) * _SHARE_OF_IDLENESS)
+        while (now := time.monotonic()) < until and now - min(since, _ACTIVITY.last) < _IDLE_SECONDS:
+            if passed != (counts := (self._link.bytes_up, self._link.bytes_down)):
+                passed, since = counts, now
+            time.sleep(0.01)
+
     def _wait_seen(self, place: int, events: int | None) -> None:
         self._note_subscription(place)
         if self._paused or self._started is None:
@@ -485,12 +520,13 @@ class _Player:
         if self._paused:
             self._resume(None)
         self._heal()
-        self._subscribe_after_all()
+        pace = self._pace.at_the_end_of(self._schedule)
+        self._subscribe_after_all(pace.settle)
         if self._started is None:
             self._cut_short = self._deadline.over
             self._conclude(self._record(self._revision()), quiet=False)
             return
-        ending = Ending(self._pace, now=time.monotonic())
+        ending = Ending(pace, now=time.monotonic())
         while True:
             items = len(self._recording)
             # Read before the stream is looked at: what is committed after it is nobody's debt.
@@ -513,12 +549,21 @@ class _Player:
             if isinstance(action, LastWrite):
                 self._last_write()
             else:
-                self._recording.wait_beyond(items, self._deadline.within(action.seconds))
+                self._wait_for_delivery(items, action.seconds)
 
-    def _subscribe_after_all(self) -> None:
+    def _wait_for_delivery(self, items: int, seconds: float) -> None:
+        until = time.monotonic() + seconds
+        while (left := until - time.monotonic()) > 0 and not self.is_over():
+            if self._recording.wait_beyond(items, self._deadline.within(min(left, _ASK_SECONDS))):
+                return
+
+    def _subscribe_after_all(self, patience: float) -> None:
         """A service that could not subscribe is started again; so is the subject, once, when all is healed."""
         if self._subscription is not None:
-            self._subscription.wait(self._deadline.within(self._pace.settle))
+            until = time.monotonic() + patience
+            while not self._subscription.wait(self._deadline.within(_ASK_SECONDS)):
+                if self._deadline.over or time.monotonic() >= until:
+                    break
             self._note_subscription(None)
         done = self._subscription is not None and self._subscription.done
         if self._started is None and done and not self._deadline.over:

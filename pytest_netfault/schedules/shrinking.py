@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
-from pytest_netfault.faults import Blackhole, Cut, CutHow, Delay, Direction, Fault, Reset, Sever
+from pytest_netfault.faults import Blackhole, Cut, CutHow, Delay, Direction, Fault, Forget, Reset, Sever
 from pytest_netfault.schedules.schedule import Schedule
 from pytest_netfault.schedules.steps import (
     Break,
@@ -218,6 +218,8 @@ def _plainer_faults(fault: Fault, asked: Asked) -> Iterator[Fault]:
         yield Blackhole()
         yield Blackhole(fault.direction)
         yield Blackhole(on_heal=fault.on_heal)
+    elif isinstance(fault, Forget):
+        yield Forget()
     elif isinstance(fault, Delay):
         yield Delay(fault.seconds)
     elif isinstance(fault, Cut):

@@ -179,7 +179,8 @@ class Break(Step):
     Args:
         fault: any fault of :mod:`pytest_netfault.faults`.
         lasting: neither ``Heal()`` nor the end of the run heals it. ``Cut(200, connection=2, how="blackhole")`` that
-            lasts is a flow which a router forgot: the subject must notice by itself, within ``settle``.
+            lasts is a flow which a router forgot: the subject must notice by itself, within ``notice``. What has no
+            end, such as ``Forget()``, is not healed either way.
     """
 
     fault: Fault

@@ -24,6 +24,7 @@ __all__ = [
     "check_count",
     "check_directory",
     "check_how",
+    "check_notice",
     "check_promise",
     "check_seconds",
     "check_server",
@@ -84,6 +85,11 @@ def check_seconds(name: str, value: object) -> None:
         raise TypeError(f"{name} must be a number of seconds, not {value!r}")
     if not math.isfinite(value) or value <= 0:
         raise ValueError(f"{name} must be more than 0 seconds and finite, not {value!r}")
+
+
+def check_notice(value: object) -> None:
+    if value is not None:
+        check_seconds("notice", value)
 
 
 def check_how(how: object) -> tuple[CutHow, ...]:

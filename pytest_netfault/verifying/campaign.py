@@ -14,23 +14,34 @@ one, is written as a loss would be.
 from __future__ import annotations
 
 import contextlib
+import functools
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
 from pytest_netfault.faults import Cut, CutHow, Direction
 from pytest_netfault.schedules.contract import Run
+from pytest_netfault.schedules.dead_flows import touches_server
 from pytest_netfault.schedules.limits import NO_DEADLINE, Deadline, DidNotReturn
 from pytest_netfault.schedules.schedule import Schedule
 from pytest_netfault.schedules.shrinking import ANYTHING, Asked, complexity
+from pytest_netfault.verifying.beside import Beside
 from pytest_netfault.verifying.files import document, files_beside, keep_report, picture_beside, write_report
-from pytest_netfault.verifying.kit import Kit
+from pytest_netfault.verifying.kit import Kit, OpenKit
 from pytest_netfault.verifying.minimizing import Limits, Minimizer
+from pytest_netfault.verifying.noticing import smallest_loss
 from pytest_netfault.verifying.picture import picture
 from pytest_netfault.verifying.progressing import progress_of_session
-from pytest_netfault.verifying.results import Progress, ProgressCallback, ProvedNothing, Report, UpdateLost
+from pytest_netfault.verifying.results import (
+    Progress,
+    ProgressCallback,
+    ProvedNothing,
+    Report,
+    Stage,
+    UpdateLost,
+)
 from pytest_netfault.verifying.shards import Shard
 from pytest_netfault.verifying.story import tell
 from pytest_netfault.verifying.sweeping import (
@@ -40,8 +51,10 @@ from pytest_netfault.verifying.sweeping import (
     fired,
     in_words,
     places,
+    play_place,
     play_places,
     side_by_side,
+    with_dead_flows,
 )
 from pytest_netfault.verifying.tally import Tally
 from pytest_netfault.wording import counted
@@ -49,6 +62,9 @@ from pytest_netfault.wording import counted
 __all__ = ["Campaign"]
 
 SHRINK_SECONDS = 40.0
+# How often it is told that a proof only waits for clients to notice.
+_TICK_SECONDS = 1.0
+_SHARE_OF_WAITING = 0.5
 _UNSURE_SECONDS = 15.0
 RATING_SECONDS = 20.0
 _FIRST_SECONDS = 3.0
@@ -66,6 +82,7 @@ class Campaign:
         seed: int | None,
         promise: str,
         settle: float,
+        notice: float | None = None,
         deadline: Deadline = NO_DEADLINE,
         report_dir: Path | None = None,
         progress: ProgressCallback | None = None,
@@ -75,6 +92,7 @@ class Campaign:
         self._seed = seed
         self._promise = promise
         self._settle = settle
+        self._notice = notice
         self._began = time.monotonic()
         self._deadline = deadline
         self._interrupted: str | None = None
@@ -83,6 +101,7 @@ class Campaign:
         self._asked = asked
         self._tally = Tally()
         self._sought: frozenset[str] = frozenset()  # what the first failing run broke
+        self._lost_beside: list[tuple[int, Run]] = []
         self._smallest: Schedule | None = None
         self._worth_keeping: Run | None = None
 
@@ -98,24 +117,54 @@ class Campaign:
     def _report(self) -> Report:
         return self._tally.report(seconds=self._seconds, seed=self._seed)
 
-    def prove(self, schedules: Iterable[Schedule], *, of: int) -> Report:
+    def prove(
+        self,
+        schedules: Iterable[Schedule],
+        open_kit: OpenKit,
+        *,
+        of: int,
+        dead_flows: Sequence[Schedule] = (),
+    ) -> Report:
         """Play schedules until one breaks a guarantee or the time is up.
+
+        Args:
+            schedules: the examples.
+            open_kit: opens what is played with beside them.
+            of: how many examples there are.
+            dead_flows: schedules in which a flow dies without a word, which are played beside the examples. What
+                touches the server waits until they have ended, and whoever has no other examples has these.
 
         Raises:
             UpdateLost: one broke a guarantee.
             ProvedNothing: none did, but nothing was put to the test either.
         """
         __tracebackhide__ = True
-        with self._kept_if_interrupted():
+        with (
+            self._kept_if_interrupted(),
+            Beside(dead_flows, len(dead_flows), open_kit, deadline=self._deadline) as beside,
+        ):
+            look = functools.partial(self._look, beside, open_kit, examples=not of)
+            later = []
+            played = 0
             for number, schedule in enumerate(schedules, start=1):
-                if number > 1 and self._deadline.over:
+                if dead_flows and touches_server(schedule):
+                    later.append((number, schedule))
+                elif played and self._deadline.over:
                     break
-                run = self._play_until_deadline(schedule)
-                if run is None:
+                else:
+                    played += 1
+                    if not self._example(schedule, number, of, played, beside):
+                        break
+                    look()
+            # Where the time is short, some of it is for what has waited.
+            share = _SHARE_OF_WAITING if later else 1.0
+            look(until=Deadline(time.monotonic() + share * self._deadline.left))
+            for number, schedule in later:
+                if played and self._deadline.over:
                     break
-                self._tell("playing", number, of, run)
-                if run.broken:
-                    raise self._lost(run, f"Found in example {number} of {of}")
+                played += 1
+                if not self._example(schedule, number, of, played, beside):
+                    break
         return self._done()
 
     def _play_until_deadline(self, schedule: Schedule) -> Run | None:
@@ -135,6 +184,51 @@ class Campaign:
         self._tally = self._tally.plus(run)
         return run
 
+    def _example(self, schedule: Schedule, number: int, of: int, played: int, beside: Beside) -> bool:
+        """Play one; False if the time was up before it came to its end."""
+        __tracebackhide__ = True
+        run = self._play_until_deadline(schedule)
+        if run is None:
+            return False
+        self._tell("playing", played, of, run, pending=beside.pending)
+        if run.broken:
+            beside.close()
+            raise self._lost(run, f"Found in example {number} of {of}")
+        return True
+
+    def _look(
+        self, beside: Beside, open_kit: OpenKit, *, examples: bool = False, until: Deadline | None = None
+    ) -> None:
+        """See what became of what is played beside; or wait until all of it has ended, at most until then.
+
+        Of what breaks in an example as well as behind a dead flow the example is reported, whatever is seen first: so
+        a loss is not reported before the client has had its time to notice, unless the examples have ended by then.
+
+        Raises:
+            UpdateLost: one broke a guarantee.
+        """
+        __tracebackhide__ = True
+        while beside.pending and not (until and self._lost_beside):
+            taken = beside.take(until.within(_TICK_SECONDS) if until else 0.0)
+            if taken is not None:
+                number, run = taken
+                self._tally = self._tally.plus(run) if examples else self._tally.plus_beside(run)
+                self._tell("noticing", beside.judged, beside.of, run)
+                if run.broken:
+                    self._lost_beside.append((number, run))
+            elif until is None or until.over:
+                break
+            elif self._progress is not None and beside.latest is not None:
+                self._progress(
+                    Progress("noticing", beside.judged, beside.of, self._seconds, beside.latest, False)
+                )
+        if self._lost_beside and (until or self._seconds >= (self._notice or 0.0)):
+            loss = smallest_loss(self._lost_beside, beside, open_kit, until=self._deadline.at)
+            raise self._error(loss.run, loss.found, loss.repeated)
+        if until and beside.pending:
+            self._tally = replace(self._tally, unjudged_dead_flows=beside.pending)
+            beside.close()
+
     def replay(self, schedule: Schedule) -> Report:
         """Play one schedule; raises as :meth:`prove` does."""
         __tracebackhide__ = True
@@ -147,7 +241,7 @@ class Campaign:
     def sweep(
         self,
         scenario: Schedule,
-        open_kit: Callable[[], Kit],
+        open_kit: OpenKit,
         *,
         direction: Direction,
         stride: int,
@@ -161,7 +255,7 @@ class Campaign:
             ProvedNothing: there is no place, or no cut fired.
         """
         __tracebackhide__ = True
-        learned = []
+        learned: list[Run] = []
         for number in range(1, LEARNING_RUNS + 1):
             learned.append(self._kit.play(scenario))
             if learned[-1].broken:
@@ -171,6 +265,9 @@ class Campaign:
         wanted = places(carried(learned), direction=direction, stride=stride, how=how, shard=shard)
         holes: list[Cut] = []
         broken: list[Run] = []
+        aside = [] if self._notice is None else with_dead_flows(scenario, wanted)
+        beside = Beside(aside, len(aside), open_kit, play=play_place)
+        look = functools.partial(self._look, beside, open_kit)
 
         def on_run(place: Place, run: Run) -> bool:
             if not fired(run):
@@ -178,16 +275,20 @@ class Campaign:
             self._tally = self._tally.plus(run, inconclusive=not fired(run) or not run.conclusive)
             done = self._tally.examples
             rest = self._seconds / done * (len(wanted) - done)
-            self._tell("sweeping", done, len(wanted), run, remaining=rest)
+            self._tell("sweeping", done, len(wanted), run, remaining=rest, pending=beside.pending)
             if run.broken:
                 broken.append(run)
+            else:
+                look()
             return not broken
 
-        with self._kept_if_interrupted():
+        with self._kept_if_interrupted(), beside:
             play_places(wanted, scenario, open_kit, workers=side_by_side(scenario), on_run=on_run)
             if broken:
+                beside.close()
                 where = f"Found at place {self._tally.examples} of {len(wanted)} of a sweep"
                 raise self._lost(broken[0], where)
+            look(until=self._deadline)
         return self._done(holes=tuple(holes), sweep=in_words(learned))
 
     def _done(self, *, holes: tuple[Cut, ...] = (), sweep: str | None = None) -> Report:
@@ -207,12 +308,13 @@ class Campaign:
 
     def _tell(
         self,
-        stage: Literal["playing", "sweeping", "shrinking", "repeating"],
+        stage: Stage,
         done: int,
         of: int | None,
         run: Run,
         *,
         remaining: float | None = None,
+        pending: int = 0,
     ) -> None:
         failed = not self._sought.isdisjoint(run.broken) if self._sought else bool(run.broken)
         if failed and (self._smallest is None or complexity(run.schedule) < complexity(self._smallest)):
@@ -223,7 +325,15 @@ class Campaign:
         if self._progress is not None:
             self._progress(
                 Progress(
-                    stage, done, of, self._seconds, run.schedule, bool(run.broken), self._smallest, remaining
+                    stage,
+                    done,
+                    of,
+                    self._seconds,
+                    run.schedule,
+                    bool(run.broken),
+                    self._smallest,
+                    remaining,
+                    pending,
                 )
             )
 
@@ -258,7 +368,7 @@ class Campaign:
     def _error(
         self, run: Run, found: str, repeated: tuple[int, int], report: Report | None = None
     ) -> UpdateLost:
-        trace = document(run, seed=self._seed, settle=self._settle)
+        trace = document(run, seed=self._seed, settle=self._settle, notice=self._notice)
         drawing = picture(run, seed=self._seed)
         path, trouble = None, ""
         if self._report_dir is not None:
@@ -271,6 +381,7 @@ class Campaign:
             seed=self._seed,
             promise=self._promise,
             settle=self._settle,
+            notice=self._notice,
             trace_path=path,
             page=picture_beside(path),
         )

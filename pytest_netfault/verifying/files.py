@@ -26,7 +26,9 @@ __all__ = ["document", "files_beside", "keep_report", "picture_beside", "write_r
 _READABLE = 1_000
 
 
-def document(run: Run, *, seed: int | None, settle: float | None = None) -> dict[str, Any]:
+def document(
+    run: Run, *, seed: int | None, settle: float | None = None, notice: float | None = None
+) -> dict[str, Any]:
     """The trace of a run as plain objects, and beside it what ``netfault replay`` needs, and the acknowledgements."""
     recorded = (run.recorded or run.trace).to_json()
     told = recorded.get("acknowledgements") or [
@@ -37,6 +39,7 @@ def document(run: Run, *, seed: int | None, settle: float | None = None) -> dict
         "broken": list(run.broken),
         "seed": seed,
         "settle": settle,
+        "notice": notice,
         "schedule": run.schedule.to_json(),
         "acknowledgements": [
             {"step": write.place, "via": write.via, **one, "error": write.error or None}

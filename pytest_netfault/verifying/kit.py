@@ -15,11 +15,11 @@ import os
 import threading
 from collections.abc import Iterator
 from types import TracebackType
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, Protocol
 
 from pytest_netfault.checks.trace import Promise
 from pytest_netfault.control import NetFault, ProxyThread
-from pytest_netfault.faults import Fault, Lose, UnsupportedFault
+from pytest_netfault.faults import Lose, UnsupportedFault
 from pytest_netfault.schedules.clients import Writer
 from pytest_netfault.schedules.contract import Pace, Run, Server, can
 from pytest_netfault.schedules.drawing import Ability, Palette
@@ -31,7 +31,7 @@ from pytest_netfault.schedules.subject import OpenStore
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-__all__ = ["Kit", "namespaces"]
+__all__ = ["Kit", "OpenKit", "namespaces"]
 
 _DIGITS = 10
 
@@ -51,6 +51,12 @@ _NAMES_LOCK = threading.Lock()
 def _next_namespace() -> str:
     with _NAMES_LOCK:
         return next(_NAMES)
+
+
+class OpenKit(Protocol):
+    """Makes a kit like the one that a proof has, with a deadline of its own."""
+
+    def __call__(self, until: Deadline = ..., /) -> Kit: ...
 
 
 class Kit:
@@ -107,12 +113,12 @@ class Kit:
 
         Faults that somebody named stay: a run that cannot do one says so at its step.
         """
-        faults = [fault for fault in palette.faults if named or self._supports(fault)]
-        return Palette(tuple(faults), self.abilities)
+        packets = self._drops_packets()
+        faults = [fault for fault in palette.faults if named or packets or fault is not Lose]
+        return Palette(tuple(faults), self.abilities, packets)
 
-    def _supports(self, kind: type[Fault] | Fault) -> bool:
-        if kind is not Lose:
-            return True  # the others are done by the proxy itself, everywhere
+    def _drops_packets(self) -> bool:
+        """Whether the kernel can drop packets on the way to this server; the proxy does all other faults itself."""
         with NetFault(seed=self._seed, _thread=self._thread) as net:
             link = net.forward(self._server.address)
             try:

@@ -31,10 +31,13 @@ def progress_line(progress: Progress) -> str:
     words = {
         "playing": f"schedule {progress.done:,}{of}",
         "sweeping": f"place {progress.done:,}{of}",
+        "noticing": f"dead flows that the client must notice by itself: {progress.done:,}{of} judged",
         "shrinking": f"an update was lost; looking for a smaller schedule, try {progress.done:,}",
         "repeating": f"an update was lost; playing the smallest schedule again, {progress.done:,}{of}",
     }[progress.stage]
     if progress.smallest is not None:
         words += f" (smallest so far: {counted(len(progress.smallest), 'step')})"
+    if progress.pending and progress.stage != "noticing":
+        words += f", {counted(progress.pending, 'dead flow')} pending"
     words += f", {progress.seconds:.0f} s"
     return words if progress.remaining is None else f"{words}, about {progress.remaining:.0f} s left"

@@ -15,7 +15,7 @@ from pytest_netfault.report.timeline import Timeline
 from pytest_netfault.schedules.schedule import Schedule
 from pytest_netfault.wording import counted
 
-__all__ = ["Progress", "ProgressCallback", "ProvedNothing", "Report", "UpdateLost"]
+__all__ = ["Progress", "ProgressCallback", "ProvedNothing", "Report", "Stage", "UpdateLost"]
 
 
 @dataclass(frozen=True)
@@ -33,6 +33,9 @@ class Report:
         seed: draws the same schedules again.
         gave_up: examples in which the subscriber was told that it can no longer be served.
         not_closed: examples in which the client's ``close()`` did not return within ``settle`` seconds.
+        dead_flows: how often a flow died without a word and the client found out. These schedules are played beside
+            the examples and are not among them, unless nothing else was asked for.
+        unjudged_dead_flows: how many of those schedules ``max_seconds`` did not leave the time for.
         holes: in a sweep, the cuts that never fired: the connection carried fewer bytes that time.
         sweep: in a sweep, what was swept, in words.
         interrupted: how ``max_seconds`` ended the proof in the midst of an example, in words; None if it did not.
@@ -47,6 +50,8 @@ class Report:
     seed: int | None = None
     gave_up: int = 0
     not_closed: int = 0
+    dead_flows: int = 0
+    unjudged_dead_flows: int = 0
     holes: tuple[Cut, ...] = ()
     sweep: str | None = None
     interrupted: str | None = None
@@ -61,6 +66,7 @@ class Report:
             f"{self.inconclusive} inconclusive",
             counted(self.cuts_that_hit_traffic, "cut that hit traffic", "cuts that hit traffic"),
             counted(self.writes_acknowledged, "write acknowledged", "writes acknowledged"),
+            *self._of_dead_flows(),
             f"{self.wall_seconds:.1f} s",
         ]
         if self.gave_up:
@@ -72,6 +78,11 @@ class Report:
         if self.interrupted is not None:
             words.append(self.interrupted)
         return ", ".join(words)
+
+    def _of_dead_flows(self) -> list[str]:
+        noticed = counted(self.dead_flows, "dead flow noticed", "dead flows noticed")
+        waited = counted(self.unjudged_dead_flows, "dead flow not waited for", "dead flows not waited for")
+        return [*([noticed] if self.dead_flows else []), *([waited] if self.unjudged_dead_flows else [])]
 
 
 class UpdateLost(AssertionError):
@@ -142,13 +153,16 @@ def _again(kind: type[AssertionError], arguments: tuple[Any, ...]) -> AssertionE
     return kind.__new__(kind, *arguments)
 
 
+Stage = Literal["playing", "sweeping", "noticing", "shrinking", "repeating"]
+
+
 @dataclass(frozen=True)
 class Progress:
     """Where a proof is; handed to ``progress`` after each schedule that was played.
 
     Attributes:
-        stage: ``"playing"`` the examples, ``"sweeping"`` over places, ``"shrinking"`` a failing schedule, or
-            ``"repeating"`` the smallest.
+        stage: ``"playing"`` the examples, ``"sweeping"`` over places, ``"noticing"``: the client has yet to find out
+            that flows are dead, ``"shrinking"`` a failing schedule, or ``"repeating"`` the smallest.
         done: schedules played in this stage.
         of: how many there will be, or None if nobody knows.
         seconds: since the start.
@@ -156,9 +170,10 @@ class Progress:
         failed: whether it broke a guarantee.
         smallest: the smallest failing schedule so far, or None.
         remaining: how many seconds the rest of a sweep will take if it goes on like this; None elsewhere.
+        pending: how many schedules with a dead flow are still being played, or to be played, beside this.
     """
 
-    stage: Literal["playing", "sweeping", "shrinking", "repeating"]
+    stage: Stage
     done: int
     of: int | None
     seconds: float
@@ -166,6 +181,7 @@ class Progress:
     failed: bool
     smallest: Schedule | None = None
     remaining: float | None = None
+    pending: int = 0
 
 
 ProgressCallback = Callable[[Progress], None]

@@ -14,11 +14,13 @@ from pytest_netfault.checks.trace import Delivered, Resynced, TraceEvent
 from pytest_netfault.events import LinkEvent
 from pytest_netfault.printable import printable, printable_lines
 from pytest_netfault.schedules.contract import Run
+from pytest_netfault.schedules.dead_flows import NOTICE_SECONDS, has_dead_flow
 from pytest_netfault.schedules.outcomes import WriteBreakage
 from pytest_netfault.schedules.recording import WriteRecord
 from pytest_netfault.schedules.schedule import imports_for, wrapped
 from pytest_netfault.schedules.steps import Break
 from pytest_netfault.verifying.shortening import count_hidden
+from pytest_netfault.verifying.unnoticed import dead_flow_of, in_words, never_noticed
 from pytest_netfault.wording import counted
 
 __all__ = ["COLUMNS", "LINES", "tell"]
@@ -37,6 +39,7 @@ def tell(
     seed: int | None,
     promise: str,
     settle: float,
+    notice: float | None = NOTICE_SECONDS,
     trace_path: Path | None,
     page: str | None = None,
 ) -> str:
@@ -49,12 +52,16 @@ def tell(
         seed: the seed of the proof.
         promise: what was promised.
         settle: how long the subscriber was waited for.
+        notice: the same where a flow died without a word; None if ``settle`` holds there too.
         trace_path: where the trace was written, if it was.
         page: the name of the picture beside it, if it was drawn. It is told where there is room.
     """
     broken = [f"Broken: {_cut(printable(one), COLUMNS - 8)}" for one in _evidence(run)]
     arguments = "" if promise == "every-event" else f", promise={promise!r}"
     arguments += "" if settle == 5.0 else f", settle={settle:g}"
+    arguments += (
+        "" if notice == NOTICE_SECONDS or not has_dead_flow(run.schedule) else f", notice={_plain(notice)}"
+    )
     arguments += "" if seed is None else f", seed={seed}"
     imports = imports_for(run.schedule, "verify", width=COLUMNS - 4, packed=True)
     last = [
@@ -66,7 +73,7 @@ def tell(
         f"    verify.replay(open_store, server, schedule{arguments})",
         *([f"Trace: {printable(str(trace_path))}"] if trace_path is not None else []),
     ]
-    first = textwrap.wrap(printable(_headline(run)), COLUMNS)
+    first = textwrap.wrap(printable(_headline(run, notice)), COLUMNS)
     rows = _rows(run)
     if page is not None and len(page) <= COLUMNS - 9 and len(first) + len(rows) + len(last) < LINES:
         last.append(f"Picture: {page}")
@@ -74,7 +81,14 @@ def tell(
     return printable_lines("\n".join([*first, *rows, *last]))
 
 
-def _headline(run: Run) -> str:
+def _plain(seconds: float | None) -> str:
+    return "None" if seconds is None else f"{seconds:g}"
+
+
+def _headline(run: Run, notice: float | None) -> str:
+    unnoticed = never_noticed(run)
+    if unnoticed is not None:
+        return in_words(unnoticed, notice)
     lost = run.verdict.lost
     if lost:
         what = f"{run.naming.name_of(lost[0].revision)} ({_said(run, lost[0])})"
@@ -116,7 +130,10 @@ def _rows(run: Run) -> list[str]:
         if isinstance(step, Break):
             came += _came_of_fault(run, place)
         rows.append(_row(str(place), repr(step), "; ".join(came)))
-    rows.append(_row("end", "everything is healed", ""))
+    healed = (
+        "everything is healed but the dead flow" if has_dead_flow(run.schedule) else "everything is healed"
+    )
+    rows.append(_row("end", healed, ""))
     last = [write for write in run.writes if write.place is None]
     rows += [_row("end", f"put {_key(run, one)} = {one.changes[0][1]!r}", _fate(run, one)) for one in last]
     hidden = count_hidden(run)
@@ -179,6 +196,9 @@ def _came_of_fault(run: Run, place: int) -> list[str]:
     number = next((number for number, fault in enumerate(run.faults) if fault.place == place), None)
     if number is None:
         return []
+    flow = dead_flow_of(run)
+    if flow is not None and flow.place == place:
+        return [f"{flow.name} died without a word"]
     ended = [
         f"#{event.connection} at {event.bytes_up} B up, {event.bytes_down} B down"
         for event in _done_by(run, number)

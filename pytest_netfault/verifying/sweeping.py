@@ -19,15 +19,13 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from pytest_netfault.faults import Cut, CutHow, Direction
+from pytest_netfault.faults import Cut, CutHow, Direction, Forget
 from pytest_netfault.schedules.contract import Run
+from pytest_netfault.schedules.dead_flows import dead_flows_of, touches_server
 from pytest_netfault.schedules.schedule import Schedule
 from pytest_netfault.schedules.steps import (
     Break,
-    Compact,
     Delete,
-    Pause,
-    Restart,
     Seen,
     Subscribe,
     Write,
@@ -43,9 +41,11 @@ __all__ = [
     "fired",
     "in_words",
     "places",
+    "play_place",
     "play_places",
     "scenario_with",
     "side_by_side",
+    "with_dead_flows",
 ]
 
 # Small, and yet: something there before, a put and a delete that are seen, a write of the subject's own, one after.
@@ -131,21 +131,49 @@ def fired(run: Run) -> bool:
     return any(fault.met_traffic for fault in run.faults)
 
 
-def scenario_with(scenario: Schedule, place: Place) -> Schedule:
+def scenario_with(scenario: Schedule, place: Place, *, lasting: bool = False) -> Schedule:
     """The scenario with a cut that waits at this place from the start."""
-    return Schedule([Break(place.cut), *scenario.steps])
+    return Schedule([Break(place.cut, lasting), *scenario.steps])
 
 
 def side_by_side(scenario: Schedule) -> int:
     """How many places of a scenario may be played at once."""
-    return 1 if any(isinstance(step, (Compact, Restart, Pause)) for step in scenario) else _SIDE_BY_SIDE
+    return 1 if touches_server(scenario) else _SIDE_BY_SIDE
 
 
-def _play(kit: Kit, schedule: Schedule) -> Run:
+def dead_places(wanted: Sequence[Place]) -> list[Place]:
+    """Those at which the connection is also cut for good and without a word: a few of the silent ones, spread evenly.
+
+    >>> [place.position for place in dead_places([Place(1, "down", at, "blackhole") for at in range(100)])]
+    [10, 30, 50, 70, 90]
+    """
+    silent = [place for place in wanted if place.how == "blackhole"]
+    count = min(len(silent), dead_flows_of(len(silent)))
+    return [silent[(2 * number + 1) * len(silent) // (2 * count)] for number in range(count)]
+
+
+def with_dead_flows(scenario: Schedule, wanted: Sequence[Place]) -> list[Schedule]:
+    """The scenario with a flow that dies for good: while it is idle, and at a few of the silent places.
+
+    None if nothing is to be cut in silence, and none for a scenario that touches the server: it would be felt by all
+    that are played beside each other.
+    """
+    aside = dead_places(wanted)
+    if not aside or touches_server(scenario):
+        return []
+    steps = list(scenario.steps)
+    subscribed = steps.index(Subscribe())
+    # As late as can be: a client that writes over a dead flow may notice by that.
+    idle = max(at for at, step in enumerate(steps) if at == subscribed or isinstance(step, Seen))
+    forgotten = Schedule([*steps[: idle + 1], Break(Forget()), *steps[idle + 1 :]])
+    return [forgotten, *(scenario_with(scenario, place, lasting=True) for place in aside)]
+
+
+def play_place(kit: Kit, schedule: Schedule) -> Run:
     """Play it until its cut is made, but not more often than it is worth."""
     for _ in range(_PLAYS_OF_A_PLACE - 1):
         run = kit.play(schedule)
-        if fired(run) or run.broken:
+        if fired(run) or run.broken or run.cut_short:
             return run
     return kit.play(schedule)
 
@@ -177,7 +205,7 @@ def play_places(
                         place = todo.get_nowait()
                     except queue.Empty:
                         break
-                    done.put((place, _play(kit, scenario_with(scenario, place))))
+                    done.put((place, play_place(kit, scenario_with(scenario, place))))
         except BaseException as error:
             done.put(error)
         done.put(None)

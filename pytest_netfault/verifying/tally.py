@@ -10,10 +10,11 @@ no write was acknowledged in 5 examples: is this the store that the server is? D
 
 from __future__ import annotations
 
-from dataclasses import astuple, dataclass
+from dataclasses import astuple, dataclass, replace
 
 from pytest_netfault.schedules.contract import Run
 from pytest_netfault.verifying.results import Report
+from pytest_netfault.verifying.unnoticed import found_out
 from pytest_netfault.wording import counted, were
 
 __all__ = ["Tally"]
@@ -35,6 +36,8 @@ class Tally:
         not_closed: examples in which the client did not close in time.
         without_writes: examples whose schedule writes nothing.
         unexpected: examples in which no update was expected of the subscriber.
+        dead_flows: runs in which a flow died without a word and the client found out.
+        unjudged_dead_flows: schedules with a dead flow that there was no time for.
         untested: examples in which no update that was expected arrived under a fault that met traffic, or after it.
     """
 
@@ -50,6 +53,8 @@ class Tally:
     without_writes: int = 0
     unexpected: int = 0
     untested: int = 0
+    dead_flows: int = 0
+    unjudged_dead_flows: int = 0
 
     def plus(self, run: Run, *, inconclusive: bool | None = None) -> Tally:
         expected, arrived = run.arrivals
@@ -66,6 +71,16 @@ class Tally:
             self.without_writes + (not run.schedule.writes),
             self.unexpected + (not expected),
             self.untested + (not arrived),
+            self.dead_flows + found_out(run),
+            self.unjudged_dead_flows,
+        )
+
+    def plus_beside(self, run: Run) -> Tally:
+        """With a run that was played beside the examples and is none of them."""
+        return replace(
+            self,
+            dead_flows=self.dead_flows + found_out(run),
+            not_closed=self.not_closed + (not run.closed),
         )
 
     def __add__(self, other: Tally) -> Tally:
@@ -82,6 +97,8 @@ class Tally:
             gave_up=self.gave_up,
             not_closed=self.not_closed,
             faults=self.applied,
+            dead_flows=self.dead_flows,
+            unjudged_dead_flows=self.unjudged_dead_flows,
         )
 
     @property

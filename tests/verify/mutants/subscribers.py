@@ -12,7 +12,7 @@ import sys
 from collections.abc import Mapping
 from typing import Any
 
-from pytest_netfault import Blackhole, Cut, Delivery, Event, Fault, WriteRejected, verify
+from pytest_netfault import Delivery, Event, Fault, WriteRejected, verify
 
 toy: Any = sys.modules["netfault_mutants_toy"]
 
@@ -314,7 +314,6 @@ class NoticesNoSilence(Mutant):
     """Has no time limit on its watch: a flow that died without a word is never given up."""
 
     idle_seconds = None
-    faults = (Cut(200, direction="down", connection=2, how="blackhole"), Blackhole())
 
 
 class WatchesOneKey(Mutant):

@@ -25,6 +25,7 @@ from pytest_netfault import verify
 
 # A client comes back within a tenth of a second here, and notices silence after less than half a second.
 SETTLE_SECONDS = 1.5
+NOTICE_SECONDS = 5.0
 MAX_EXAMPLES = 200
 MAX_SECONDS = 60.0
 # A busy machine may leave a process waiting for seconds, and the right client, with its time limits of 0.4 s, starves.
@@ -90,6 +91,7 @@ def find(name: str, seed: int) -> Search:
                 seed=seed,
                 faults=kind.faults,
                 settle=SETTLE_SECONDS,
+                notice=NOTICE_SECONDS,
                 max_examples=MAX_EXAMPLES,
                 max_seconds=MAX_SECONDS,
                 progress=watch,

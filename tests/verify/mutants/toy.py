@@ -9,6 +9,7 @@ The client's methods are small on purpose: ``subscribers.py`` breaks one of them
 
 from __future__ import annotations
 
+import bisect
 import contextlib
 import json
 import socket
@@ -46,6 +47,7 @@ class ToyServer:
     def __init__(self) -> None:
         self._changed = threading.Condition()
         self._entries: list[tuple[int, Changes]] = []
+        self._revisions: list[int] = []  # of the entries
         self._state: dict[str, str] = {}
         self._current = 1
         self._compacted = 0
@@ -65,7 +67,8 @@ class ToyServer:
 
     def log(self, after_revision: int) -> list[LogRevision]:
         with self._changed:
-            entries = [one for one in self._entries[-500:] if one[0] > after_revision]
+            first = bisect.bisect(self._revisions, after_revision)
+            entries = self._entries[first:]
         return [
             LogRevision(
                 revision,
@@ -151,6 +154,7 @@ class ToyServer:
             if changes:
                 self._current += 1
                 self._entries.append((self._current, changes))
+                self._revisions.append(self._current)
                 for key, value in changes:
                     if value is None:
                         del self._state[key]
@@ -173,7 +177,7 @@ class ToyServer:
                     self._changed.wait(BEAT_SECONDS)
                 if self._closed:
                     return
-                entries = [one for one in self._entries[-500:] if one[0] >= position]
+                entries = self._entries[bisect.bisect_left(self._revisions, position) :]
                 current = self._current
                 position = max(position, current + 1)
             sent = False

@@ -53,6 +53,35 @@ def test_no_update_is_lost(subject: ModuleType, etcd_server: Any) -> None:
 
 
 @pytest.mark.usefixtures("quiet")
+def test_without_its_watchdog_the_proof_finds_that_it_never_notices_a_dead_flow(
+    subject: ModuleType, etcd_server: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Sixty schedules of outages and a sweep of black holes were not enough: all of those are healed."""
+    pytest.importorskip("hypothesis", reason="schedules are drawn with hypothesis: pip install hypothesis")
+    assert verify.no_update_lost(subject.open_store, etcd_server, max_examples=3).dead_flows == 3
+    monkeypatch.setattr(subject, "DEAD_AFTER_SECONDS", 3600.0)  # too long for the pings of gRPC, too
+    with pytest.raises(verify.UpdateLost, match="The client never noticed a dead flow"):
+        verify.no_update_lost(subject.open_store, etcd_server, max_examples=3, notice=6.0)
+
+
+@pytest.mark.usefixtures("quiet")
+def test_without_its_watchdog_a_sweep_finds_it_too(
+    subject: ModuleType, etcd_server: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(subject, "DEAD_AFTER_SECONDS", 3600.0)
+    with pytest.raises(verify.UpdateLost, match="never noticed a dead flow"):
+        verify.sweep(
+            # Long enough for the places to be done, so that the flow is idle when it is forgotten.
+            subject.open_store,
+            etcd_server,
+            direction="down",
+            stride=STRIDE,
+            how=["blackhole"],
+            notice=15.0,
+        )
+
+
+@pytest.mark.usefixtures("quiet")
 def test_cut_at_many_bytes_nothing_is_lost(subject: ModuleType, etcd_server: Any) -> None:
     """`python wrapper/benchmarks/proof.py` tries every one of them."""
     report = verify.sweep(subject.open_store, etcd_server, stride=STRIDE)
