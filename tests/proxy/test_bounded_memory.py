@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import hashlib
+import tracemalloc
 from typing import Any
 
 import pytest
@@ -162,6 +163,20 @@ def test_what_ends_gives_its_share_back(make_rig: Any) -> None:
             assert held_by(rig.link) > 0
             rig.link.reset()
             assert held_by(rig.link) == 0
+
+
+def test_a_link_that_was_closed_keeps_no_buffer(net: NetFault) -> None:
+    net.forward(9).close()
+    tracemalloc.start()
+    try:
+        before = tracemalloc.get_traced_memory()[0]
+        for _ in range(50):
+            net.forward(9).close()
+        kept = tracemalloc.get_traced_memory()[0] - before
+    finally:
+        tracemalloc.stop()
+    assert len(net.links) == 51
+    assert kept < 50 * 16 * KIB
 
 
 @pytest.mark.parametrize("value", [True, 1.5, "1", None, 0, -1, 65535, 2**63], ids=repr)
