@@ -386,12 +386,13 @@ class NetFaultSession:
         item.user_properties.extend(
             (f"netfault.{name}", value) for name, value in test.properties(self.settings.seed)
         )
+        leftovers = self._leftovers(item)
         if failed:
             return
         crash = self._new_crash()
         if crash is not None:
             raise crash_error(crash) from crash
-        for holding in self._leftovers(item):
+        for holding in leftovers:
             self._complain(item, _left_behind(holding), holding.line)
         if test.passed:
             for tally in test.tallies.values():

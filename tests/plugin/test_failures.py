@@ -529,3 +529,24 @@ def test_a_test_that_fails_and_leaves_a_fault_is_an_error_as_well_if_strict(sess
     sessions.file(LEFT.replace("shop.sever()", "shop.sever(); assert 0"))
     sessions.run("--netfault-strict").assert_outcomes(passed=1, failed=4, errors=1)
     sessions.run().assert_outcomes(passed=1, failed=4, warnings=1)
+
+
+def test_a_fault_left_by_a_test_whose_teardown_fails_is_named_too(sessions: Any) -> None:
+    sessions.file(
+        LEFT
+        + """
+    @pytest.fixture(autouse=True)
+    def breaks(request):
+        yield
+        if request.node.name == "test_leaves_it":
+            raise OSError("on purpose")
+"""
+    )
+    result = sessions.run()
+    result.assert_outcomes(passed=2, failed=3, errors=1)
+    result.stdout.fnmatch_lines(
+        [
+            "*_ test_knows_nothing_of_it _*",
+            "Sever() is in force on shop (*): test_it.py::test_leaves_it has left it so",
+        ]
+    )
