@@ -222,8 +222,13 @@ def test_the_output_directory_has_a_folder_for_each_failing_test_with_links(
 
 
 def test_an_output_that_cannot_be_written_hides_nothing(sessions: Any) -> None:
+    sessions.conftest(
+        """
+        def pytest_collection_finish(session):  # the option was found good, and then the disk was not
+            (session.config.rootpath / "out").symlink_to("/proc/nowhere")
+        """
+    )
     sessions.file(FAILS)
-    (sessions.pytester.path / "out").symlink_to("/proc/nowhere")
     result = sessions.run("--netfault-output=out")
     result.assert_outcomes(failed=3, passed=1)
     result.stdout.fnmatch_lines(["*in force: Sever()", "more in *out*", "... or not: *Errno*"])
