@@ -58,10 +58,13 @@ def is_racy(schedule: Schedule) -> bool:
 
 
 def with_waits(schedule: Schedule) -> Iterator[Schedule]:
-    """The schedule with a wait more, and then with several; the places that matter most come first.
+    """The schedule with the trouble ahead of the write, with a wait more, and then with several.
+
+    The places that matter most come first.
 
     >>> from pytest_netfault.schedules.steps import Write
-    >>> next(with_waits(Schedule([Subscribe(), Write("a"), Restart()])))
+    >>> print(*list(with_waits(Schedule([Subscribe(), Write("a"), Restart()])))[:2], sep="\\n")
+    Schedule([Subscribe(), Restart(), Write('a')])
     Schedule([Subscribe(), Write('a'), Seen(), Restart()])
     """
     steps = list(schedule.steps)
@@ -70,6 +73,12 @@ def with_waits(schedule: Schedule) -> Iterator[Schedule]:
     back = [index + 1 for index, step in enumerate(steps) if isinstance(step, (Break, Restart, Heal, Resume))]
     rest = [index for index in range(start + 1, len(steps) + 1) if index not in broken]
     seen = {schedule}
+    for index in broken:
+        if writes_of(steps[index - 1]):
+            turned = Schedule([*steps[: index - 1], steps[index], steps[index - 1], *steps[index + 1 :]])
+            if turned not in seen:
+                seen.add(turned)
+                yield turned
     before: list[tuple[int, Step]] = [(index, Seen()) for index in broken]
     after: list[tuple[int, Step]] = [(index, Connected()) for index in back if index > start]
     others: list[tuple[int, Step]] = [(index, Seen()) for index in rest]

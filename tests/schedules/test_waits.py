@@ -37,10 +37,11 @@ def test_a_race_is_trouble_right_behind_a_write_that_is_under_way(steps: list[ob
     assert is_racy(Schedule(steps)) is racy  # type: ignore[arg-type]
 
 
-def test_a_wait_more_and_then_several() -> None:
+def test_the_write_behind_the_trouble_then_a_wait_more_and_then_several() -> None:
     found = list(with_waits(Schedule([Subscribe(), Write("a"), Break(Reset()), Write("b")])))
     assert len(found) == len(set(found))
-    assert found[:2] == [
+    assert found[:3] == [
+        Schedule([Subscribe(), Break(Reset()), Write("a"), Write("b")]),
         Schedule([Subscribe(), Write("a"), Seen(), Break(Reset()), Write("b")]),
         Schedule([Subscribe(), Write("a"), Break(Reset()), Connected(), Write("b")]),
     ]
