@@ -156,10 +156,11 @@ def _add_handed(made: list[set[Change]], writes: Sequence[Written], stream: Iter
 
 
 def _add_held(made: list[set[Change]], writes: Sequence[Written], held: Held) -> None:
+    """What the store holds was made by somebody: of several the first, which the subscriber is owed least surely."""
     for change in held.items():
         if change[1] is None or any(change in there for there in made):
             continue
-        for write, there in zip(reversed(writes), reversed(made), strict=True):
+        for write, there in zip(writes, made, strict=True):
             if change in write.changes and write.outcome == "info":
                 there.add(change)
                 break
@@ -182,8 +183,12 @@ def _last_of_each(
     said = _last_said(stream)
     if held is None:
         return said
-    surely = {change for write in writes if write.outcome == "ok" for change in write.changes}
-    return {**held, **{key: value for key, value in said.items() if (key, value) not in surely}}
+    return {**held, **{key: value for key, value in said.items() if _may_be_made_late(writes, (key, value))}}
+
+
+def _may_be_made_late(writes: Iterable[Written], change: Change) -> bool:
+    """Whether a write of unknown outcome makes this change: it may take effect behind all others."""
+    return any(write.outcome == "info" and change in write.changes for write in writes)
 
 
 def _put_last(rows: list[list[Change]], writes: Sequence[Written], change: Change) -> None:
@@ -193,6 +198,8 @@ def _put_last(rows: list[list[Change]], writes: Sequence[Written], change: Chang
     if not makers or makers[-1] == of_key[-1]:
         return
     last = makers[-1]
-    if not any(surely_before(writes[last], writes[index]) for index in of_key if index > last):
+    if _may_be_made_late(writes, change) or not any(
+        surely_before(writes[last], writes[index]) for index in of_key if index > last
+    ):
         rows[last].remove(change)
         rows[of_key[-1]].append(change)

@@ -50,7 +50,8 @@ class Placed:
         misfits: the items of the stream that are snapshots whose state the log did not have.
         unknown: the items that are deliveries of which some change shows no revision.
         hiding: for an inferred log: which writes a snapshot may have hidden.
-        not_owed: for an inferred log: revisions that may have been made before the subscription.
+        not_owed: for an inferred log: changes, by revision and key, that may have been made before the subscription or
+            that a snapshot has excused.
     """
 
     trace: Trace
@@ -58,7 +59,7 @@ class Placed:
     misfits: frozenset[int] = frozenset()
     unknown: frozenset[int] = frozenset()
     hiding: Hiding | None = None
-    not_owed: frozenset[int] = frozenset()
+    not_owed: frozenset[tuple[int, str]] = frozenset()
 
 
 def truth_of(trace: Trace, log: Sequence[Revision]) -> Truth:
@@ -127,20 +128,16 @@ def _reached(trace: Trace, stream: Iterable[StreamItem]) -> int | None:
 def _inferred(trace: Trace) -> Placed:
     """Place a stream in the log that is inferred from it; only what arrived at all will be judged."""
     writes = trace.writes or ()
+    skipping = trace.promise == "latest-value"
     log = infer_log(writes, trace.stream, trace.held, trace.promise)
     first = next((item for item in trace.stream if _says_something(item)), None)
-    # What was written while subscribe() was under way is owed only if it surely came after what was handed over first.
     start = trace.start_revision_exclusive if first is None else earliest_start(trace)
-    not_owed = set()
-    if isinstance(first, (Delivered, UnplacedDelivery)):
-        change = change_of(first.events[0])
-        makers = [write for write in writes if change in write.changes and write.outcome != "fail"]
-        for revision in range(start + 1, trace.start_revision_exclusive + 1):
-            write = writes[revision - 2] if 2 <= revision < len(writes) + 2 else None
-            if write is None or not all(surely_before(maker, write) for maker in makers):
-                not_owed.add(revision)
+    hiding = Hiding(writes)
+    not_owed = _before_the_first(trace, first, start, log)
+    if not skipping:
+        not_owed |= _hidden(trace, hiding, log)
     states = States(truth_of(trace, log), trace.initial)
-    places = _Counting(log, start, states, skipping=trace.promise == "latest-value")
+    places = _Counting(log, start, not_owed, states, skipping=skipping)
     stream = tuple(map(places.item, trace.stream))
     reached = _reached(trace, stream)
     closed = replace(
@@ -152,8 +149,43 @@ def _inferred(trace: Trace) -> Placed:
         log=log if reached is None else tuple(one for one in log if one.revision <= reached),
         stream=stream,
     )
-    unknown = frozenset(range(len(stream)))
-    return Placed(closed, log, frozenset(), unknown, Hiding(writes), frozenset(not_owed))
+    return Placed(closed, log, frozenset(), frozenset(range(len(stream))), hiding, frozenset(not_owed))
+
+
+def _before_the_first(
+    trace: Trace, first: StreamItem | None, start: int, log: Sequence[Revision]
+) -> set[tuple[int, str]]:
+    """What was asked for while subscribe() was under way, and did not surely come after what was handed over first."""
+    if not isinstance(first, (Delivered, UnplacedDelivery)):
+        return set()
+    writes = trace.writes or ()
+    change = change_of(first.events[0])
+    makers = [write for write in writes if change in write.changes and write.outcome != "fail"]
+    return {
+        (entry.revision, event.key)
+        for entry in log
+        if start < entry.revision <= trace.start_revision_exclusive
+        and not all(surely_before(maker, writes[entry.revision - 2]) for maker in makers)
+        for event in entry.events
+    }
+
+
+def _hidden(trace: Trace, hiding: Hiding, log: Sequence[Revision]) -> set[tuple[int, str]]:
+    """What snapshots may have hidden that may skip: the one that comes first, and those after a compaction."""
+    excused = []
+    nothing_yet = True
+    for index, item in enumerate(trace.stream):
+        compacted = any(one.after_item <= index for one in trace.compactions)
+        if isinstance(item, (Resynced, UnplacedSnapshot)) and (nothing_yet or compacted):
+            excused.append(item.kvs)
+        nothing_yet = nothing_yet and not _says_something(item)
+    return {
+        (entry.revision, event.key)
+        for kvs in excused
+        for entry in log
+        for event in entry.events
+        if hiding.hides(kvs, entry.revision, event.key)
+    }
 
 
 def _says_something(item: StreamItem) -> bool:
@@ -168,13 +200,23 @@ class _Counting:
     What is said once more is first taken for a change that is owed. A client that may skip means the last one.
     """
 
-    def __init__(self, log: Sequence[Revision], start: int, states: States, *, skipping: bool) -> None:
+    def __init__(
+        self,
+        log: Sequence[Revision],
+        start: int,
+        not_owed: set[tuple[int, str]],
+        states: States,
+        *,
+        skipping: bool,
+    ) -> None:
         self._states = states
         self._skipping = skipping
         self._known: dict[LogEvent, list[int]] = {}
-        for entry in sorted(log, key=lambda one: one.revision <= start):
+        for entry in log:
             for event in entry.events:
                 self._known.setdefault(event, []).append(entry.revision)
+        for event, revisions in self._known.items():
+            revisions.sort(key=lambda one, key=event.key: one <= start or (one, key) in not_owed)  # type: ignore[misc]
         self._taken: dict[LogEvent, int] = {}
         self._newest = start
 

@@ -3,15 +3,15 @@
 Its log was inferred from acknowledgements (``inferred_log.py`` says what such a log proves). What is missing is known
 only when things are at rest, so that nothing is ``reliable``, and a gap is nothing but something that has not come yet.
 
-Rules of this file: what a snapshot says about a key counts for the changes of that key which it may have hidden; where
-it stands is not asked. What may have been made before the subscription began is not owed.
+Rules of this file: what is not owed is decided before (``placing.py``). To a client that may skip, what a snapshot says
+about a key counts for the changes of that key which it may have hidden; where it stands is not asked.
 """
 
 from __future__ import annotations
 
 from pytest_netfault.checks.inferred_log import PROVABLE
 from pytest_netfault.checks.placing import Placed
-from pytest_netfault.checks.trace import Delivered, Resynced, TraceEvent
+from pytest_netfault.checks.trace import Resynced, TraceEvent
 from pytest_netfault.checks.verdicts import Guarantee
 from pytest_netfault.checks.walk import Walk
 
@@ -24,7 +24,7 @@ class UnorderedWalk(Walk):
     def __init__(self, placed: Placed) -> None:
         super().__init__(placed)
         for position, revision in enumerate(self._truth.revisions):
-            if revision in placed.not_owed:
+            if (revision, self._truth.changes[position].key) in placed.not_owed:
                 self._duty.told(position)
 
     def _broke(
@@ -45,19 +45,10 @@ class UnorderedWalk(Walk):
         pass
 
     def _resynced(self, index: int, item: Resynced) -> None:
-        skips = self._trace.promise == "latest-value"
-        if not (skips or self._excused(index)):
-            return
+        if self._trace.promise == "every-event":
+            return  # what it may skip is not owed
         hiding, truth = self._placed.hiding, self._truth
         assert hiding is not None
         for position, (_, key, _) in enumerate(truth.changes):
             if truth.inside[position] and hiding.hides(item.kvs, truth.revisions[position], key):
                 self._duty.told(position)
-
-    def _excused(self, index: int) -> bool:
-        if any(one.after_item <= index for one in self._trace.compactions):
-            return True
-        before = self._trace.stream[:index]
-        return not any(
-            isinstance(one, Resynced) or (isinstance(one, Delivered) and one.events) for one in before
-        )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import os
@@ -16,8 +17,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pytest_netfault.checks.document import read_document
+from pytest_netfault.checks.guarantees import judge_trace
 from pytest_netfault.checks.locate import line_of
 from pytest_netfault.checks.reading import FormatError
+from pytest_netfault.checks.trace import Trace
 from pytest_netfault.judge import judge, main
 
 
@@ -59,6 +62,35 @@ def history(answer: object = 4) -> str:
 
 
 KEPT, BROKEN, OPEN = trace(2, 3, 4), trace(2, 4), trace(2, 3, quiet=False)
+
+TOLD = [
+    {"changes": {"k": "2"}, "outcome": "ok", "begun": 0.5, "ended": 1, "step": 2},
+    {"changes": {"k": "9"}, "outcome": "ok", "begun": 1.5, "ended": 2.5},
+]
+LOST_WRITE = {**trace(2, 3, 4), "log_from": "server", "acknowledgements": TOLD}
+WITHOUT_LOG = {
+    **trace(),
+    "log": [],
+    "log_from": "acknowledgements",
+    "acknowledgements": TOLD,
+    "held": {"k": "9"},
+    "stream": [{"events": [{"type": "put", "key": "k", "value": value, "revision": None}]} for value in "29"],
+}
+
+
+def test_what_writers_were_told_is_judged_where_the_trace_says_where_its_log_comes_from(run: Any) -> None:
+    words = "writes.lost: put 'k' = '9' was acknowledged once, and the log has it never"
+    assert run(LOST_WRITE)[:2] == (1, f"f0: broken: writes.lost\n    {words}\n")
+    assert run(WITHOUT_LOG)[:2] == (0, "f0: kept\n")
+    stale = {**WITHOUT_LOG, "held": {"k": "2"}}
+    assert json.loads(run(stale, as_json=True)[1])[0]["broken"] == ["writes.lost"]
+
+
+def test_traces_of_earlier_versions_are_judged_as_they_were(run: Any) -> None:
+    """They have acknowledgements, too, which were never meant to be judged."""
+    before = {name: member for name, member in LOST_WRITE.items() if name != "log_from"}
+    assert run(before)[:2] == (0, "f0: kept\n")
+    assert run({**before, "acknowledgements": "as somebody else has them"})[:2] == (0, "f0: kept\n")
 
 
 @pytest.fixture
@@ -262,6 +294,45 @@ def test_a_damaged_file_is_one_clear_line(content: Any, complaint: str, run: Any
             "replacements[1] happened before the one in front of it",
         ),
         ({"start_revision_exclusive": None}, ("start_revision_exclusive",), "a whole number, not null"),
+        ({"start_not_before": 2}, ("start_not_before",), "at most start_revision_exclusive, 1, not 2"),
+        ({"owed_until": "2"}, ("owed_until",), 'owed_until must be a whole number, not "2"'),
+        ({"inconclusive": 1}, ("inconclusive",), "inconclusive must be a string or null, not 1"),
+        ({"log_from": "a friend"}, ("log_from",), 'must be "server" or "acknowledgements", not "a friend"'),
+        ({"log_from": "acknowledgements"}, (), 'the trace has no "acknowledgements", and its log is to come'),
+        (
+            {"log_from": "acknowledgements", "acknowledgements": []},
+            ("log",),
+            'log must be empty where log_from is "acknowledgements"',
+        ),
+        (
+            {"log_from": "server", "acknowledgements": [{"changes": {"k": 1}, "outcome": "ok"}]},
+            ("acknowledgements", 0, "changes", "k"),
+            "acknowledgements[0].changes.k must be a string or null, not 1",
+        ),
+        (
+            {"log_from": "server", "acknowledgements": [{"changes": {}, "outcome": "maybe"}]},
+            ("acknowledgements", 0, "outcome"),
+            'must be "ok", "fail" or "info", not "maybe"',
+        ),
+        (
+            {"log_from": "server", "acknowledgements": [{"outcome": "ok"}]},
+            ("acknowledgements", 0),
+            "changes must be an object, not null",
+        ),
+        (
+            {"log_from": "server", "acknowledgements": [{"changes": {}, "outcome": "ok", "begun": 10**400}]},
+            ("acknowledgements", 0, "begun"),
+            "begun must be a finite number of seconds or null, not 1000",
+        ),
+        (
+            {
+                "log_from": "server",
+                "acknowledgements": [{"changes": {}, "outcome": "ok", "begun": 2, "ended": 1}],
+            },
+            ("acknowledgements", 0, "ended"),
+            "ended must be at or after begun, 2.0, not 1.0",
+        ),
+        ({"log_from": "server", "held": ["k"]}, ("held",), 'held must be an object, not ["k"]'),
     ],
 )
 def test_a_damaged_trace_names_the_member_and_its_line(
@@ -300,7 +371,14 @@ def test_a_byte_order_mark_is_no_damage(run: Any) -> None:
 @settings(max_examples=150, deadline=None)
 @given(st.data())
 def test_no_damage_does_more_than_be_refused(data: st.DataObject) -> None:
-    text = data.draw(st.sampled_from([lines(KEPT), lines({"cases": [BROKEN, acks()]}), history()]))
+    texts = [
+        lines(KEPT),
+        lines({"cases": [BROKEN, acks()]}),
+        history(),
+        lines(WITHOUT_LOG),
+        lines(LOST_WRITE),
+    ]
+    text = data.draw(st.sampled_from(texts))
     at = data.draw(st.integers(0, len(text)))
     damaged = text[:at] + data.draw(st.text(max_size=3)) + text[at + data.draw(st.integers(0, 30)) :]
     refusals = []
@@ -310,6 +388,43 @@ def test_no_damage_does_more_than_be_refused(data: st.DataObject) -> None:
         refusals = [error]
     for refusal in refusals:
         assert refusal.line is None or 1 <= refusal.line <= damaged.count("\n") + 1
+
+
+SCALARS = (
+    st.none() | st.booleans() | st.integers(-2, 5) | st.sampled_from(["k", "2", "", "ok", 0.5, [], {}, [{}]])
+)
+
+
+def members_of(document: Any) -> list[tuple[Any, Any]]:
+    """Every member of a document, as the object or list around it and its name."""
+    found: list[tuple[Any, Any]] = []
+    names = (
+        document if isinstance(document, dict) else range(len(document)) if isinstance(document, list) else ()
+    )
+    for name in names:
+        found += [(document, name), *members_of(document[name])]
+    return found
+
+
+@settings(max_examples=400, deadline=None)
+@given(st.data())
+def test_whatever_can_be_read_can_be_judged(data: st.DataObject) -> None:
+    document = json.loads(json.dumps(data.draw(st.sampled_from([BROKEN, OPEN, WITHOUT_LOG, LOST_WRITE]))))
+    if data.draw(st.booleans()):
+        document["stream"].append({"resync": {"revision": None, "kvs": {"k": "2"}}})
+    for _ in range(data.draw(st.integers(1, 2))):
+        around, name = data.draw(st.sampled_from(members_of(document)))
+        if data.draw(st.booleans()) and isinstance(around, dict):
+            del around[name]
+        else:
+            around[name] = data.draw(SCALARS)
+    cases = []
+    with contextlib.suppress(FormatError):
+        cases = read_document(json.dumps(document))
+    for case in cases:
+        if isinstance(case.subject, Trace):
+            assert judge_trace(case.subject).verdict in ("kept", "broken", "inconclusive")
+            assert Trace.from_json(case.subject.to_json()) == case.subject
 
 
 # -- what a session leaves behind, and folders --------------------------------------------------------------

@@ -1,0 +1,236 @@
+"""A store without a log: a right store with a right client is never accused, in whatever order writes took effect.
+
+What happens is drawn with a moment of effect for each write, which the judge does not get to see.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pytest_netfault.checks.guarantees import judge_trace
+from pytest_netfault.checks.trace import (
+    Bookmarked,
+    Filter,
+    LogEvent,
+    Promise,
+    StreamItem,
+    Trace,
+    UnplacedDelivery,
+    UnplacedSnapshot,
+)
+from pytest_netfault.checks.writes import Outcome, Write
+
+END = 30
+
+
+@dataclass(frozen=True)
+class Happened:
+    """One write with what nobody but the store knows: when it took effect, if it did."""
+
+    key: str
+    value: str | None
+    begun: int
+    effect: int | None
+    ended: int | None
+    outcome: Outcome
+
+
+@st.composite
+def happenings(draw: st.DrawFn) -> list[Happened]:
+    """Up to six writes of two keys, in the order of issue; no two take effect at once."""
+    writes = []
+    free = list(range(1, END))
+    for begun in sorted(draw(st.lists(st.integers(0, END // 2), min_size=1, max_size=6))):
+        key = draw(st.sampled_from(["r.a", "r.b"]))
+        value = draw(st.sampled_from(["1", "2", None]))
+        outcome: Outcome = draw(st.sampled_from(["ok", "ok", "ok", "info", "fail"]))
+        effect = None
+        if outcome == "ok" or (outcome == "info" and draw(st.booleans())):
+            effect = draw(st.sampled_from([one for one in free if one > begun]))
+            free.remove(effect)
+        last = begun if effect is None else effect
+        ended = None if outcome == "info" else draw(st.integers(last, END))
+        writes.append(Happened(key, value, begun, effect, ended, outcome))
+    return writes
+
+
+def commits(writes: list[Happened]) -> list[tuple[int, str, str | None]]:
+    """What the store did, in its own order; a delete that finds nothing does nothing."""
+    there: set[str] = set()
+    done = []
+    for one in sorted((w for w in writes if w.effect is not None), key=lambda w: w.effect or 0):
+        if one.value is None and one.key not in there:
+            continue
+        there.discard(one.key) if one.value is None else there.add(one.key)
+        done.append((one.effect or 0, one.key, one.value))
+    return done
+
+
+def state_at(done: list[tuple[int, str, str | None]], moment: int) -> dict[str, str]:
+    state: dict[str, str] = {}
+    for at, key, value in done:
+        if at <= moment:
+            state.pop(key, None)
+            if value is not None:
+                state[key] = value
+    return state
+
+
+def told(*changes: tuple[str, str | None]) -> UnplacedDelivery:
+    return UnplacedDelivery(
+        tuple(LogEvent("delete" if value is None else "put", key, value) for key, value in changes)
+    )
+
+
+@st.composite
+def right_runs(draw: st.DrawFn) -> Trace:
+    """A run of a right client, as it is recorded."""
+    writes = draw(happenings())
+    done = commits(writes)
+    promise: Promise = draw(st.sampled_from(["every-event", "latest-value"]))
+    called, began, returned = sorted(draw(st.tuples(*[st.integers(0, END)] * 3)))
+    stream: list[StreamItem] = []
+    cursor = began
+    if draw(st.booleans()):
+        cursor = draw(st.integers(began, END))
+        stream.append(UnplacedSnapshot(state_at(done, cursor)))
+    mine = [one for one in done if one[0] > cursor]
+    last = {key: at for at, key, _ in mine}
+    for at, key, value in mine:
+        if at <= cursor or (promise == "latest-value" and at != last[key] and draw(st.booleans())):
+            continue
+        stream.append(told((key, value)))
+        if draw(st.integers(0, 3)) == 0:
+            stream.append(Bookmarked(draw(st.integers(0, 9))))
+        if promise == "latest-value" and draw(st.integers(0, 3)) == 0:
+            cursor = draw(st.integers(at, END))
+            stream.append(UnplacedSnapshot(state_at(done, cursor)))
+    looked = draw(st.integers(0, END))  # what was not known by then is not known to the judge
+    known = tuple(
+        Write(
+            ((one.key, one.value),),
+            one.outcome if one.ended is not None and one.ended <= looked else "info",
+            float(one.begun),
+            float(one.ended) if one.ended is not None and one.ended <= looked else None,
+        )
+        for one in writes
+    )
+    held = state_at(done, looked)
+    return Trace(
+        promise,
+        Filter("r."),
+        start_revision_exclusive=1 + sum(one.begun < returned for one in writes),
+        start_not_before=1 + sum(one.begun < called for one in writes),
+        owed_until=1 + len(writes),
+        log=(),
+        stream=tuple(stream),
+        quiet_at_end=True,
+        initial={},
+        log_from="acknowledgements",
+        writes=known,
+        held=draw(st.none() | st.just({key: held.get(key) for key in ("r.a", "r.b")})),
+    )
+
+
+@settings(max_examples=600, deadline=None)
+@given(right_runs())
+def test_a_right_client_of_a_right_store_is_kept(trace: Trace) -> None:
+    verdict = judge_trace(trace)
+    assert verdict.verdict == "kept", (verdict.evidence, verdict.writes)
+    assert judge_trace(Trace.from_json(trace.to_json())) == verdict
+
+
+def put(value: str, outcome: Outcome = "ok", *, begun: float = 1, ended: float | None = 2) -> Write:
+    return Write((("r.a", value),), outcome, begun, ended)
+
+
+def run(
+    writes: list[Write], *stream: StreamItem, promise: Promise = "every-event", **more: object
+) -> tuple[str, ...]:
+    trace = Trace(
+        promise,
+        Filter("r."),
+        1,
+        (),
+        stream,
+        quiet_at_end=True,
+        initial={},
+        log_from="acknowledgements",
+        writes=tuple(writes),
+        **more,  # type: ignore[arg-type]
+    )
+    return judge_trace(trace).broken
+
+
+SECOND = put("2", begun=3, ended=4)
+
+
+@pytest.mark.parametrize(
+    ("writes", "stream", "broken"),
+    [
+        # What was acknowledged must arrive, whatever its order.
+        ([put("1"), SECOND], [told(("r.a", "1")), told(("r.a", "2"))], ()),
+        ([put("1"), SECOND], [told(("r.a", "2")), told(("r.a", "1"))], ()),
+        ([put("1"), SECOND], [told(("r.a", "1"))], ("complete",)),
+        # A snapshot that comes first excuses what it may have hidden.
+        ([put("1"), SECOND], [UnplacedSnapshot({"r.a": "2"})], ()),
+        ([put("1"), SECOND], [UnplacedSnapshot({"r.a": "1"})], ("complete",)),
+        ([put("1"), put("2")], [UnplacedSnapshot({"r.a": "1"})], ()),
+        ([put("1"), SECOND], [UnplacedSnapshot({})], ("complete",)),
+        # One that does not come first excuses nothing.
+        ([put("1"), SECOND], [told(("r.a", "1")), UnplacedSnapshot({"r.a": "2"})], ("complete",)),
+        # What nobody wrote, or what was rejected, must not.
+        ([put("1")], [told(("r.a", "1")), told(("r.a", "3"))], ("phantom",)),
+        ([put("1", "fail")], [told(("r.a", "1"))], ("phantom",)),
+        ([put("1", "info")], [told(("r.a", "1"))], ()),
+    ],
+)
+def test_what_an_inferred_log_proves(
+    writes: list[Write], stream: list[StreamItem], broken: tuple[str, ...]
+) -> None:
+    assert run(writes, *stream) == broken
+
+
+@pytest.mark.parametrize(
+    ("writes", "stream", "broken"),
+    [
+        ([put("1"), SECOND], [told(("r.a", "2"))], ()),
+        ([put("1"), SECOND], [UnplacedSnapshot({"r.a": "2"})], ()),
+        ([put("1"), SECOND], [told(("r.a", "2")), told(("r.a", "1"))], ("complete",)),
+        ([put("1"), put("2")], [told(("r.a", "2")), told(("r.a", "1"))], ()),
+        ([put("1"), SECOND], [told(("r.a", "1"))], ("complete",)),
+        ([put("1"), SECOND], [told(("r.a", "2")), UnplacedSnapshot({"r.a": "1"})], ("complete",)),
+    ],
+)
+def test_what_it_proves_of_a_client_that_may_skip(
+    writes: list[Write], stream: list[StreamItem], broken: tuple[str, ...]
+) -> None:
+    assert run(writes, *stream, promise="latest-value") == broken
+
+
+def test_what_was_written_while_the_subscription_came_about() -> None:
+    window = {"start_not_before": 1}
+    first, then = put("1"), SECOND
+
+    def judged(*stream: StreamItem, later: Write = then) -> tuple[str, ...]:
+        trace = Trace(
+            "every-event",
+            Filter("r."),
+            3,
+            (),
+            stream,
+            quiet_at_end=True,
+            log_from="acknowledgements",
+            writes=(first, later),
+            **window,  # type: ignore[arg-type]
+        )
+        return judge_trace(trace).broken
+
+    assert judged() == ()  # it may have begun after both
+    assert judged(told(("r.a", "2"))) == ()
+    assert judged(told(("r.a", "1"))) == ("complete",)  # the second surely came after the first
+    assert judged(told(("r.a", "1")), later=put("2")) == ()
