@@ -57,7 +57,7 @@ def subscription(length: int, promise: Promise, kind: str) -> Trace:
 
 
 def traces() -> None:
-    print(f"{'trace':<14}{'stream':<20}{'changes':>10}{'CPU s':>10}{'us/change':>11}")
+    print(f"\n{'trace':<14}{'stream':<20}{'changes':>10}{'CPU s':>10}{'us/change':>11}")
     promises: tuple[Promise, ...] = ("every-event", "latest-value")
     for promise in promises:
         for kind in ("right", "every tenth lost", "all of it twice"):
@@ -169,7 +169,7 @@ HARD: dict[str, Callable[[], History]] = {
 
 
 def memory() -> None:
-    print(f"\n{'searches that are given up':<32}{'configurations':>14}{'CPU s':>8}{'peak MB':>9}")
+    print(f"{'searches that are given up':<32}{'configurations':>14}{'CPU s':>8}{'peak MB':>9}")
     for name in HARD:
         subprocess.run([sys.executable, __file__, name], check=True)
 
@@ -189,7 +189,7 @@ if __name__ == "__main__":
         give_up(sys.argv[1])
         sys.exit()
     print(f"Python {sys.version.split()[0]}")
+    memory()  # first: a process begins with the peak of the one that started it
     gc.disable()
     traces()
     searches()
-    memory()
