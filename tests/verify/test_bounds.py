@@ -153,11 +153,13 @@ def test_a_play_that_hangs_while_it_is_made_small_does_not_hide_the_loss(
             self.next = revision + 1
 
     with pytest.raises(verify.UpdateLost):
-        verify.no_update_lost(Deaf, server, seed=1, settle=0.3, max_seconds=6)
+        verify.no_update_lost(Deaf, server, seed=1, settle=0.3, max_seconds=6, faults=[Reset])
 
 
 def test_an_example_that_was_cut_short_counts_for_nothing(toy: Any, server: Any) -> None:
-    report = verify.no_update_lost(toy.RightStore, server, seed=1, max_examples=10**6, max_seconds=2)
+    report = verify.no_update_lost(
+        toy.RightStore, server, seed=1, max_examples=10**6, max_seconds=3, faults=[Reset]
+    )
     assert report.examples > 1
     assert report.inconclusive == 0
 
