@@ -276,7 +276,7 @@ def test_a_proof_that_its_client_ended_says_after_how_much(
 
         def test_it():
             with toy.ToyServer() as server:
-                verify.no_update_lost(Weak, server, max_examples=9, settle=0.4)
+                verify.no_update_lost(Weak, server, max_examples=9, settle=0.4, notice=None)
         """
     )
     result = sessions.run("--netfault-seed=7")
