@@ -32,9 +32,7 @@ def example(name: str) -> ModuleType:
 def test_the_naive_loop_is_caught_with_a_small_schedule(etcd_server: Any, seed: int) -> None:
     with pytest.raises(verify.UpdateLost) as caught:
         # It is back within half a second of what it comes back from: two seconds of silence are enough.
-        verify.no_update_lost(
-            example("naive_etcd3").open_store, etcd_server, seed=seed, settle=2.0, max_seconds=60
-        )
+        verify.no_update_lost(example("naive_etcd3").open_store, etcd_server, seed=seed, settle=2.0)
     assert len(caught.value.schedule) <= 6
     # Which rule depends on when gRPC, which waits about a second after a failure, is back: before the last write there
     # is a gap below it (reliable), after it a tail that never comes (complete).

@@ -5,11 +5,6 @@
 Each wire has its own TCP connection (`use_local_subchannel_pool`): without it gRPC would hand a fresh channel
 the very connection that has just been found dead. A replaced wire is closed once its last user has let go of
 it, so that giving up on a connection never cancels somebody else's call.
-
-gRPC shuts itself down with the last channel of the process, and old releases (1.49 is one) get that wrong when it is
-the end of a call that lets go of the channel: the shutdown then waits 10 s for a socket that only its own
-caller could release, with the GIL held, so that the whole process stands still. Therefore each link keeps one channel
-that never connects, and closes it when no call is under way any more: the shutdown always comes from there.
 """
 
 from __future__ import annotations
@@ -152,13 +147,11 @@ class Link:
         self.endpoints = tuple(endpoints)
         self._connect = connect
         self._lock = threading.Lock()
+        self._idle = threading.Condition(self._lock)
         self._at = 0
         self._wire: Wire | None = None
         self._open: set[Wire] = set()
         self._users = 0
-        # Never used for a call, so it has neither connection nor thread: see the top of this file.
-        self._keeper: grpc.Channel | None = None
-        self._idle = threading.Condition(self._lock)
         self._closed = False
 
     @contextmanager
@@ -169,8 +162,6 @@ class Link:
                 raise errors.Closed("the store is closed")
             if self._wire is None:
                 endpoint = self.endpoints[self._at % len(self.endpoints)]
-                if self._keeper is None:
-                    self._keeper = self._connect(endpoint)
                 self._wire = Wire(self._connect(endpoint), endpoint)
                 self._open.add(self._wire)
             wire = self._wire
@@ -185,9 +176,9 @@ class Link:
                 last = wire.retired and wire.users == 0 and wire in self._open
                 if last:
                     self._open.discard(wire)
+                self._idle.notify_all()
             if last:
                 wire.close()
-            self._release()
 
     def failed(self, wire: Wire) -> None:
         """Give this wire up: the next lease connects anew, to the next endpoint. Called from inside its lease."""
@@ -210,18 +201,6 @@ class Link:
             wire.close()
         with self._idle:
             self._idle.wait_for(lambda: self._users == 0, seconds)
-        self._release()
-
-    def _release(self) -> None:
-        """Close the last channel once the link is closed and no call is under way."""
-        with self._lock:
-            if not self._closed or self._users:
-                return
-            keeper, self._keeper = self._keeper, None
-        if keeper is not None:
-            keeper.close()
-        with self._idle:
-            self._idle.notify_all()
 
 
 def connector(tls: TLS | None, dead_after: float) -> Callable[[str], grpc.Channel]:

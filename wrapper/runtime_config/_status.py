@@ -25,7 +25,7 @@ class Verdict(enum.Enum):
     FINAL = "not applied, and trying again will not help"
 
 
-# What gRPC writes when a connection could not be made, from 1.49 to 1.85 (tests pin it for the installed release).
+# What gRPC writes when a connection could not be made, from 1.51 to 1.85 (tests pin it for the installed release).
 NEVER_SENT = (
     "failed to connect to all addresses",
     "DNS resolution failed",

@@ -9,12 +9,10 @@ import weakref
 from collections.abc import Callable
 from typing import Any
 
-import grpc
 import pytest
 from runtime_config import ConfigStore, Key
 
 LIMIT = Key("drop.limit", int, default=1)
-GRPC = tuple(int(part) for part in grpc.__version__.split(".")[:2])
 
 
 def run(code: str, *options: str) -> subprocess.CompletedProcess[str]:
@@ -36,9 +34,7 @@ def run(code: str, *options: str) -> subprocess.CompletedProcess[str]:
     ],
 )
 def test_dropped_stores_end_with_a_warning_each(etcd_server: Any, root: str, use: str) -> None:
-    # An old gRPC keeps the two descriptors of its poller for the life of the process, and the oldest that we take may
-    # keep sockets, too, on a busy machine: also those of stores that were closed.
-    counted = "len(os.listdir('/proc/self/fd'))" if GRPC >= (1, 50) else "0"
+    # An old gRPC keeps the two descriptors of its poller for the life of the process.
     out = run(
         f"""
 import gc, os, threading, time, warnings
@@ -46,8 +42,8 @@ from runtime_config import ConfigStore, Key
 key = Key("drop.limit", int, default=1)
 print_nothing = lambda item: None
 def left():
-    return {counted} - descriptors, threading.active_count() - threads
-descriptors, threads = {counted}, threading.active_count()
+    return len(os.listdir("/proc/self/fd")) - descriptors, threading.active_count() - threads
+descriptors, threads = len(os.listdir("/proc/self/fd")), threading.active_count()
 with warnings.catch_warnings(record=True) as caught:
     warnings.simplefilter("always")
     for _ in range(20):

@@ -59,7 +59,7 @@ def test_closing_while_it_connects_into_a_black_hole(netfault: Any, etcd_server:
 def test_closing_while_calls_are_under_way_in_a_black_hole(
     netfault: Any, etcd_server: Any, root: str
 ) -> None:
-    # With grpcio 1.49 the process stood still for 10 s: the call's end was the last that gRPC was used for.
+    # With grpcio before 1.51 the process stood still for 10 s: the call's end was the last use of gRPC.
     before = set(ours())
     link = netfault.forward(etcd_server.address)
     store = ConfigStore(link.address, root=root)

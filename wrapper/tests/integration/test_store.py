@@ -6,6 +6,7 @@ import enum
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -354,11 +355,12 @@ def test_a_key_is_needed(store: ConfigStore, bad: Any) -> None:
 
 
 def test_the_first_of_its_two_connections_is_that_of_its_calls(
-    netfault: Any, etcd_server: Any, root: str
+    netfault: Any, etcd_server: Any, root: str, tmp_path: Path
 ) -> None:
     """So "byte 212 of connection 2" names the same place in each run of a program."""
-    for _ in range(10):
-        link = netfault.forward(etcd_server.address)
+    for number in range(10):
+        # At a path of our own: on a port that another program has just let go of, its clients would be counted too.
+        link = netfault.forward(etcd_server.address, listen=f"unix:{tmp_path}/{number}")
         with ConfigStore(link.address, root=root) as store, store.subscribe(Section("numbers")) as updates:
             updates.get(30)
             before = link.connections
