@@ -46,13 +46,13 @@ if TYPE_CHECKING:
     from pytest_netfault.schedules.steps import Subscribe as Subscribe
     from pytest_netfault.schedules.steps import Write as Write
     from pytest_netfault.schedules.steps import WriteMany as WriteMany
-    from pytest_netfault.schedules.subject import AsyncStore as AsyncStore
-    from pytest_netfault.schedules.subject import Delivery as Delivery
-    from pytest_netfault.schedules.subject import Event as Event
-    from pytest_netfault.schedules.subject import OpenStore as OpenStore
-    from pytest_netfault.schedules.subject import Resync as Resync
-    from pytest_netfault.schedules.subject import Store as Store
-    from pytest_netfault.schedules.subject import WriteRejected as WriteRejected
+    from pytest_netfault.store import AsyncStore as AsyncStore
+    from pytest_netfault.store import Delivery as Delivery
+    from pytest_netfault.store import Event as Event
+    from pytest_netfault.store import OpenStore as OpenStore
+    from pytest_netfault.store import Resync as Resync
+    from pytest_netfault.store import Store as Store
+    from pytest_netfault.store import WriteRejected as WriteRejected
     from pytest_netfault.verify import ProvedNothing as ProvedNothing
     from pytest_netfault.verify import Report as Report
     from pytest_netfault.verify import UpdateLost as UpdateLost
@@ -94,13 +94,13 @@ _HOMES = {
     "Subscribe": "schedules.steps",
     "Write": "schedules.steps",
     "WriteMany": "schedules.steps",
-    "AsyncStore": "schedules.subject",
-    "Delivery": "schedules.subject",
-    "Event": "schedules.subject",
-    "Resync": "schedules.subject",
-    "OpenStore": "schedules.subject",
-    "Store": "schedules.subject",
-    "WriteRejected": "schedules.subject",
+    "AsyncStore": "store",
+    "Delivery": "store",
+    "Event": "store",
+    "Resync": "store",
+    "OpenStore": "store",
+    "Store": "store",
+    "WriteRejected": "store",
     "ProvedNothing": "verify",
     "Report": "verify",
     "UpdateLost": "verify",

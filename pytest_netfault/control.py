@@ -25,6 +25,9 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import TYPE_CHECKING, Literal, TypeVar
 
+from pytest_netfault.common.printable import printable
+from pytest_netfault.common.synonyms import no_attribute
+from pytest_netfault.common.wording import counted
 from pytest_netfault.events import LinkEvent
 from pytest_netfault.faults import (
     Blackhole,
@@ -45,19 +48,16 @@ from pytest_netfault.faults import (
     Throttle,
     shown,
 )
-from pytest_netfault.printable import printable
 from pytest_netfault.proxy.addresses import TcpAddress, UnixAddress, parse_address
 from pytest_netfault.proxy.budget import LEAST_MAX_HELD, MAX_HELD
 from pytest_netfault.proxy.calls import Moment
 from pytest_netfault.proxy.link import ConnectionInfo, InForce, ProxyLink
 from pytest_netfault.proxy.thread import NetFaultClosed, ProxyThread
-from pytest_netfault.synonyms import no_attribute
-from pytest_netfault.wording import counted
 
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-    from pytest_netfault.printable import printable
+    from pytest_netfault.common.printable import printable
 from pytest_netfault.proxy.addresses import AddressLike
 
 __all__ = ["ActiveFault", "ConnectionInfo", "Link", "NetFault", "NetFaultClosed", "ProxyThread"]

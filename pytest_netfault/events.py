@@ -12,7 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from pytest_netfault.printable import printable
+from pytest_netfault.common.printable import printable
 
 __all__ = [
     "CONNECTION_STATES",

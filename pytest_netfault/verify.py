@@ -21,17 +21,11 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from pytest_netfault.checks.trace import Promise
+from pytest_netfault.common.garbage import CollectAfterFailure
+from pytest_netfault.common.wording import counted
 from pytest_netfault.faults import Cut, CutHow, Direction, Fault
-from pytest_netfault.garbage import CollectAfterFailure
-from pytest_netfault.schedules.contract import Pace, Server
-from pytest_netfault.schedules.dead_flows import NOTICE_SECONDS, Plan, dead_flow
-from pytest_netfault.schedules.drawing import ALL, Palette, seeded
-from pytest_netfault.schedules.limits import NO_DEADLINE, Deadline
-from pytest_netfault.schedules.schedule import Schedule
-from pytest_netfault.schedules.shrinking import Asked
-from pytest_netfault.schedules.subject import OpenStore
-from pytest_netfault.verifying.announcing import announced
-from pytest_netfault.verifying.arguments import (
+from pytest_netfault.proof.announce import announced
+from pytest_netfault.proof.arguments import (
     check_count,
     check_directory,
     check_how,
@@ -42,15 +36,21 @@ from pytest_netfault.verifying.arguments import (
     check_store,
     pick_seed,
 )
-from pytest_netfault.verifying.async_stores import AsyncClients
-from pytest_netfault.verifying.campaign import Campaign
-from pytest_netfault.verifying.kit import Kit
-from pytest_netfault.verifying.property_tests import as_bad_draw
-from pytest_netfault.verifying.results import Progress, ProgressCallback, ProvedNothing, Report, UpdateLost
-from pytest_netfault.verifying.shards import Part, find_parts, merge_parts, read_part, read_shard, recorded
-from pytest_netfault.verifying.sweeping import SCENARIO
-from pytest_netfault.verifying.tally import Tally
-from pytest_netfault.wording import counted
+from pytest_netfault.proof.async_stores import AsyncClients
+from pytest_netfault.proof.bench import Kit
+from pytest_netfault.proof.campaign import Campaign
+from pytest_netfault.proof.contract import Pace, Server
+from pytest_netfault.proof.limits import NO_DEADLINE, Deadline
+from pytest_netfault.proof.property_tests import as_bad_draw
+from pytest_netfault.proof.results import Progress, ProgressCallback, ProvedNothing, Report, UpdateLost
+from pytest_netfault.proof.shards import Part, find_parts, merge_parts, read_part, read_shard, recorded
+from pytest_netfault.proof.sweep import SCENARIO
+from pytest_netfault.proof.tally import Tally
+from pytest_netfault.schedules.dead_flows import NOTICE_SECONDS, Plan, dead_flow
+from pytest_netfault.schedules.generate import ALL, Palette, seeded
+from pytest_netfault.schedules.schedule import Schedule
+from pytest_netfault.schedules.shrink import Asked
+from pytest_netfault.store import OpenStore
 
 __all__ = [
     "ALL",
@@ -67,6 +67,10 @@ __all__ = [
     "replay",
     "sweep",
 ]
+
+
+# A close() that takes longer than ``settle`` is reported by whoever waits for it; then its tasks are cancelled.
+_CLOSE_MARGIN_SECONDS = 0.25
 
 
 class StoreLeftTasks(UserWarning):
@@ -149,7 +153,7 @@ def no_update_lost(
     part = read_shard(shard)
     number = pick_seed(seed)
 
-    clients = AsyncClients(open_store, close_timeout=settle)
+    clients = AsyncClients(open_store, close_timeout=settle + _CLOSE_MARGIN_SECONDS)
     deadline = Deadline() if max_seconds is None else Deadline(time.monotonic() + max_seconds)
 
     def open_kit(until: Deadline = deadline) -> Kit:
@@ -203,7 +207,7 @@ def replay(
     number = pick_seed(seed)
     if not isinstance(schedule, Schedule):
         raise TypeError(f"schedule must be a Schedule, not {schedule!r:.200}")
-    clients = AsyncClients(open_store, close_timeout=settle)
+    clients = AsyncClients(open_store, close_timeout=settle + _CLOSE_MARGIN_SECONDS)
     pace = Pace(settle=settle, notice=notice)
     closed_kit = Kit(clients, server, promise=promise, pace=pace, seed=number)
     with CollectAfterFailure(), clients, closed_kit as kit:
@@ -287,7 +291,7 @@ def sweep(
         raise ValueError(f"scenario must have no Break() of its own: the sweep cuts. It is {played}")
     number = pick_seed(seed)
 
-    clients = AsyncClients(open_store, close_timeout=settle)
+    clients = AsyncClients(open_store, close_timeout=settle + _CLOSE_MARGIN_SECONDS)
 
     def open_kit(until: Deadline = NO_DEADLINE) -> Kit:
         pace = Pace(settle=settle, notice=notice)

@@ -22,7 +22,7 @@ import re
 from collections.abc import Mapping
 from typing import Any, TypeGuard
 
-from pytest_netfault.printable import represented
+from pytest_netfault.common.printable import represented
 
 __all__ = [
     "NESTED",

@@ -23,7 +23,7 @@ from typing import TypeVar
 
 import trio
 
-from pytest_netfault.printable import printable
+from pytest_netfault.common.printable import printable
 from pytest_netfault.proxy.engine import Engine, EngineStopped
 from pytest_netfault.proxy.link import ProxyLink
 

@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from pytest_netfault.files import write_whole
+from pytest_netfault.common.files import write_whole
 
 __all__ = ["folder_name", "remove_files", "write_folder"]
 

@@ -10,9 +10,9 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from pytest_netfault.printable import printable, printable_lines
+from pytest_netfault.common.printable import printable, printable_lines
+from pytest_netfault.common.wording import counted
 from pytest_netfault.report.terminal import Totals, summary_line
-from pytest_netfault.wording import counted
 
 __all__ = ["ROWS_SHOWN", "Row", "session_summary"]
 

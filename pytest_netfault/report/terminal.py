@@ -10,9 +10,9 @@ import textwrap
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 
+from pytest_netfault.common.printable import printable, printable_lines
+from pytest_netfault.common.wording import counted
 from pytest_netfault.events import LinkEvent, describe
-from pytest_netfault.printable import printable, printable_lines
-from pytest_netfault.wording import counted
 
 __all__ = [
     "EVENTS_SHOWN",

@@ -24,7 +24,7 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal, get_args
 
-from pytest_netfault.printable import printable, printable_lines
+from pytest_netfault.common.printable import printable, printable_lines
 
 __all__ = ["Card", "Flow", "Lane", "LaneKind", "Mark", "Shape", "Timeline", "Tone", "number_marks", "packed"]
 

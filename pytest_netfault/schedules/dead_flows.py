@@ -21,7 +21,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from pytest_netfault.faults import Cut, Fault, Forget
-from pytest_netfault.schedules.drawing import Below, Palette, draw_writes
+from pytest_netfault.schedules.generate import Below, Palette, draw_writes
 from pytest_netfault.schedules.schedule import Schedule
 from pytest_netfault.schedules.steps import (
     Break,

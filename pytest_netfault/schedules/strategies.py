@@ -24,7 +24,7 @@ except ModuleNotFoundError as error:
     ) from error
 
 from pytest_netfault.faults import Fault
-from pytest_netfault.schedules.drawing import (
+from pytest_netfault.schedules.generate import (
     ALL,
     MOST_SCENES,
     Ability,

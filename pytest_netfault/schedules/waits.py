@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from pytest_netfault.schedules.schedule import Schedule
-from pytest_netfault.schedules.shrinking import TROUBLE
+from pytest_netfault.schedules.shrink import TROUBLE
 from pytest_netfault.schedules.steps import (
     Break,
     Connected,

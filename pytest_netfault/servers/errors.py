@@ -6,7 +6,7 @@ what helps.
 
 from __future__ import annotations
 
-from pytest_netfault.printable import printable_lines
+from pytest_netfault.common.printable import printable_lines
 
 __all__ = ["ServerError", "ServerNotFound", "ServerUnreachable"]
 

@@ -27,7 +27,7 @@ from pytest_netfault.servers.errors import ServerError
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-__all__ = ["OwnedProcess", "last_lines"]
+__all__ = ["OwnedProcess", "last_lines", "python"]
 
 
 _POLL_SECONDS = 0.01
@@ -67,11 +67,9 @@ class OwnedProcess:
     ) -> None:
         if isinstance(command, (str, bytes)) or not command:
             raise TypeError(f"command must be a list of a program's path and its arguments, not {command!r}")
-        if not sys.executable:
-            raise ServerError("a server cannot be started: sys.executable does not name a Python interpreter")
         self.command = tuple(command)
         self._output = output
-        launch = [sys.executable, "-I", "-S", launcher.__file__, str(os.getpid()), _ids(user), *command]
+        launch = [python(), "-I", "-S", launcher.__file__, str(os.getpid()), _ids(user), *command]
         self._lock = threading.Lock()
         self._freezing = threading.Lock()  # a resume may not come while a pause waits to see it frozen
         self._process: subprocess.Popen[bytes] | None = None
@@ -210,6 +208,17 @@ class OwnedProcess:
         with self._lock:
             self._process.wait()
             self._dead.set()
+
+
+def python() -> str:
+    """The interpreter that runs the launcher.
+
+    Raises:
+        ServerError: there is none, as in an embedded Python.
+    """
+    if not sys.executable:
+        raise ServerError("a server cannot be started: sys.executable does not name a Python interpreter")
+    return sys.executable
 
 
 def last_lines(path: Path, lines: int) -> str:

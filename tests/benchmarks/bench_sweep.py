@@ -17,11 +17,10 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from pytest_netfault.schedules.contract import Pace, Run
-from pytest_netfault.servers.etcd import find_etcd
-from pytest_netfault.verifying.kit import Kit
-from pytest_netfault.verifying.shards import WHOLE
-from pytest_netfault.verifying.sweeping import (
+from pytest_netfault.proof.bench import Kit
+from pytest_netfault.proof.contract import Pace, Run
+from pytest_netfault.proof.shards import WHOLE
+from pytest_netfault.proof.sweep import (
     LEARNING_RUNS,
     SCENARIO,
     Place,
@@ -32,6 +31,7 @@ from pytest_netfault.verifying.sweeping import (
     play_places,
     side_by_side,
 )
+from pytest_netfault.servers.etcd import find_etcd
 
 STORES = Path(__file__).parents[2] / "docs" / "examples" / "stores"
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from pytest_netfault.checks.guarantees import GUARANTEES
 from pytest_netfault.checks.models import MODELS
 from pytest_netfault.checks.writes import WRITE_GUARANTEES
-from pytest_netfault.judge import judge
+from pytest_netfault.cli.judge import judge
 
 PAGE = (Path(__file__).parents[2] / "docs" / "formats.md").read_text(encoding="utf-8")
 

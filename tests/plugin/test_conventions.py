@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 import pytest_netfault
-from pytest_netfault import plugin, surroundings
+from pytest_netfault import plugin
+from pytest_netfault.proof import host
 
 ROOT = Path(__file__).parent.parent.parent
 PACKAGE = Path(str(pytest_netfault.__file__)).parent
@@ -75,17 +76,17 @@ def test_no_fixture_is_used_without_being_asked_for(sessions: Any) -> None:
 
 
 def test_a_session_that_is_over_surrounds_no_proof(pytester: pytest.Pytester) -> None:
-    outer = surroundings.current()
+    outer = host.current()
     pytester.makepyfile(
         """
-        from pytest_netfault import surroundings
+        from pytest_netfault.proof import host
 
         def test_it(pytestconfig):
-            assert surroundings.current().seed == 5
+            assert host.current().seed == 5
         """
     )
     result = pytester.runpytest_inprocess(
         "-p", "netfault", "-p", "no:randomly", "-p", "no:asyncio", "--netfault-seed=5"
     )
     result.assert_outcomes(passed=1)
-    assert surroundings.current() is outer
+    assert host.current() is outer

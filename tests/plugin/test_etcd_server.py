@@ -7,10 +7,10 @@ from typing import Any, Literal
 
 import pytest
 
-from pytest_netfault.schedules.contract import Server, can
+from pytest_netfault.plugin.shared_servers import SharedEtcd
+from pytest_netfault.proof.contract import Server, can
 from pytest_netfault.servers.errors import ServerError
 from pytest_netfault.servers.etcd import EtcdServer, find_etcd
-from pytest_netfault.shared_etcd import SharedEtcd
 
 # A machine without etcd: nothing on PATH, no wheel, and a Docker engine that does not answer.
 NO_ETCD = """

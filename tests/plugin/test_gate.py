@@ -118,7 +118,7 @@ def test_proofs_draw_from_the_seed_and_leave_their_verdict_and_their_files(
 STRICT = """
     import pytest
     from pytest_netfault import verify
-    from pytest_netfault.verifying.announcing import announced
+    from pytest_netfault.proof.announce import announced
 
     @pytest.mark.parametrize("inconclusive", [0, 2])
     def test_it(inconclusive):

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 import pytest_netfault
-from pytest_netfault import hooks
+from pytest_netfault.plugin import hookspecs as hooks
 from pytest_netfault.servers.errors import ServerError
 from pytest_netfault.servers.etcd import find_binary
 

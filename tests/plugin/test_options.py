@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from pytest_netfault.files import why_no_file, why_no_folder
+from pytest_netfault.common.files import why_no_file, why_no_folder
 
 PRINTS_ITS_SEED = """
     def test_it(netfault):

@@ -18,11 +18,11 @@ from pytest_netfault.checks.guarantees import judge_trace
 from pytest_netfault.checks.trace import Delivered, Filter, LogEvent, Revision, StreamItem, Trace, TraceEvent
 from pytest_netfault.events import LinkEvent
 from pytest_netfault.faults import Fault, Sever
+from pytest_netfault.proof.contract import Run
+from pytest_netfault.proof.outcomes import judge_writes
+from pytest_netfault.proof.recording import FaultRecord, Remark, WriteRecord
 from pytest_netfault.report.timeline import Card, Flow, Lane, Mark, Timeline
 from pytest_netfault.schedules import Break, Heal, Schedule, Seen, Subscribe, Write
-from pytest_netfault.schedules.contract import Run
-from pytest_netfault.schedules.outcomes import judge_writes
-from pytest_netfault.schedules.recording import FaultRecord, Remark, WriteRecord
 
 LANES = (
     Lane("direct", "Another service writes", "calls"),

@@ -13,13 +13,13 @@ from pytest_netfault.checks.guarantees import GUARANTEES
 from pytest_netfault.checks.trace import Bookmarked, Delivered, Failed, Resynced, TraceEvent
 from pytest_netfault.events import LinkEvent
 from pytest_netfault.faults import Blackhole, Cut, Reset
+from pytest_netfault.proof.captions import WRONG, focus
+from pytest_netfault.proof.contract import Run
+from pytest_netfault.proof.files import document, write_report
+from pytest_netfault.proof.picture import picture
+from pytest_netfault.proof.recording import PAUSED, RESUMED, Remark, WriteRecord
 from pytest_netfault.report.timeline import Mark, Timeline
 from pytest_netfault.report.timeline_network import connection_marks, fault_marks
-from pytest_netfault.schedules.contract import Run
-from pytest_netfault.schedules.recording import PAUSED, RESUMED, Remark, WriteRecord
-from pytest_netfault.verifying.captions import WRONG, focus
-from pytest_netfault.verifying.files import document, write_report
-from pytest_netfault.verifying.picture import picture
 
 
 def lane(timeline: Timeline, name: str) -> list[Mark]:

@@ -1,4 +1,4 @@
-"""Real etcds of every version at hand, and ways to watch processes end.
+"""Real etcds of every version at hand.
 
 What `find_etcd` finds is always used. ``NETFAULT_ETCD_CURRENT`` names today's etcd, where it was built (see
 ``tests/etcd-current``), and ``NETFAULT_TEST_ETCDS`` more binaries, separated by colons: the same tests run with each.
@@ -8,10 +8,7 @@ from __future__ import annotations
 
 import base64
 import os
-import select
-import subprocess
-import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -90,59 +87,3 @@ def writer(etcd: EtcdServer) -> Writer:
 def write_to() -> type[Writer]:
     """A writer to any etcd: ``write_to(server).put(...)``."""
     return Writer
-
-
-class Script:
-    """A Python program of ours in a process of its own, whose lines we read."""
-
-    def __init__(self, process: subprocess.Popen[str]) -> None:
-        self.process = process
-
-    def line(self) -> str:
-        assert self.process.stdout is not None
-        line = self.process.stdout.readline()
-        assert line, "the program ended without saying what was awaited"
-        return line.strip()
-
-    def wait(self) -> int:
-        return self.process.wait(timeout=30)
-
-
-@pytest.fixture
-def run_script(interruptible: Callable[[Sequence[str]], list[str]]) -> Iterator[Callable[..., Script]]:
-    """Start a program from its text; ``sys.argv[1:]`` are the arguments."""
-    started: list[subprocess.Popen[str]] = []
-
-    def run(text: str, *arguments: object, env: dict[str, str] | None = None) -> Script:
-        process = subprocess.Popen(
-            interruptible([sys.executable, "-c", text, *map(str, arguments)]),
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-            env=env,
-        )
-        started.append(process)
-        return Script(process)
-
-    yield run
-    for process in started:
-        process.kill()
-        process.communicate()
-
-
-@pytest.fixture(scope="session")
-def wait_for_end() -> Callable[[int], None]:
-    """Wait until the process of a number has ended, told by the kernel; at once if there is none."""
-
-    def wait(pid: int) -> None:
-        try:
-            handle = os.pidfd_open(pid)
-        except ProcessLookupError:
-            return
-        try:
-            ended, _, _ = select.select([handle], [], [], 30)
-            assert ended, f"process {pid} is still there"
-        finally:
-            os.close(handle)
-
-    return wait

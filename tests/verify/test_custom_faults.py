@@ -18,7 +18,7 @@ from pytest_netfault import UpdateLost, verify
 from pytest_netfault.faults import Fault, MissingFault, Sever, fault_from_json, fault_to_json
 from pytest_netfault.proxy import CustomFault, Ending, Item, Place, Stage
 from pytest_netfault.schedules import Break, Schedule, Subscribe, Write
-from pytest_netfault.schedules.drawing import Palette, seeded
+from pytest_netfault.schedules.generate import Palette, seeded
 
 
 class Resets(Stage):

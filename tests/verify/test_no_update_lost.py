@@ -18,10 +18,10 @@ from pytest_netfault import verify
 from pytest_netfault.checks.guarantees import judge_trace
 from pytest_netfault.checks.trace import Trace
 from pytest_netfault.faults import Corrupt, Cut, Sever
+from pytest_netfault.proof import campaign
+from pytest_netfault.proof.arguments import pick_seed
+from pytest_netfault.proof.bench import namespaces
 from pytest_netfault.schedules import Break, Heal, Schedule, Seen, Subscribe, Write
-from pytest_netfault.verifying import campaign
-from pytest_netfault.verifying.arguments import pick_seed
-from pytest_netfault.verifying.kit import namespaces
 
 # The watch is surely there when the link breaks: the subscriber has seen something through it.
 LOSS = Schedule([Subscribe(), Write("a"), Seen(), Break(Sever()), Write("a")])

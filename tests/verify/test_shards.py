@@ -16,9 +16,9 @@ from hypothesis import strategies as st
 from pytest_netfault import verify
 from pytest_netfault.cli import main
 from pytest_netfault.faults import Cut, Reset
+from pytest_netfault.proof.shards import Part, Shard, find_parts, merge_parts, read_part, write_part
+from pytest_netfault.proof.tally import Tally
 from pytest_netfault.schedules import Break, Schedule, Seen, Subscribe, Write
-from pytest_netfault.verifying.shards import Part, Shard, find_parts, merge_parts, read_part, write_part
-from pytest_netfault.verifying.tally import Tally
 
 GOOD = Tally(examples=10, faults=12, met=9, hits=9, acknowledged=30)
 COUNTS = st.builds(Tally, *[st.integers(0, 50)] * 9)

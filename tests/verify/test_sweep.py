@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 
 from pytest_netfault import verify
 from pytest_netfault.faults import Cut, Sever
+from pytest_netfault.proof import campaign
+from pytest_netfault.proof.shards import Shard, read_shard
+from pytest_netfault.proof.sweep import Place, carried, in_words, places, scenario_with, side_by_side
 from pytest_netfault.schedules import Break, Compact, Schedule, Seen, Subscribe, Write
-from pytest_netfault.verifying import campaign
-from pytest_netfault.verifying.shards import Shard, read_shard
-from pytest_netfault.verifying.sweeping import Place, carried, in_words, places, scenario_with, side_by_side
 
 TRAFFIC = st.dictionaries(st.integers(1, 4), st.tuples(st.integers(0, 60), st.integers(0, 60)), max_size=4)
 DIRECTIONS = st.sampled_from(["up", "down", "both"])

@@ -1,0 +1,170 @@
+"""What a command says and what it is given: its streams and its arguments.
+
+A reader of the output who leaves early (``| head``) changes nothing: the command goes on in silence, and its code is
+the verdict. An output that cannot be written (a full disk) is :class:`CannotWrite`, for nobody has seen the verdict.
+
+Rules of this file: only the standard library; what is shown goes through :mod:`.printable`, whatever the encoding of a
+stream is; a stream that is closed swallows.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import io
+import os
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any, NoReturn, TextIO
+
+from pytest_netfault.common.printable import printable, printable_lines
+
+__all__ = ["CannotWrite", "Console", "Parser", "parsed", "place", "whole_number"]
+
+# A line of a message that quotes what somebody typed or a file holds.
+_LONGEST_LINE = 1_000
+# What somebody types as a number has fewer digits; Python refuses to convert thousands.
+_MOST_DIGITS = 30
+
+
+class CannotWrite(Exception):
+    """The output cannot be written."""
+
+
+class Console:
+    """Where a command writes.
+
+    Args:
+        out: where its story goes; the standard output if None.
+        err: where complaints go; standard error if None.
+    """
+
+    def __init__(self, out: TextIO | None = None, err: TextIO | None = None) -> None:
+        # Python gives None for a stream that was closed when it started.
+        self.out: TextIO = out or sys.stdout or io.StringIO()
+        self.err: TextIO = err or sys.stderr or io.StringIO()
+        self._reader_left = False
+
+    @property
+    def is_terminal(self) -> bool:
+        """Whether a person watches, so that a line may change."""
+        try:
+            return self.out.isatty()
+        except ValueError:  # it was closed
+            return False
+
+    def line(self, text: str) -> None:
+        """Say one line; a line break in it is escaped.
+
+        Raises:
+            CannotWrite: the output takes nothing more, and not because its reader has left.
+        """
+        self._write(printable(text))
+
+    def lines(self, text: str) -> None:
+        """Say several lines, or :class:`CannotWrite`."""
+        self._write(printable_lines(text))
+
+    def verbatim(self, text: str) -> None:
+        """Write a text of ours that is safe as it is, or :class:`CannotWrite`: JSON of :func:`.json_text`, or help."""
+        self._write(text)
+
+    def complain(self, text: str) -> None:
+        """Say one line on standard error, if it can be said there."""
+        text = printable(text)
+        if len(text) > _LONGEST_LINE:
+            half = (_LONGEST_LINE - 3) // 2
+            text = f"{text[:half]}...{text[-half:]}"
+        with contextlib.suppress(OSError, ValueError):
+            self.err.write(_encodable(text, self.err) + "\n")
+            self.err.flush()
+
+    def flush(self) -> None:
+        """See that everything has been written, or :class:`CannotWrite`."""
+        self._write(None)
+
+    def _write(self, text: str | None) -> None:
+        if self._reader_left:
+            return
+        try:
+            if text is not None:
+                self.out.write(_encodable(text, self.out) + "\n")
+            if text is None or self.is_terminal:
+                self.out.flush()
+        except BrokenPipeError:
+            self._reader_left = True
+            _discard(self.out)
+        except (OSError, ValueError) as error:
+            _discard(self.out)
+            reason = getattr(error, "strerror", None) or str(error)
+            raise CannotWrite(f"the output cannot be written: {reason}") from error
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser whose complaint is one line, and whose help was written or is :class:`CannotWrite`."""
+
+    def _print_message(self, message: str, file: Any = None) -> None:
+        if message:
+            console = Console(file)
+            console.verbatim(message.removesuffix("\n"))  # argparse may have put colours into it
+            console.flush()
+
+    def error(self, message: str) -> NoReturn:
+        Console().complain(f"{self.prog}: {message} ({self.prog} --help says what it takes)")
+        raise SystemExit(2)
+
+
+def place(text: str) -> str:
+    """A type for an argument that names a file or a folder: an empty one would be the current folder."""
+    if not text:
+        raise argparse.ArgumentTypeError("must name a file or a folder, not ''")
+    return text
+
+
+def whole_number(least: int | None = None) -> Callable[[str], int]:
+    """A type for an argument that is a whole number of a reasonable size."""
+
+    def read(text: str) -> int:
+        try:
+            number = int(text) if len(text) <= _MOST_DIGITS else None
+        except ValueError:
+            number = None
+        if number is None:
+            raise argparse.ArgumentTypeError(
+                f"must be a whole number of at most {_MOST_DIGITS} digits, not {text[:60]!r}"
+            )
+        if least is not None and number < least:
+            raise argparse.ArgumentTypeError(f"must be at least {least}, not {number}")
+        return number
+
+    return read
+
+
+def parsed(parser: argparse.ArgumentParser, arguments: Sequence[str] | None) -> argparse.Namespace:
+    """What the arguments say.
+
+    Raises:
+        SystemExit: help was asked for (0; it was written), or they are wrong (2).
+    """
+    try:
+        return parser.parse_args(arguments)
+    except CannotWrite as error:
+        Console().complain(f"{parser.prog}: {error}")
+        raise SystemExit(2) from error
+    except SystemExit as ended:
+        raise SystemExit(2 if ended.code else 0) from None
+
+
+def _encodable(text: str, stream: Any) -> str:
+    encoding = getattr(stream, "encoding", None) or "utf-8"
+    return text.encode(encoding, "backslashreplace").decode(encoding, "replace")
+
+
+def _discard(stream: Any) -> None:
+    """Let what is still buffered go nowhere: Python would try again at its end, and exit with 120."""
+    with contextlib.suppress(OSError, ValueError, AttributeError):
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        try:
+            os.dup2(nowhere, stream.fileno())
+        finally:
+            os.close(nowhere)

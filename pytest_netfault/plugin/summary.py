@@ -1,0 +1,96 @@
+"""Appends a summary of a session to a file, where somebody asked for one.
+
+A plugin of its own, registered only then, and only where the session is reported: under pytest-xdist that is the
+controller, which sees each test's report with the properties that the worker gave it.
+
+Rules of this file: the file may be somebody else's too, so that it is appended to, once, in one piece; that it
+cannot be written is said and fails nothing.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from pytest_netfault.common.printable import printable
+from pytest_netfault.report.markdown import Row, session_summary
+from pytest_netfault.report.terminal import Totals, rerun_command
+
+__all__ = ["SessionSummary"]
+
+
+class SessionSummary:
+    """Collects the reports of the tests that used the network.
+
+    Args:
+        file: what is appended to; it and its directory are made if need be.
+        config: of the session.
+        seed: of the session.
+        totals: what was done in all, asked for at the end.
+    """
+
+    def __init__(self, file: Path, config: pytest.Config, seed: int, totals: Callable[[], Totals]) -> None:
+        self._file = file
+        self._config = config
+        self._seed = seed
+        self._totals = totals
+        self._failed: dict[str, str] = {}  # why, in a line
+        self._rows: dict[str, Row] = {}
+        self._trouble = ""
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        if report.failed:
+            self._failed.setdefault(report.nodeid, _crash(report))
+        properties = {name: value for name, value in report.user_properties if name.startswith("netfault.")}
+        if report.when != "teardown" or not properties:
+            return
+
+        def told(name: str, otherwise: str = "") -> str:
+            return str(properties.get(f"netfault.{name}", otherwise))
+
+        self._rows[report.nodeid] = Row(
+            nodeid=report.nodeid,
+            failed=report.nodeid in self._failed,
+            verdict=told("verdict"),
+            reason=told("reason") or self._failed.get(report.nodeid, ""),
+            skipped=told("skipped") if report.nodeid not in self._failed else "",
+            schedule=told("schedule"),
+            faults=told("faults", "0"),
+            met=told("met", "0"),
+            artifact=self._near(told("artifact")),
+            command=rerun_command(report.nodeid, self._seed),
+        )
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_sessionfinish(self) -> None:
+        text = session_summary(self._seed, self._totals(), list(self._rows.values()))
+        if not text:
+            return
+        try:
+            self._file.parent.mkdir(parents=True, exist_ok=True)
+            # Without O_NONBLOCK, opening a pipe that nobody reads would wait for ever.
+            flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NONBLOCK | os.O_CLOEXEC
+            handle = os.open(self._file, flags, 0o666)
+            os.set_blocking(handle, True)
+            with os.fdopen(handle, "a", encoding="utf-8", errors="backslashreplace") as file:
+                file.write(text)
+        except OSError as error:
+            self._trouble = printable(f"netfault: the summary was not written: {error}")
+
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+        if self._trouble:
+            terminalreporter.write_line(self._trouble)
+
+    def _near(self, path: str) -> str:
+        """A path for somebody who looks at the collected files, which are named from where pytest was started."""
+        return os.path.relpath(path, self._config.invocation_params.dir) if path else ""
+
+
+def _crash(report: pytest.TestReport) -> str:
+    """What a test said when it failed, in a line; also of a report that comes from another process."""
+    crash = getattr(report.longrepr, "reprcrash", None)
+    text = str(getattr(crash, "message", "") or report.longrepr or "")
+    return text.strip().partition("\n")[0]

@@ -1,0 +1,143 @@
+"""The arguments of a proof, checked at the call.
+
+Rules of this file: bad input is refused before anything is opened, and the message names the argument, its value and
+what would be valid.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import secrets
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, get_args
+
+from pytest_netfault.checks.trace import Promise
+from pytest_netfault.common.files import why_no_folder
+from pytest_netfault.common.printable import represented
+from pytest_netfault.faults import CutHow
+from pytest_netfault.proof import host
+
+__all__ = [
+    "SEED_VARIABLE",
+    "check_count",
+    "check_directory",
+    "check_how",
+    "check_notice",
+    "check_promise",
+    "check_seconds",
+    "check_server",
+    "check_store",
+    "pick_seed",
+]
+
+# Goes before the session's seed: a proof in a process that a test starts can be told the seed of the test.
+SEED_VARIABLE = "NETFAULT_SEED"
+_SEED_DIGITS = 20
+
+
+def check_store(open_store: object) -> None:
+    if not callable(open_store):
+        raise TypeError(
+            f"open_store must be a function that takes an address and returns a Store, not {open_store!r}"
+        )
+
+
+def check_server(server: object) -> None:
+    if not hasattr(server, "address"):
+        raise TypeError(
+            f"server must be an object with an address, such as the fixture etcd_server or "
+            f"types.SimpleNamespace(address='127.0.0.1:6379'), not {server!r}"
+        )
+    missing = [name for name in ("revision", "log") if not hasattr(server, name)]
+    if len(missing) == 1:
+        there = "log(after_revision)" if missing == ["revision"] else "revision()"
+        raise TypeError(
+            f"server must have both revision() and log(after_revision) or, if it keeps no log, neither; {server!r} has "
+            f"{there} and no {missing[0]}"
+        )
+    read: object = getattr(server, "read", None)
+    if missing and read is not None and not callable(read):
+        raise TypeError(
+            f"server.read must be a function of a prefix that returns the keys with their values, not {read!r}"
+        )
+    address: Any = getattr(server, "address", None)
+    if not isinstance(address, str):
+        raise TypeError(f"server.address must be a string such as '127.0.0.1:2379', not {address!r}")
+
+
+def check_promise(promise: object) -> None:
+    names = get_args(Promise)
+    if promise not in names:
+        raise ValueError(f"promise must be {' or '.join(map(repr, names))}, not {promise!r}")
+
+
+def check_count(name: str, value: object) -> None:
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise TypeError(f"{name} must be a whole number, not {value!r}")
+    if value < 1:
+        raise ValueError(f"{name} must be at least 1, not {value!r}")
+
+
+def check_seconds(name: str, value: object) -> None:
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise TypeError(f"{name} must be a number of seconds, not {value!r}")
+    if not math.isfinite(value) or value <= 0:
+        raise ValueError(f"{name} must be more than 0 seconds and finite, not {value!r}")
+
+
+def check_notice(value: object) -> None:
+    if value is not None:
+        check_seconds("notice", value)
+
+
+def check_how(how: object) -> tuple[CutHow, ...]:
+    known: tuple[CutHow, ...] = get_args(CutHow)
+    if isinstance(how, str) or not isinstance(how, Iterable):
+        raise TypeError(f"how must be a list such as ('fin', 'rst'), not {how!r}")
+    chosen = tuple(how)
+    for one in chosen:
+        if one not in known:
+            raise ValueError(f"how must hold {', '.join(map(repr, known))}, not {one!r}")
+    if not chosen:
+        raise ValueError(f"how must hold at least one of {', '.join(map(repr, known))}")
+    return tuple(dict.fromkeys(chosen))
+
+
+def check_directory(report_dir: object) -> Path | None:
+    """Where the files of a loss go: where it was said, else where the session around it keeps such files."""
+    if report_dir is None:
+        session = host.current()
+        return None if session is None else session.folder()
+    if not isinstance(report_dir, (str, os.PathLike)):
+        raise TypeError(f"report_dir must be a path, not {report_dir!r}")
+    path = Path(report_dir)
+    reason = why_no_folder(path)
+    if reason == "it is a file":
+        raise ValueError(f"report_dir must be a directory, and {str(path)!r} is not one")
+    if reason:
+        raise ValueError(f"report_dir {represented(str(path))} cannot be used: {reason}")
+    return path
+
+
+def pick_seed(seed: object) -> int:
+    """The seed that was asked for, else that of the environment, that of the session, or a new one.
+
+    >>> pick_seed(7)
+    7
+    """
+    if seed is None:
+        text = os.environ.get(SEED_VARIABLE, "")
+        if text:
+            if not (text.isascii() and text.isdigit() and len(text) <= _SEED_DIGITS):
+                raise ValueError(
+                    f"{SEED_VARIABLE} must be a whole number of at most {_SEED_DIGITS} digits, not "
+                    f"{represented(text, limit=60)}"
+                )
+            return int(text)
+        session = host.current()
+        return secrets.randbits(32) if session is None else session.seed
+    if isinstance(seed, bool) or not isinstance(seed, int):
+        raise TypeError(f"seed must be a whole number or None, not {seed!r}")
+    return seed

@@ -1,0 +1,150 @@
+"""What all plays of a proof share: the server, the direct writer, and the name spaces.
+
+Rules of this file:
+
+* A :class:`Kit` is a context manager; it owns the direct writer and the thread on which links live. Each play gets
+  a ``NetFault`` and a link of its own, so that connections and bytes are counted from the start, and both are closed
+  with the play.
+* Each play has a name space that no other has, of this process or of another that uses the same server. They are all
+  equally long, so that the bytes of a play are at the same places each time.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Iterator
+from types import TracebackType
+from typing import TYPE_CHECKING, Literal, Protocol
+
+from pytest_netfault.checks.trace import Promise
+from pytest_netfault.control import NetFault, ProxyThread
+from pytest_netfault.faults import Lose, UnsupportedFault
+from pytest_netfault.proof.clients import Writer
+from pytest_netfault.proof.contract import Pace, Run, Server, can
+from pytest_netfault.proof.limits import NO_DEADLINE, Deadline
+from pytest_netfault.proof.runner import play
+from pytest_netfault.schedules.generate import Ability, Palette
+from pytest_netfault.schedules.schedule import Schedule
+from pytest_netfault.store import OpenStore
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+__all__ = ["Kit", "OpenKit", "namespaces"]
+
+_DIGITS = 10
+
+
+def namespaces() -> Iterator[str]:
+    """Names such as ``r0000000017``, beginning at a number that no other process is likely to be near."""
+    number = int.from_bytes(os.urandom(8), "big")
+    while True:
+        yield f"r{number % 10**_DIGITS:0{_DIGITS}d}"
+        number += 1
+
+
+_NAMES = namespaces()
+_NAMES_LOCK = threading.Lock()
+
+
+def _next_namespace() -> str:
+    with _NAMES_LOCK:
+        return next(_NAMES)
+
+
+class OpenKit(Protocol):
+    """Makes a kit like the one that a proof has, with a deadline of its own."""
+
+    def __call__(self, until: Deadline = ..., /) -> Kit: ...
+
+
+class Kit:
+    """Plays schedules against one client and one server."""
+
+    def __init__(
+        self,
+        open_store: OpenStore,
+        server: Server,
+        *,
+        promise: Promise,
+        pace: Pace,
+        seed: int,
+        deadline: Deadline = NO_DEADLINE,
+    ) -> None:
+        self._open_store = open_store
+        self._server = server
+        self._promise = promise
+        self._pace = pace
+        self._seed = seed
+        self._deadline = deadline
+        self._thread = ProxyThread()
+        self._writer: Writer | None = None
+
+    def __enter__(self) -> Self:
+        try:
+            self._writer = Writer(self._open_store, self._server.address, self._deadline)
+        except BaseException:
+            self._thread.close()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        writer, self._writer = self._writer, None
+        try:
+            if writer is not None:
+                writer.close(self._pace.settle)
+        finally:
+            self._thread.close()
+
+    @property
+    def abilities(self) -> frozenset[Ability]:
+        """What the server and the client can do besides."""
+        offered: tuple[Literal["compact", "restart", "pause"], ...] = ("compact", "restart", "pause")
+        names: list[Ability] = [name for name in offered if can(self._server, name)]
+        if callable(getattr(self._open_writer.store, "put_many", None)):
+            names.append("many")
+        return frozenset(names)
+
+    def possible(self, palette: Palette, *, named: bool) -> Palette:
+        """The palette with the abilities of this server and client, and without what this machine cannot do.
+
+        Faults that somebody named stay: a run that cannot do one says so at its step.
+        """
+        packets = self._drops_packets()
+        faults = [fault for fault in palette.faults if named or packets or fault is not Lose]
+        return Palette(tuple(faults), self.abilities, packets)
+
+    def _drops_packets(self) -> bool:
+        """Whether the kernel can drop packets on the way to this server; the proxy does all other faults itself."""
+        with NetFault(seed=self._seed, _thread=self._thread) as net:
+            link = net.forward(self._server.address)
+            try:
+                link.apply(Lose(0.5)).heal()
+            except UnsupportedFault:
+                return False
+        return True
+
+    def play(self, schedule: Schedule, *, name: str = "", deadline: Deadline | None = None) -> Run:
+        """Play a schedule once, in a name space and over a link of its own; by default until the kit's deadline."""
+        with NetFault(seed=self._seed, _thread=self._thread) as net:
+            return play(
+                schedule,
+                open_store=self._open_store,
+                server=self._server,
+                link=net.forward(self._server.address, name="link"),
+                writer=self._open_writer,
+                namespace=_next_namespace(),
+                promise=self._promise,
+                pace=self._pace,
+                name=name or str(schedule),
+                deadline=self._deadline if deadline is None else deadline,
+            )
+
+    @property
+    def _open_writer(self) -> Writer:
+        if self._writer is None:
+            raise RuntimeError("the kit is not open: use it in a with statement")
+        return self._writer

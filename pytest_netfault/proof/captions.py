@@ -1,0 +1,220 @@
+"""The words of a picture: its headline, the three cards above it, and which part of it is looked at first.
+
+A stranger reads three things from left to right: what was written, where the network broke, what never arrived.
+
+Rules of this file: pure functions; marks go by the names that ``picture.py`` gives them.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple
+
+from pytest_netfault.checks.guarantees import Breakage
+from pytest_netfault.checks.trace import Delivered, Failed, Resynced
+from pytest_netfault.proof.contract import Run
+from pytest_netfault.proof.outcomes import WriteBreakage
+from pytest_netfault.report.timeline import Card, Flow, Mark
+from pytest_netfault.report.timeline_axis import milliseconds
+
+__all__ = ["WRONG", "Commit", "cards", "culprit", "focus", "headline", "plainly"]
+
+# A picture of so many marks is readable as a whole.
+_WHOLE = 80
+# Of a larger one, this many marks around the loss are in view first.
+_AROUND = 40
+
+# The guarantees, for a reader who has never heard of them: what happened if one is broken.
+WRONG = {
+    "reliable": "an update was lost",
+    "complete": "an update was lost",
+    "unique": "an update was delivered twice",
+    "ordered": "updates were delivered out of order",
+    "atomic": "one transaction was delivered in parts",
+    "bookmarkable": "a bookmark said more than had arrived",
+    "resync": "a snapshot was not the state of the store",
+    "filter": "an update outside the subscription was delivered",
+    "phantom": "an update was delivered that nobody made",
+    "before_start": "an update from before the subscription was delivered",
+    "writes.lost": "an acknowledged write is not in the store",
+    "writes.phantom": "a rejected write is in the store",
+    "writes.duplicate": "a write was made more often than it was asked for",
+}
+
+
+def headline(run: Run, missing: Mapping[int, str]) -> str:
+    """The outcome in one sentence."""
+    if len(missing) > 1:
+        return f"{len(missing)} updates were lost: {run.naming.called}s {_listed(run, missing)} {missing[min(missing)]}"
+    if missing:
+        (first,) = missing
+        return f"An update was lost: {run.naming.name_of(first)} {missing[first]}"
+    if run.broken:
+        said = [WRONG.get(name, f"{name} is broken") for name in run.broken]
+        revision = _revision_of_evidence(run)
+        which = f": {run.naming.name_of(revision)}" if revision is not None and len(said) == 1 else ""
+        return f"{said[0][0].upper()}{'; '.join(said)[1:]}{which}"
+    return "Nothing was lost" if run.conclusive else "The run proves nothing"
+
+
+def plainly(run: Run, sentence: str) -> str:
+    """A sentence of a verdict for people: keys as the schedule has them, deliveries by their time."""
+
+    def when(found: re.Match[str]) -> str:
+        number = int(found[1])
+        if number >= len(run.handed_at):
+            return found[0]
+        return f"the delivery at {milliseconds(run.handed_at[number] - run.began)}"
+
+    return re.sub(r"\bitem (\d+)\b", when, sentence.replace(run.trace.filter.key, ""))
+
+
+class Commit(NamedTuple):
+    """When a revision was committed, in seconds from the beginning of the run.
+
+    Attributes:
+        earliest: not before this.
+        latest: not after this; infinite if nothing shows it.
+        at: where it is drawn.
+    """
+
+    earliest: float
+    latest: float
+    at: float
+
+
+def culprit(faults: Sequence[Mark], commit: Commit | None, *, wrong: float | None) -> str:
+    """The fault to blame for a loss, or for what was told wrong at ``wrong``; "" if there is none.
+
+    It is the last one that held while the update may have been committed; if none did, the last one before, whose
+    traces the client may still have been clearing away; else the first one after.
+
+    >>> held, later = Mark("a", "f", 1, 2, "", shade=(1, 2)), Mark("b", "f", 4, 5, "", shade=(4, 5))
+    >>> [culprit([held, later], Commit(at, at, at), wrong=None) for at in (0.5, 1.5, 3.0, 4.5)]
+    ['a', 'a', 'a', 'b']
+    """
+    earliest = latest = wrong or 0.0
+    if commit is not None:
+        # Every later fault would be within a time that has no end.
+        earliest, latest = commit.earliest, commit.latest if math.isfinite(commit.latest) else commit.at
+    acted = [mark for mark in faults if mark.shade is not None]
+    during = [one for one in acted if one.shade and one.shade[0] <= latest and one.shade[1] >= earliest]
+    before = [one for one in acted if one.shade and one.shade[1] < earliest]
+    for group in (during, before):
+        if group:
+            return group[-1].id
+    return acted[0].id if acted else ""
+
+
+def cards(
+    run: Run, marks: Mapping[str, Mark], *, missing: Mapping[int, str], guilty: str, flows: Iterable[Flow]
+) -> list[Card]:
+    """What was written, where the network broke, what never arrived (or what is wrong)."""
+    if not run.broken:
+        return []
+    told: list[Card] = []
+    main = min(missing, default=_revision_of_evidence(run))
+    way = next((flow.marks for flow in flows if f"revision{main}" in flow.marks), ())
+    write = next((marks[name] for name in way if name.startswith("write")), None)
+    if write is None and run.write_breakages:
+        change = (run.write_breakages[0].key, run.write_breakages[0].value)
+        number = next((n for n, one in enumerate(run.writes) if change in one.changes), None)
+        write = None if number is None else marks[f"write{number}"]
+    if write is not None:
+        told.append(_written(run, write, main))
+    if guilty:
+        told.append(_broke(marks[guilty]))
+    told.append(_missing_card(run, min(missing), missing) if missing else _wrong(run, marks))
+    return told
+
+
+def _revision_of_evidence(run: Run) -> int | None:
+    return next((one.revision for one in run.verdict.evidence if one.revision is not None), None)
+
+
+def _written(run: Run, write: Mark, revision: int | None) -> Card:
+    by = (
+        "by another service, over a connection of its own"
+        if write.lane == "direct"
+        else "by the client itself"
+    )
+    outcome = dict(write.details)["outcome"]
+    known = revision is not None and run.naming.log_from == "server"
+    stored = f" The store committed it as revision {revision}." if known else ""
+    told = ", and acknowledged" if write.tone == "good" else f"; {outcome}"
+    text = f"At {milliseconds(write.start)}, {by}{told}.{stored}"
+    return Card("written", write.label, text, write.id)
+
+
+def _broke(fault: Mark) -> Card:
+    details = dict(fault.details)
+    start, end = fault.shade or (fault.start, fault.end or fault.start)
+    when = (
+        f"at {milliseconds(start)}" if start == end else f"from {milliseconds(start)} to {milliseconds(end)}"
+    )
+    does = details.get("what it does", "the network was broken")
+    sentences = [f"{does[0].upper()}{does[1:]}, {when}."]
+    did = details.get("what it did", "")
+    if did and not did.startswith("met no"):
+        sentences.append(f"It {did}.")
+    return Card("broke", fault.label, " ".join(sentences), fault.id)
+
+
+def _missing_card(run: Run, main: int, missing: Mapping[int, str]) -> Card:
+    before = after = None
+    for item in run.trace.stream:
+        revisions = (
+            [event.revision for event in item.events]
+            if isinstance(item, Delivered)
+            else [item.revision]
+            if isinstance(item, Resynced)
+            else []
+        )
+        for revision in revisions:
+            if revision < main and after is None:
+                before = revision
+            elif revision > main and after is None:
+                after = revision
+    got = "nothing before it" if before is None else run.naming.name_of(before)
+    then = (
+        f"and then nothing until the end at {milliseconds(run.ended - run.began)}"
+        if after is None
+        else f"and next {run.naming.name_of(after)}"
+    )
+    more = "" if len(missing) == 1 else f" Missing in all: {_listed(run, missing)}."
+    error = next((item.error for item in run.trace.stream if isinstance(item, Failed)), "")
+    loudly = f" It was told: {error}." if error else " No error was reported to it."
+    text = f"The subscriber got {got}, {then}.{more}{loudly}"
+    return Card("missing", f"{run.naming.name_of(main)} {missing[main]}", text, f"never{main}")
+
+
+def _listed(run: Run, missing: Iterable[int]) -> str:
+    revisions = sorted(map(run.naming.number_of, missing))
+    shown = ", ".join(map(str, revisions[:8]))
+    return shown if len(revisions) <= 8 else f"{shown} and {len(revisions) - 8} more"
+
+
+def _wrong(run: Run, marks: Mapping[str, Mark]) -> Card:
+    breakages: list[Breakage | WriteBreakage] = [*run.verdict.evidence, *run.write_breakages]
+    first = breakages[0]
+    at = f"handed{first.item}" if isinstance(first, Breakage) else ""
+    sentence = plainly(run, first.sentence)
+    title = WRONG.get(first.guarantee, f"{first.guarantee} is broken")
+    text = f"{sentence[0].upper()}{sentence[1:]}. The guarantee {first.guarantee!r} is broken."
+    return Card("missing", title, text, at if at in marks else "")
+
+
+def focus(marks: Sequence[Mark], important: Sequence[str]) -> tuple[float, float] | None:
+    """The part of a large picture in which the important marks are, with some of what is around them."""
+    if len(marks) <= _WHOLE or not important:
+        return None
+    places = [place for place, mark in enumerate(marks) if mark.id in set(important)]
+    first, last = min(places), max(places)
+    if last - first > _AROUND:  # far apart: the loss itself is in view, the others are a click away
+        first = last = max(places)
+    spare = (_AROUND - (last - first)) // 2
+    start = marks[max(first - spare, 0)].start
+    end = marks[min(last + spare, len(marks) - 1)].start
+    return None if end <= start else (start, end)

@@ -1,0 +1,95 @@
+"""What runs around a proof: a test session that has a seed and a place for files, and wants to know how it went.
+
+A proof is a plain function, so nobody hands it the session that it runs in. The plugin enters its session here when
+pytest is configured and leaves it when pytest ends; a proof asks for the current one. Outside pytest there is none.
+
+Rules of this file: the standard library only, because pytest loads it in every session. Sessions nest, as pytest's own
+do when a suite of tests starts another one in its own process: the innermost is the current one.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, Protocol
+
+__all__ = ["Host", "Outcome", "Verdict", "current", "enter", "leave"]
+
+Outcome = Literal["kept", "lost", "proved nothing", "unfinished"]
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """How a proof ended.
+
+    Attributes:
+        call: which one, as ``"no_update_lost"``.
+        outcome: ``"kept"``, ``"lost"``, ``"proved nothing"``, or ``"unfinished"`` if something else ended it: Ctrl-C, a
+            timeout, or what the client or the server raised.
+        examples: schedules that were played.
+        inconclusive: those of them that prove nothing.
+        seed: draws the same schedules again.
+        told: the whole in one line.
+        schedule: of a loss the smallest schedule, as one expression; else empty.
+        broken: of a loss the names of the broken guarantees.
+        files: of a loss the files that were written, the trace first.
+        faults: faults that came into force.
+        hits: those of them that met traffic.
+        drawing: of a loss its timeline in plain characters.
+        generated: whether its schedule is one of many that a property-based test tries.
+        times: how many of those ended like that, this one last.
+    """
+
+    call: str
+    outcome: Outcome
+    examples: int
+    inconclusive: int
+    seed: int
+    told: str
+    schedule: str = ""
+    broken: tuple[str, ...] = ()
+    files: tuple[Path, ...] = ()
+    faults: int = 0
+    hits: int = 0
+    drawing: str = ""
+    generated: bool = False
+    times: int = 1
+
+
+class Host(Protocol):
+    """A session that proofs run in."""
+
+    @property
+    def seed(self) -> int:
+        """What a proof draws from that was not given a seed."""
+
+    @property
+    def strict(self) -> bool:
+        """Whether an example that proves nothing is a failure."""
+
+    def folder(self) -> Path | None:
+        """Where the files of a loss go if the test says nothing; None for nowhere. It need not exist."""
+
+    def progressed(self, line: str) -> None:
+        """Where a proof is, in one line; told in its thread, after each schedule that it played."""
+
+    def judged(self, verdict: Verdict) -> None:
+        """A proof has ended; told in its thread, before it returns or raises."""
+
+
+_ENTERED: list[Host] = []
+
+
+def enter(session: Host) -> None:
+    """Make a session the current one."""
+    _ENTERED.append(session)
+
+
+def leave(session: Host) -> None:
+    """Take a session out again. Twice is fine."""
+    _ENTERED[:] = [one for one in _ENTERED if one is not session]
+
+
+def current() -> Host | None:
+    """The innermost session, or None outside of any."""
+    return _ENTERED[-1] if _ENTERED else None

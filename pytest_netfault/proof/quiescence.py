@@ -1,0 +1,95 @@
+"""When a run ends, as a decision without a clock.
+
+Everything is healed. From now on the subscriber owes what the log has, and the run ends
+
+* as soon as everything has arrived, one last write included that is made to see that the subscriber is still alive;
+* as soon as a guarantee is broken: nothing that may still come could mend it;
+* ``settle`` seconds after the last progress. What is missing then is lost.
+
+While something is missing and nothing comes, a few more last writes are made: a subscriber that has come back, but at a
+later place, is caught by the first of them that it is handed, and nobody needs to wait for ``settle``.
+
+Rules of this file: no clock and no I/O: times are handed in. Progress is a change that was owed and has arrived. What
+comes besides is none: a client that repeats itself for ever must not be waited for for ever. Silence is waited for in
+short pieces, and a piece that took much longer than it was meant to counts for what it was meant to: a machine that
+stood still has kept the subscriber from its work as well, and that is nothing to blame it for.
+
+>>> ending = Ending(Pace(settle=5, last_writes=(0.25,)), now=0.0)
+>>> ending.decide(now=0.0, arrived=1, missing=1, broken=False)
+Wait(seconds=0.25)
+>>> ending.decide(now=0.25, arrived=1, missing=1, broken=False)
+LastWrite()
+>>> ending.decide(now=0.3, arrived=3, missing=0, broken=False)
+Conclude(quiet=True)
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from pytest_netfault.proof.contract import Pace
+
+__all__ = ["Conclude", "Ending", "LastWrite", "Wait"]
+
+# Of ``settle``, so much is waited at a time, and so much more may a piece take before the rest of it does not count;
+# but no more than so many seconds.
+_PIECE, _LONGEST_PIECE = 0.05, 1.0
+_SPARE, _MOST_SPARE = 0.02, 0.1
+# Seconds that nobody waits for: pieces add up to the whole only nearly.
+_INSTANT = 1e-6
+
+
+@dataclass(frozen=True)
+class Wait:
+    """Wait for the subscriber to be handed something, at most this long, and ask again."""
+
+    seconds: float
+
+
+@dataclass(frozen=True)
+class LastWrite:
+    """Make one more write past the link, and ask again."""
+
+
+@dataclass(frozen=True)
+class Conclude:
+    """The run is over; ``quiet`` says whether a missing tail counts as lost."""
+
+    quiet: bool
+
+
+class Ending:
+    """Decides, again and again, what to do next at the end of a run."""
+
+    def __init__(self, pace: Pace, *, now: float) -> None:
+        self._settle = pace.settle
+        self._last_writes = list(pace.last_writes)
+        self._asked_at = now
+        self._meant = 0.0
+        self._silence = 0.0
+        self._arrived = 0
+        self._wrote = False
+
+    def decide(self, *, now: float, arrived: int, missing: int, broken: bool) -> Wait | LastWrite | Conclude:
+        """What to do, given how many of the changes that are owed have arrived and how many have not."""
+        self._silence += min(now - self._asked_at, self._meant + min(self._settle * _SPARE, _MOST_SPARE))
+        self._asked_at, self._meant = now, 0.0
+        if arrived > self._arrived:
+            self._arrived, self._silence = arrived, 0.0
+        if broken:
+            return Conclude(quiet=False)
+        if not missing:
+            if self._wrote:
+                return Conclude(quiet=True)
+            self._wrote = True
+            return LastWrite()
+        silence = self._silence + _INSTANT
+        if silence >= self._settle:
+            return Conclude(quiet=True)
+        if self._last_writes and silence >= self._last_writes[0]:
+            del self._last_writes[0]
+            self._wrote = True
+            return LastWrite()
+        self._meant = min([self._settle, *self._last_writes[:1]]) - self._silence
+        self._meant = min(self._meant, self._settle * _PIECE, _LONGEST_PIECE)
+        return Wait(self._meant)

@@ -1,0 +1,241 @@
+"""The story of a loss, in one screen: what was written, where the cut was, what never arrived, how to see it again.
+
+Rules of this file: pure functions from a :class:`Run` to text. At most ``LINES`` lines of at most ``COLUMNS`` columns,
+but for a schedule that does not fit: what can be pasted is never shortened.
+"""
+
+from __future__ import annotations
+
+import textwrap
+from pathlib import Path
+
+from pytest_netfault.checks.guarantees import Breakage
+from pytest_netfault.checks.trace import Delivered, Resynced, TraceEvent
+from pytest_netfault.common.printable import printable, printable_lines
+from pytest_netfault.common.wording import counted
+from pytest_netfault.events import LinkEvent
+from pytest_netfault.proof.contract import Run
+from pytest_netfault.proof.outcomes import WriteBreakage
+from pytest_netfault.proof.recording import WriteRecord
+from pytest_netfault.proof.shortening import count_hidden
+from pytest_netfault.proof.unnoticed import dead_flow_of, in_words, never_noticed
+from pytest_netfault.schedules.dead_flows import NOTICE_SECONDS, has_dead_flow
+from pytest_netfault.schedules.schedule import imports_for, wrapped
+from pytest_netfault.schedules.steps import Break
+
+__all__ = ["COLUMNS", "LINES", "tell"]
+
+LINES = 24
+COLUMNS = 100
+_STEP_COLUMNS = 34
+_MORE = "more deliveries"
+
+
+def tell(
+    run: Run,
+    *,
+    found: str,
+    repeated: tuple[int, int],
+    seed: int | None,
+    promise: str,
+    settle: float,
+    notice: float | None = NOTICE_SECONDS,
+    trace_path: Path | None,
+    page: str | None = None,
+) -> str:
+    """The message of an ``UpdateLost``.
+
+    Args:
+        run: the failing run of the smallest schedule.
+        found: in which example, and how it was shrunk.
+        repeated: how often the schedule failed, and out of how many plays.
+        seed: the seed of the proof.
+        promise: what was promised.
+        settle: how long the subscriber was waited for.
+        notice: the same where a flow died without a word; None if ``settle`` holds there too.
+        trace_path: where the trace was written, if it was.
+        page: the name of the picture beside it, if it was drawn. It is told where there is room.
+    """
+    broken = [f"Broken: {_cut(printable(one), COLUMNS - 8)}" for one in _evidence(run)]
+    arguments = "" if promise == "every-event" else f", promise={promise!r}"
+    arguments += "" if settle == 5.0 else f", settle={settle:g}"
+    arguments += (
+        "" if notice == NOTICE_SECONDS or not has_dead_flow(run.schedule) else f", notice={_plain(notice)}"
+    )
+    arguments += "" if seed is None else f", seed={seed}"
+    imports = imports_for(run.schedule, "verify", width=COLUMNS - 4, packed=True)
+    last = [
+        *broken[:4],
+        *textwrap.wrap(f"{found} It failed in {repeated[0]} of {counted(repeated[1], 'play')}.", COLUMNS),
+        "To play it again:",
+        *textwrap.indent(imports, "    ").splitlines(),
+        *textwrap.indent(f"schedule = {wrapped(run.schedule, width=COLUMNS - 16)}", "    ").splitlines(),
+        f"    verify.replay(open_store, server, schedule{arguments})",
+        *([f"Trace: {printable(str(trace_path))}"] if trace_path is not None else []),
+    ]
+    first = textwrap.wrap(printable(_headline(run, notice)), COLUMNS)
+    rows = _rows(run)
+    if page is not None and len(page) <= COLUMNS - 9 and len(first) + len(rows) + len(last) < LINES:
+        last.append(f"Picture: {page}")
+    rows = _elide(rows, LINES - len(first) - len(last))
+    return printable_lines("\n".join([*first, *rows, *last]))
+
+
+def _plain(seconds: float | None) -> str:
+    return "None" if seconds is None else f"{seconds:g}"
+
+
+def _headline(run: Run, notice: float | None) -> str:
+    unnoticed = never_noticed(run)
+    if unnoticed is not None:
+        return in_words(unnoticed, notice)
+    lost = run.verdict.lost
+    if lost:
+        what = f"{run.naming.name_of(lost[0].revision)} ({_said(run, lost[0])})"
+        more = f" and {len(lost) - 1} more" if len(lost) > 1 else ""
+        return f"An update was lost: {what}{more} never reached the subscriber."
+    missing = next((one for one in run.verdict.evidence if one.guarantee in ("reliable", "complete")), None)
+    if missing is not None and missing.revision is not None:
+        return f"An update was lost: {run.naming.name_of(missing.revision)} did not reach the subscriber in time."
+    wrong = dict.fromkeys(one.guarantee for one in run.verdict.evidence)
+    if wrong:
+        return f"The subscriber was told something wrong: {', '.join(wrong)} is broken."
+    return f"A writer was told something wrong: {', '.join(run.broken)} is broken."
+
+
+def _evidence(run: Run) -> list[str]:
+    shown: dict[str, str] = {}
+    breakages: list[Breakage | WriteBreakage] = [*run.verdict.evidence, *run.write_breakages]
+    for breakage in breakages:
+        shown.setdefault(breakage.guarantee, str(breakage).replace(_prefix(run), ""))
+    return list(shown.values())
+
+
+def _prefix(run: Run) -> str:
+    return run.trace.filter.key
+
+
+def _said(run: Run, event: TraceEvent) -> str:
+    key = event.key.removeprefix(_prefix(run))
+    return f"delete {key!r}" if event.type == "delete" else f"put {key!r} = {event.value!r}"
+
+
+# -- what was done, and what came of it ---------------------------------------------------------------------
+
+
+def _rows(run: Run) -> list[str]:
+    rows = []
+    for place, step in enumerate(run.schedule, start=1):
+        came = [*_came_of_writes(run, place), *(one.text for one in run.remarks if one.place == place)]
+        if isinstance(step, Break):
+            came += _came_of_fault(run, place)
+        rows.append(_row(str(place), repr(step), "; ".join(came)))
+    healed = (
+        "everything is healed but the dead flow" if has_dead_flow(run.schedule) else "everything is healed"
+    )
+    rows.append(_row("end", healed, ""))
+    last = [write for write in run.writes if write.place is None]
+    rows += [_row("end", f"put {_key(run, one)} = {one.changes[0][1]!r}", _fate(run, one)) for one in last]
+    hidden = count_hidden(run)
+    return [*rows, f"       ... and {hidden:,} {_MORE}: too many to show"] if hidden else rows
+
+
+def _row(place: str, what: str, came: str) -> str:
+    row = printable(f"{place:>5}  {what:<{_STEP_COLUMNS}} {came}".rstrip())
+    if len(row) > COLUMNS:
+        row = row.replace("cut connection #", "cut #")
+    return _cut(row, COLUMNS)
+
+
+def _cut(text: str, columns: int) -> str:
+    return text if len(text) <= columns else f"{text[: columns - 3]}..."
+
+
+def _key(run: Run, write: WriteRecord) -> str:
+    return repr(write.changes[0][0].removeprefix(_prefix(run)))
+
+
+def _came_of_writes(run: Run, place: int) -> list[str]:
+    return [_fate(run, write) for write in run.writes if write.place == place]
+
+
+def _fate(run: Run, write: WriteRecord) -> str:
+    told = {"ok": "", "fail": "rejected, ", "info": "outcome unknown, "}[write.outcome]
+    fates = []
+    for key, value in write.changes:
+        revisions = [
+            entry.revision
+            for entry in run.log
+            for event in entry.events
+            if event.key == key and (event.value if event.type == "put" else None) == value
+        ]
+        if revisions:
+            fates.append(f"{run.naming.name_of(revisions[-1])}{_arrival(run, key, value, revisions[-1])}")
+        else:
+            fates.append("changed nothing" if value is None and write.outcome == "ok" else "not in the log")
+    return told + ", ".join(dict.fromkeys(fates))
+
+
+def _arrival(run: Run, key: str, value: str | None, revision: int) -> str:
+    if not key.startswith(_prefix(run)):
+        return ", outside the subscription"
+    if revision <= run.trace.start_revision_exclusive:
+        return ", before the subscription"
+    times = 0
+    for item in run.trace.stream:
+        if isinstance(item, Delivered):
+            times += sum((one.key, one.value, one.revision) == (key, value, revision) for one in item.events)
+        elif isinstance(item, Resynced) and item.revision >= revision and not times:
+            return ", in a snapshot"
+    if not times:
+        return ", NEVER ARRIVED"
+    return ", arrived" if times == 1 else f", arrived {times} times"
+
+
+def _came_of_fault(run: Run, place: int) -> list[str]:
+    number = next((number for number, fault in enumerate(run.faults) if fault.place == place), None)
+    if number is None:
+        return []
+    flow = dead_flow_of(run)
+    if flow is not None and flow.place == place:
+        return [f"{flow.name} died without a word"]
+    ended = [
+        f"#{event.connection} at {event.bytes_up} B up, {event.bytes_down} B down"
+        for event in _done_by(run, number)
+        if event.kind in ("fin", "rst") and event.connection is not None
+    ]
+    if ended:
+        more = f" and {len(ended) - 1} more" if len(ended) > 1 else ""
+        return [f"cut connection {ended[0]}{more}"]
+    return ["met traffic" if run.faults[number].met_traffic else "met no traffic"]
+
+
+def _done_by(run: Run, number: int) -> list[LinkEvent]:
+    """The events that one of the run's faults has caused."""
+    ids: list[int | None] = []  # of the faults of the run; the runner has some of its own, around a restart
+    for event in run.events:
+        known = event.kind == "fault" and len(ids) < len(run.faults)
+        if known and event.fault == repr(run.faults[len(ids)].fault):
+            ids.append(event.fault_id)
+    if number >= len(ids) or ids[number] is None:
+        return []
+    return [event for event in run.events if event.fault_id == ids[number]]
+
+
+def _elide(rows: list[str], room: int) -> list[str]:
+    """As many rows as there is room for; those that tell of a cut or of a loss stay longest."""
+    if len(rows) <= room:
+        return rows
+    room = max(room - 1, 3)
+    ranked = sorted(range(len(rows)), key=lambda n: (not _telling(rows[n]), n))
+    kept = sorted(ranked[:room])
+    return [
+        *(rows[n] for n in kept),
+        f"       ... and {counted(len(rows) - room, 'more step')}: see the schedule below",
+    ]
+
+
+def _telling(row: str) -> bool:
+    return (
+        _MORE in row or "NEVER ARRIVED" in row or "Break(" in row or " times" in row or "Subscribe()" in row
+    )
