@@ -51,7 +51,9 @@ from pytest_netfault.faults import (
 from pytest_netfault.proxy.addresses import TcpAddress, UnixAddress, parse_address
 from pytest_netfault.proxy.budget import LEAST_MAX_HELD, MAX_HELD
 from pytest_netfault.proxy.calls import Moment
-from pytest_netfault.proxy.link import ConnectionInfo, InForce, ProxyLink
+from pytest_netfault.proxy.evidence import InForce
+from pytest_netfault.proxy.link import ProxyLink
+from pytest_netfault.proxy.observation import ConnectionInfo
 from pytest_netfault.proxy.thread import NetFaultClosed, ProxyThread
 
 if TYPE_CHECKING:
@@ -90,13 +92,13 @@ class ActiveFault:
         A connection that the kernel refuses leaves no trace, so a ``refuse()`` alone is never seen to meet any.
         """
         with contextlib.suppress(NetFaultClosed):
-            return self._thread.call(lambda: self._link.met(self._state))
+            return self._thread.call(lambda: self._link.faults.evidence.met(self._state))
         return self._state.met
 
     def heal(self) -> None:
         """Take this fault away, and only this one. Returns when it is gone; twice is fine, also after close."""
         with contextlib.suppress(NetFaultClosed):
-            self._thread.change(lambda: self._link.heal(self._state))
+            self._thread.change(lambda: self._link.faults.heal(self._state))
 
     def __enter__(self) -> Self:
         return self
@@ -149,22 +151,22 @@ class Link:
     @property
     def connections(self) -> list[ConnectionInfo]:
         """The live connections, oldest first, as they are now."""
-        return self._seen(self._link.connections)
+        return self._seen(self._link.connections.infos)
 
     @property
     def events(self) -> tuple[LinkEvent, ...]:
         """What has happened on this link, the oldest first; the last 10,000 events are kept."""
-        return self._seen(lambda: tuple(self._link.events))
+        return self._seen(lambda: tuple(self._link.log.events))
 
     @property
     def bytes_up(self) -> int:
         """Bytes delivered from clients to the upstream so far, by all connections."""
-        return self._seen(lambda: self._link.bytes_passed("up"))
+        return self._seen(lambda: self._link.connections.bytes_passed("up"))
 
     @property
     def bytes_down(self) -> int:
         """Bytes delivered from the upstream to clients so far, by all connections."""
-        return self._seen(lambda: self._link.bytes_passed("down"))
+        return self._seen(lambda: self._link.connections.bytes_passed("down"))
 
     def _seen(self, look: Callable[[], T]) -> T:
         """What can be seen stays visible after the end: a failure report looks when all is over."""
@@ -184,7 +186,7 @@ class Link:
             NetFaultClosed: the link was closed before or meanwhile.
         """
         _check_wait(count, timeout)
-        self._wait(lambda: self._link.accepted >= count, counted(count, "connection"), timeout)
+        self._wait(lambda: self._link.connections.accepted >= count, counted(count, "connection"), timeout)
 
     def wait_for_bytes(
         self, count: int, direction: Literal["up", "down", "both"] = "up", timeout: float = 5
@@ -200,7 +202,7 @@ class Link:
 
         def passed() -> int:
             ways: tuple[Literal["up", "down"], ...] = ("up", "down") if direction == "both" else (direction,)
-            return sum(self._link.bytes_passed(way) for way in ways)
+            return sum(self._link.connections.bytes_passed(way) for way in ways)
 
         self._wait(lambda: passed() >= count, f"{counted(count, 'byte')} {direction}", timeout)
 
@@ -210,14 +212,14 @@ class Link:
         def wait() -> Moment:
             if not reached():
                 self._check_open()
-            return self._link.wait_until(reached)
+            return self._link.waiters.wait_until(reached)
 
         moment = self._thread.call(wait)
         try:
             moment.wait(timeout)
         finally:
             with contextlib.suppress(NetFaultClosed, RuntimeError):
-                self._thread.change(lambda: self._link.stop_waiting(moment))
+                self._thread.change(lambda: self._link.waiters.stop_waiting(moment))
         if moment.cancelled:
             self._thread.raise_crash()
             raise NetFaultClosed(f"link {printable(self.name)} was closed while waiting for {what}")
@@ -254,7 +256,7 @@ class Link:
             for one in self.connections[:8]
         )
         return (
-            f"saw {counted(self._link.accepted, 'connection')}, {counted(self.bytes_up, 'byte')} up and "
+            f"saw {counted(self._link.connections.accepted, 'connection')}, {counted(self.bytes_up, 'byte')} up and "
             f"{counted(self.bytes_down, 'byte')} down; "
             f"live: {live or 'none'}"
         )
@@ -287,7 +289,7 @@ class Link:
         def apply() -> None:
             try:
                 self._check_open()
-                self._link.apply(active)
+                self._link.faults.apply(active)
             except BaseException:
                 active.healed = True
                 raise
@@ -358,7 +360,7 @@ class Link:
     def heal(self) -> None:
         """Take every fault of this link away. Does nothing after close."""
         with contextlib.suppress(NetFaultClosed):
-            self._thread.change(self._link.heal_all)
+            self._thread.change(self._link.faults.heal_all)
 
     def close(self) -> None:
         """End the link: its faults, its connections and its port. Twice is fine."""

@@ -31,7 +31,7 @@ from pytest_netfault.faults import (
     Throttle,
 )
 from pytest_netfault.proxy import Added, CustomFault, Place, Stage
-from pytest_netfault.proxy.link import EVENTS_KEPT
+from pytest_netfault.proxy.observation import EVENTS_KEPT
 
 FAULTS: list[Fault] = [
     Sever(),
@@ -209,7 +209,7 @@ class TestWaiting:
             served.link.wait_for_bytes(6, timeout=0)
         with pytest.raises(TimeoutError, match="for 2 connections on link served, but saw 1 connection, "):
             served.link.wait_for_connection(2, timeout=0.01)
-        assert served.link._link._waiters == []
+        assert served.link._link.waiters._waiters == []
 
     def test_that_the_end_interrupts(self, served: Served) -> None:
         errors: list[BaseException] = []
@@ -222,7 +222,7 @@ class TestWaiting:
 
         thread = threading.Thread(target=wait)
         thread.start()
-        while not served.link._link._waiters:
+        while not served.link._link.waiters:
             pass
         served.link.close()
         thread.join(20)

@@ -177,7 +177,9 @@ class WatchedNetFault(NetFault):
                 continue
             key = (link.name, type(fault.fault)) if self._together else object()
             met = fault.met_traffic
-            excused = leaves_no_trace(fault.fault) and (fault._link.used_since(since) or fault._state.unseen)
+            excused = leaves_no_trace(fault.fault) and (
+                fault._link.connections.used_since(since) or fault._state.unseen
+            )
             outcomes.append(Outcome(key, link.name, link.address, fault.fault, met, excused, holding.line))
         return outcomes
 
@@ -235,7 +237,11 @@ class WatchedLink(Link):
 
         def look() -> Seen:
             link = self._link
-            return Seen(tuple(link.events), link.bytes_passed("up"), link.bytes_passed("down"))
+            return Seen(
+                tuple(link.log.events),
+                link.connections.bytes_passed("up"),
+                link.connections.bytes_passed("down"),
+            )
 
         try:
             return self._seen(look)

@@ -17,7 +17,7 @@ def stages_of(rig: Any) -> list[list[str]]:
     """The names of the stages of each direction of each connection."""
 
     def look() -> list[list[str]]:
-        pipes = [pipe for one in rig.link._link._connections.values() for pipe in one.pipes]
+        pipes = [pipe for one in rig.link._link.connections.live.values() for pipe in one.pipes]
         return [[type(stage).__name__ for stage in pipe.flow.stages] for pipe in pipes]
 
     return rig.link._link.engine.call(look)  # type: ignore[no-any-return]

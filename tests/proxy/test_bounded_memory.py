@@ -46,7 +46,7 @@ def test_behind_a_reader_that_has_stalled(
     rig = make_rig(max_held=4 * MIB)  # instead of 256, to be quick
     sender, receiver = rig.connect(receive_buffer=65536).ends(direction)
     active = [rig.link.apply(fault) for fault in faults]
-    connection = rig.link._link._connections[1]
+    connection = rig.link._link.connections.live[1]
     pipe = getattr(connection, direction)
     sent = rig.fill(sender)
     held = connection.engine.call(lambda: pipe.flow.held)
@@ -64,8 +64,8 @@ def held_by(link: Any) -> int:
     inside = link._link
 
     def look() -> tuple[int, int]:
-        pipes = [pipe for connection in inside._connections.values() for pipe in connection.pipes]
-        return inside._budget.used, sum(pipe.flow.cost for pipe in pipes)
+        pipes = [pipe for connection in inside.connections.live.values() for pipe in connection.pipes]
+        return inside.connections._budget.used, sum(pipe.flow.cost for pipe in pipes)
 
     said, counted = inside.engine.call(look)
     assert said == counted
@@ -102,7 +102,7 @@ def test_all_connections_and_directions_together(make_rig: Any, helpers: Any, fa
                     rising = True
             sender.settimeout(helpers.patience)
         assert held_by(rig.link) <= 2 * MIB
-    pipes = [pipe for one in rig.link._link._connections.values() for pipe in one.pipes]
+    pipes = [pipe for one in rig.link._link.connections.live.values() for pipe in one.pipes]
     if isinstance(fault, Delay):
         costs = sorted(pipe.cost for pipe in pipes)
         assert costs[0] > 0
@@ -126,7 +126,7 @@ def test_all_connections_and_directions_together(make_rig: Any, helpers: Any, fa
     assert [one.hexdigest() for one in got] == [one.hexdigest() for one in sums]
     rig.fence()
     assert held_by(rig.link) == 0
-    assert not rig.link._link._budget.waiting or rig.link.connections
+    assert not rig.link._link.connections._budget.waiting or rig.link.connections
 
 
 def test_one_that_comes_late_is_served_while_another_holds_nearly_all(make_rig: Any, helpers: Any) -> None:

@@ -26,7 +26,7 @@ from pytest_netfault.faults import (
     Throttle,
 )
 from pytest_netfault.proxy import kernel
-from pytest_netfault.proxy.link import FORGOTTEN_KEPT
+from pytest_netfault.proxy.connections import FORGOTTEN_KEPT
 
 packets = pytest.mark.parametrize("packets", [False, True])
 directions = pytest.mark.parametrize("direction", ["up", "down"])
@@ -264,7 +264,7 @@ def test_closing_the_link_ends_the_flows(rig: Any, pair: Any, helpers: Any, pack
 def test_a_writer_into_a_forgotten_flow_is_stopped_by_back_pressure(rig: Any, pair: Any) -> None:
     rig.link.forget()
     assert rig.fill(pair.client) < 64 * 1024 * 1024
-    assert rig.link._link._connections[1].up.flow.held == 0
+    assert rig.link._link.connections.live[1].up.flow.held == 0
 
 
 def test_a_unix_socket_is_forgotten_too(make_rig: Callable[..., Any], short_path: Any) -> None:

@@ -156,7 +156,7 @@ def test_a_connection_to_itself_is_no_upstream(net: Any, helpers: Any, monkeypat
         return connect
 
     link = net.forward(9)
-    monkeypatch.setattr(link._link._upstream, "connector", to_itself)
+    monkeypatch.setattr(link._link.connections.upstream, "connector", to_itself)
     assert helpers.call(link) == (b"", "rst")
 
 
@@ -164,7 +164,7 @@ def test_a_connection_to_itself_is_no_upstream(net: Any, helpers: Any, monkeypat
 def test_an_upstream_that_answers_and_ends_before_the_proxy_looks_is_heard(
     rig: Any, helpers: Any, ending: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    upstream = rig.link._link._upstream
+    upstream = rig.link._link.connections.upstream
     real, called, done = upstream.connector, threading.Event(), threading.Event()
 
     def slow() -> Any:

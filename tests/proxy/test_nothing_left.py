@@ -91,7 +91,7 @@ def kept_by(net: NetFault) -> tuple[int, int, int]:
         lambda: (
             trio.lowlevel.current_statistics().tasks_living,
             len(engine._handlers),
-            sum(len(link._link._connections) for link in net._links),
+            sum(len(link._link.connections.live) for link in net._links),
         )
     )
 
@@ -188,7 +188,7 @@ def test_of_healed_faults_nothing_is_kept_where_nothing_passes() -> None:
         link = net.forward(server.getsockname())
         with socket.create_connection((link.host, link.port)):
             link.wait_for_connection(timeout=20)
-            [connection] = link._link._connections.values()
+            [connection] = link._link.connections.live.values()
             for fault in (Delay(1), Blackhole(), Slice(1), Throttle(1), Cut(3)):
                 for moves in (False, True):
                     with link.apply(fault):
@@ -366,7 +366,7 @@ class TestFork:
 def sockets_of(link: Any) -> list[int]:
     """The descriptors of a link with one connection: those that the proxy's thread uses."""
     inside = link._link
-    connection = inside._connections[1]
+    connection = inside.connections.live[1]
     socks = [inside.listener._sock, connection.client.sock, connection.upstream.sock, inside.engine._bell]
     return [sock.fileno() for sock in socks]
 

@@ -194,7 +194,7 @@ def test_slices_leave_one_by_one_also_behind_a_reader_that_stalls(
         sender.sendall(bytes(size))
         rig.fence()
         assert helpers.take(receiver, size) == bytes(size)
-        connection = rig.link._link._connections[1]
+        connection = rig.link._link.connections.live[1]
         sink = (connection.upstream if direction == "up" else connection.client).sock
         info = sink.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 160)
         assert struct.unpack_from("I", info, 156)[0] >= size // 1000  # tcpi_data_segs_out of linux/tcp.h

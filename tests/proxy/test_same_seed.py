@@ -40,7 +40,7 @@ with socket.create_server(("127.0.0.1", 0)) as server, NetFault(seed=seed) as ne
         with socket.create_connection((link.host, link.port)) as client, server.accept()[0] as upstream:
             for direction, got in (("up", carry(client, upstream)), ("down", carry(upstream, client))):
                 seen[f"damage #{number} {direction}"] = [(at, got[at]) for at in range(SIZE) if got[at]]
-                pipe = getattr(link._link._connections[number], direction)
+                pipe = getattr(link._link.connections.live[number], direction)
                 jitter = pipe.flow.stages[-1]
                 seen[f"jitter #{number} {direction}"] = [
                     jitter.lateness(position).hex() for position in range(0, 100_000, 997)

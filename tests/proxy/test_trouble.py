@@ -113,7 +113,7 @@ class TestCrash:
                     errors.append(error)
 
             waiting = helpers.in_thread(stack, wait)
-            while not link._link._waiters:
+            while not link._link.waiters:
                 pass
 
             explode(net, "meanwhile")
@@ -385,7 +385,7 @@ def test_an_alarm_while_still_connecting_is_no_answer(net: NetFault) -> None:
             link = net.forward(silent.address)
             with socket.create_connection((link.host, link.port), timeout=20):
                 link.wait_for_connection()
-                end = link._link._connections[1].upstream
+                end = link._link.connections.live[1].upstream
                 assert end is not None
                 link._link.engine.call(lambda: end.on_ready(select.EPOLLOUT | select.EPOLLERR))
                 assert [one.state for one in link.connections] == ["connecting"]
@@ -407,4 +407,4 @@ def test_a_burst_of_calls_from_many_threads(rig: Any, helpers: Any) -> None:
             helpers.take(pair.server, 5000)
         for thread in threads:
             thread.join(20)
-    assert not rig.link._link._faults
+    assert not rig.link._link.faults.active

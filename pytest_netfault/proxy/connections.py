@@ -1,0 +1,149 @@
+"""The connections of a link: who is connected now, and what the ones before have carried."""
+
+from __future__ import annotations
+
+import math
+import socket
+from collections.abc import Callable, Iterable, Iterator
+from typing import Literal
+
+from pytest_netfault.events import Cause
+from pytest_netfault.proxy.addresses import Address
+from pytest_netfault.proxy.budget import Budget
+from pytest_netfault.proxy.connection import Connection, Standing
+from pytest_netfault.proxy.engine import Engine, Timer
+from pytest_netfault.proxy.observation import ConnectionInfo, EventLog, Waiters, info_of
+from pytest_netfault.proxy.upstream import Upstream
+
+__all__ = ["FORGOTTEN_KEPT", "Connections"]
+
+# How soon those that wait for room look again once there may be some. A thousand of them look in about 2 ms.
+_ROOM_SECONDS = 0.002
+# Forgotten flows whose client has ended its side that are kept open, as their upstream would see them on a real
+# network: for ever. Each costs one or two descriptors, and many a system allows a process no more than 1,024.
+FORGOTTEN_KEPT = 256
+
+
+class Connections:
+    """The live connections of a link, by number.
+
+    Args:
+        engine: whose thread they run on.
+        upstream: where they go.
+        max_held: how many bytes they may hold back, all together.
+        log: where their events are written.
+        waiters: who waits for what they carry.
+    """
+
+    def __init__(
+        self, engine: Engine, upstream: Address, *, max_held: int, log: EventLog, waiters: Waiters
+    ) -> None:
+        self.engine = engine
+        self.live: dict[int, Connection] = {}
+        self.accepted = 0  # so far: the number of the last one
+        self.upstream = Upstream(upstream)
+        self._upstream_name = str(upstream)
+        self._log = log
+        self._waiters = waiters
+        self._last_used = -math.inf  # when a connection last came or went
+        self._past = {"up": 0, "down": 0}  # bytes that closed connections have delivered
+        self._left_behind: dict[int, Connection] = {}  # forgotten, and ended by their clients; oldest first
+        self._budget = Budget(max_held, self._serve_waiting_soon)
+        self._serving: Timer | None = None
+
+    def __len__(self) -> int:
+        return len(self.live)
+
+    def __iter__(self) -> Iterator[Connection]:
+        """The live ones, oldest first."""
+        return iter(self.live.values())
+
+    def infos(self) -> list[ConnectionInfo]:
+        """What users see of the live ones, oldest first."""
+        return [info_of(connection) for connection in self]
+
+    def alive(self) -> list[Connection]:
+        """Those that faults can act on."""
+        return [connection for connection in self if connection.alive]
+
+    def bytes_passed(self, direction: Literal["up", "down"]) -> int:
+        """Bytes delivered in this direction by all connections so far."""
+        which = 0 if direction == "up" else 1
+        return self._past[direction] + sum(connection.pipes[which].count for connection in self)
+
+    def bytes_in(self, directions: Iterable[Literal["up", "down"]]) -> int:
+        """The same, of several directions together."""
+        return sum(self.bytes_passed(direction) for direction in directions)
+
+    def used_since(self, time: float) -> bool:
+        """Whether a connection of a client was there at this time or later."""
+        return bool(self.live) or self._last_used >= time
+
+    def add(
+        self, client: socket.socket, name: str, standing: Standing, on_closed: Callable[[Connection], None]
+    ) -> Connection:
+        """A client has connected. The connection is not started yet.
+
+        Args:
+            client: the accepted socket.
+            name: the client's address.
+            standing: see :class:`.Standing`.
+            on_closed: called at its end.
+        """
+
+        def closed(connection: Connection) -> None:
+            self._remove(connection)
+            on_closed(connection)
+            if self._waiters:
+                self._waiters.look()
+
+        self.accepted += 1
+        self._last_used = self.engine.now()
+        connection = self.live[self.accepted] = Connection(
+            self.engine,
+            self.accepted,
+            client,
+            (name, self._upstream_name),
+            self.upstream.connector(),
+            log=self._log.write,
+            on_closed=closed,
+            meter=self._waiters.meter,
+            budget=self._budget,
+            standing=standing,
+        )
+        self._log.write("accepted", connection, Cause("client"), name)
+        return connection
+
+    def leave_behind(self, connection: Connection) -> None:
+        """The client of a forgotten flow has ended; its upstream keeps the flow, unless there are too many."""
+        self._left_behind[connection.number] = connection
+        while len(self._left_behind) > FORGOTTEN_KEPT:
+            self._left_behind.pop(next(iter(self._left_behind))).close()
+
+    def close(self) -> None:
+        """End all of them."""
+        for connection in list(self):
+            connection.close()
+        if self._serving is not None:
+            self._serving.cancel()
+
+    def forget(self) -> None:
+        """In a forked child: close the copies of their sockets."""
+        for connection in self:
+            connection.forget()
+
+    def _remove(self, connection: Connection) -> None:
+        self.live.pop(connection.number, None)
+        self._left_behind.pop(connection.number, None)
+        self._last_used = self.engine.now()
+        for pipe in connection.pipes:
+            self._past[pipe.direction] += pipe.count
+
+    def _serve_waiting_soon(self) -> None:
+        """Something was passed on, and somebody waits for room: soon, so that it is done for several at once."""
+        if self._serving is None:
+            self._serving = self.engine.call_at(self.engine.now() + _ROOM_SECONDS, self._serve_waiting)
+
+    def _serve_waiting(self) -> None:
+        self._serving = None
+        self._budget.serve()

@@ -1,0 +1,112 @@
+"""Whether a fault met traffic, and whether it may have refused somebody whom nobody saw.
+
+A test whose fault met nothing has tested nothing, so every source is asked: what the stages saw, what the kernel has
+dropped, what waits unread behind a silence, and what the kernel counts of refused attempts.
+"""
+
+from __future__ import annotations
+
+import select
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Literal
+
+from pytest_netfault.events import Cause
+from pytest_netfault.faults import Blackhole, Fault, Lose, Refuse, Sever, StallAccept, directions_of
+from pytest_netfault.proxy import kernel
+from pytest_netfault.proxy.connections import Connections
+from pytest_netfault.proxy.listener import Listener
+from pytest_netfault.proxy.pipe import Pipe
+from pytest_netfault.proxy.stages import Stage
+
+__all__ = ["Evidence", "InForce"]
+
+
+@dataclass(eq=False)
+class InForce:
+    """A fault on a link, from ``apply`` to ``heal``."""
+
+    fault: Fault
+    words: str = ""  # its expression, for events
+    # Of every random choice: the seed, and how many faults of its kind were in force before it.
+    root: str = ""
+    ordinal: int = 0  # that number
+    cause: Cause = field(default_factory=Cause)  # what its events say of it
+    stages: dict[int, list[tuple[Pipe, Stage]]] = field(default_factory=dict)  # by the connection's number
+    healed: bool = False
+    met: bool = False
+    drops_before: int = 0  # segments that filters had dropped at the listener
+    bytes_before: int = 0  # that had passed in the fault's directions
+    refused_before: int | None = None  # see kernel.refused_attempts
+    unseen: bool = False  # once it is healed: whether it may have refused somebody whom nobody saw
+
+
+class Evidence:
+    """What a link knows of the traffic that its faults have met."""
+
+    def __init__(self, connections: Connections, listener: Listener) -> None:
+        self._connections = connections
+        self._listener = listener
+
+    def begin(self, active: InForce) -> None:
+        """A fault comes into force: note where the counters stand."""
+        fault = active.fault
+        active.drops_before = self._listener.drops
+        if isinstance(fault, Lose):
+            active.bytes_before = self._connections.bytes_in(directions_of(fault))
+        if isinstance(fault, (Sever, Refuse)) and not self._connections:
+            active.refused_before = self._refused()
+
+    def end(self, active: InForce) -> None:
+        """A fault goes: keep what is known of it."""
+        active.met = self.met(active)
+        active.unseen = self.may_have_refused(active)
+        active.healed = True
+
+    def met(self, active: InForce) -> bool:
+        """Whether the fault has met traffic: a byte, an ending, an open connection or an attempt to connect."""
+        if active.met or active.healed:
+            return active.met
+        fault = active.fault
+        if isinstance(fault, (Blackhole, StallAccept, Lose)) and self._listener.drops > active.drops_before:
+            return True
+        if isinstance(fault, Lose):
+            ways = directions_of(fault)
+            return self._connections.bytes_in(ways) > active.bytes_before or self._dropped(ways)
+        if isinstance(fault, Blackhole) and fault.packets and self._dropped(directions_of(fault)):
+            return True
+        if any(stage.met for of_connection in active.stages.values() for _, stage in of_connection):
+            return True
+        return isinstance(fault, Blackhole) and self._silences(fault)
+
+    def may_have_refused(self, active: InForce) -> bool:
+        """Whether the fault may have refused a client that nobody saw: the kernel does so without a trace."""
+        if active.healed or not isinstance(active.fault, (Sever, Refuse)):
+            return active.unseen
+        if active.refused_before is None or self._listener.drops > active.drops_before:
+            return True  # nobody counts; or a silence that held as well swallowed an attempt before it was refused
+        return self._refused() != active.refused_before
+
+    def _silences(self, fault: Blackhole) -> bool:
+        """Whether something waits in the kernel that the silence keeps from being read."""
+        waiting = select.poll()
+        for connection in self._connections.alive():
+            for pipe in connection.pipes:
+                if pipe.direction in directions_of(fault) and pipe.ended is None:
+                    if pipe.source.parked:
+                        return True
+                    if pipe.source.fd >= 0:
+                        waiting.register(pipe.source.fd, select.POLLIN)
+        return any(events & select.POLLIN for _, events in waiting.poll(0))
+
+    def _refused(self) -> int | None:
+        address = self._listener.address
+        if address.startswith("unix:"):
+            return None
+        return kernel.refused_attempts(loopback=address.startswith(("127.", "[::1]")))
+
+    def _dropped(self, directions: Iterable[Literal["up", "down"]]) -> bool:
+        """Whether the kernel has dropped a segment of an open connection in one of these directions."""
+        return any(
+            connection.drops(direction) for connection in self._connections for direction in directions
+        )

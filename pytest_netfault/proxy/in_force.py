@@ -1,0 +1,355 @@
+"""The faults in force on a link: what ``apply`` and ``heal`` do to its listener and to its connections.
+
+Rules of this file:
+
+* All methods run on the engine's thread, each as one step: when ``apply`` returns, the fault holds for every open
+  connection and for every one to come; when ``heal`` returns, it is gone.
+* What the listener does follows from the set of faults in force: silence (``Blackhole``, ``StallAccept``) goes
+  before refusal (``Sever``, ``Refuse``), because on a silent network a refusal would not arrive either.
+* What somebody else's code may refuse is asked first: a fault holds for all connections or for none.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections import Counter
+from typing import Literal
+
+from pytest_netfault.events import Cause
+from pytest_netfault.faults import (
+    Blackhole,
+    Cut,
+    Fault,
+    Forget,
+    Lose,
+    OnHeal,
+    Refuse,
+    Reset,
+    Sever,
+    StallAccept,
+    UnsupportedFault,
+    directions_of,
+)
+from pytest_netfault.proxy import kernel
+from pytest_netfault.proxy.addresses import Address, UnixAddress
+from pytest_netfault.proxy.connection import Connection, Standing
+from pytest_netfault.proxy.connections import Connections
+from pytest_netfault.proxy.evidence import Evidence, InForce
+from pytest_netfault.proxy.guard import GuardedStage, checked_stage, is_ours
+from pytest_netfault.proxy.listener import Listener
+from pytest_netfault.proxy.observation import EventLog
+from pytest_netfault.proxy.pipe import Pipe
+from pytest_netfault.proxy.stacking import CustomFault, Ordinals, Place, has_stages, may_wait, stage_of
+from pytest_netfault.proxy.stages import CutStage, Stage
+
+__all__ = ["FaultsInForce"]
+
+
+class FaultsInForce:
+    """The faults of a link, in the order in which they came into force.
+
+    Args:
+        connections: those of the link.
+        listener: its port.
+        upstream: where it forwards to.
+        seed: what every random choice is made from.
+        log: where events are written.
+    """
+
+    def __init__(
+        self, connections: Connections, listener: Listener, upstream: Address, *, seed: int, log: EventLog
+    ) -> None:
+        self.applied = 0
+        self.active: dict[InForce, None] = {}  # the oldest first
+        self.evidence = Evidence(connections, listener)
+        self.standing = Standing(self._catch_up)
+        self._connections = connections
+        self._listener = listener
+        self._upstream = upstream
+        self._seed = seed
+        self._log = log
+        self._kinds: Counter[str] = Counter()  # of those in force, how many tell the listener what to do
+        self._lossy: dict[InForce, None] = {}  # of them, those that let the kernel drop segments
+        self._ordinals: dict[type[Fault], Ordinals] = {}
+        self._losses = (0.0, 0.0)  # as the connections have them
+
+    def apply(self, active: InForce) -> None:
+        """Put a fault in force.
+
+        Raises:
+            TypeError: it is a custom fault whose stage is none. Nothing has been touched.
+            UnsupportedFault: this machine cannot do it.
+        """
+        fault = active.fault
+        self._check_supported(fault)
+        active.words = repr(fault)
+        self.applied += 1
+        active.cause = Cause(fault=active.words, fault_id=self.applied)
+        # Two faults of a kind in force together never draw the same numbers: twice the same damage would be none.
+        ordinals = self._ordinals.setdefault(type(fault), Ordinals())
+        active.ordinal = ordinals.take()
+        active.root = f"{self._seed}/{type(fault).__name__}/{active.ordinal}"
+        try:
+            self._enforce(active)
+        except BaseException:
+            if active in self.active:
+                self._take_off(active, "resume")
+                self._set_mode()
+            else:
+                ordinals.give_back(active.ordinal)
+            raise
+        if active.healed:  # there was nothing to heal
+            ordinals.give_back(active.ordinal)
+
+    def _enforce(self, active: InForce) -> None:
+        fault = active.fault
+        alive = self._connections.alive()
+        moved = [connection for connection in alive if self._at_once(fault, connection)]
+        for connection in moved:
+            connection.catch_up()  # an older fault stands before a newer one
+        # All that may fail comes first: what somebody else's code says must not hold for half of the connections.
+        plans = [(connection, self._plan(active, connection)) for connection in moved]
+        self._log.write("fault", None, active.cause, active.words)
+        if isinstance(fault, Reset):
+            self._listener.accept_all()
+            open_now = [one for one in self._connections if one.state != "forgotten"]
+            active.met = bool(open_now)
+            active.healed = True
+            for connection in open_now:
+                connection.close_with_reset(active.cause)
+            return
+        if isinstance(fault, Forget):
+            self._forget_flows(active, fault)
+            return
+        self.evidence.begin(active)
+        if len(moved) < len(alive):
+            self.standing.number += 1
+        self._count(active, 1)
+        self._set_mode()
+        for connection, plan in plans:
+            connection.caught_up = self.standing.number
+            self._put_on(active, connection, plan)
+        self._set_losses()
+
+    def _forget_flows(self, active: InForce, fault: Forget) -> None:
+        """Make every flow that is open now mute for good. There is nothing to heal."""
+        self._listener.accept_all()
+        flows = self._connections.alive()
+        active.met = bool(flows)
+        active.healed = True
+        if fault.packets:
+            try:
+                for connection in flows:
+                    connection.set_loss(up=1.0, down=1.0)
+            except BaseException:
+                self._set_losses(anew=True)
+                self._log.write("heal", None, active.cause, active.words)
+                raise
+        for connection in flows:
+            self._log.write("hit", connection, active.cause, f"{active.words} both")
+            connection.forget_flow(
+                packets=fault.packets,
+                on_client_ended=functools.partial(self._connections.leave_behind, connection),
+            )
+
+    def _count(self, active: InForce, by: Literal[1, -1]) -> None:
+        """Note that a fault is in force, or is no more."""
+        fault = active.fault
+        if isinstance(fault, (Blackhole, StallAccept)):
+            self._kinds["hang"] += by
+        elif isinstance(fault, (Sever, Refuse)):
+            self._kinds["refuse"] += by
+        lossy = isinstance(fault, Lose) or (isinstance(fault, Blackhole) and fault.packets)
+        if by > 0:
+            self.active[active] = None
+            if lossy:
+                self._lossy[active] = None
+        else:
+            del self.active[active]
+            self._lossy.pop(active, None)
+            self._ordinals[type(fault)].give_back(active.ordinal)
+
+    def _at_once(self, fault: Fault, connection: Connection) -> bool:
+        """Whether a fault must act on a connection now, and not only once something moves there."""
+        if not has_stages(fault):
+            return isinstance(fault, Sever)
+        if isinstance(fault, Cut) and any(
+            pipe.count >= fault.after_bytes for pipe in connection.pipes
+        ):  # the place to cut was passed already
+            return True
+        return not (may_wait(fault) and connection.resting)
+
+    def _catch_up(self, connection: Connection) -> None:
+        """Something moves on a connection: give it the faults that have waited for that."""
+        missing = []
+        for active in reversed(self.active):
+            if connection.number in active.stages:
+                break  # whatever got this one had got all before it
+            if has_stages(active.fault):
+                missing.append(active)
+        for active in reversed(missing):
+            self._put_on(active, connection, self._plan(active, connection))
+
+    def _plan(self, active: InForce, connection: Connection) -> list[tuple[Pipe, Stage]]:
+        """The stages that a fault is going to put on a connection."""
+        fault, plan = active.fault, []
+        if not has_stages(fault):
+            return []
+        for pipe in connection.pipes:
+            stage = stage_of(fault, Place(connection.number, pipe.direction, pipe.count, active.root))
+            if isinstance(fault, CustomFault):
+                stage = self._guarded(active, connection, stage)
+            if stage is not None:
+                plan.append((pipe, stage))
+        return plan
+
+    def _guarded(self, active: InForce, connection: Connection, stage: object) -> Stage | None:
+        checked = checked_stage(active.fault, stage)
+        if checked is None or is_ours(checked):
+            return checked
+        return GuardedStage(checked, lambda error: self._give_up(active, connection, error))
+
+    def _give_up(self, active: InForce, connection: Connection, error: BaseException) -> None:
+        """The code of a custom fault has failed on a connection: that one ends, the proxy lives on."""
+        self._log.write(
+            "trouble", connection, active.cause, f"{active.words} failed: {type(error).__name__}: {error}"
+        )
+        connection.give_up(active.cause)
+
+    def _put_on(self, active: InForce, connection: Connection, plan: list[tuple[Pipe, Stage]]) -> None:
+        """Let a fault act on one open connection."""
+        if not connection.alive or connection.number in active.stages:
+            return
+        if isinstance(active.fault, Sever):
+            active.met = True
+            connection.sever(active.cause)
+            return
+        placed = active.stages[connection.number] = []
+        now = self._connections.engine.now()
+        for pipe, stage in plan:
+            placed.append((pipe, stage))
+            if isinstance(stage, CutStage):  # which says itself where it hit
+                stage.cause = active.cause
+            else:
+                pipe.fresh.append((stage, active.cause))
+            idle = pipe.flow.empty
+            pipe.flow.add(now, stage)
+            if isinstance(stage, CutStage) and stage.reached and connection.state == "connecting":
+                connection.cut(pipe, stage)
+                if stage.how != "blackhole":
+                    return
+            if not idle or stage.full(now):  # otherwise nothing is wanted that was not wanted before
+                pipe.pump()
+
+    def welcome(self, connection: Connection) -> None:
+        """Let every fault act on a new connection."""
+        self._put_all_on(connection)
+        if self._listener.was_lossy:
+            connection.client.loss = math.nan  # the socket has inherited a filter, which one is not known
+
+    def connection_closed(self, connection: Connection) -> None:
+        """A connection has ended: keep what is known of the traffic that the faults met there."""
+        for active in self.active:
+            gone = active.stages.pop(connection.number, ())
+            active.met = active.met or any(stage.met for _, stage in gone)
+
+    def close(self) -> None:
+        """The link ends: every fault is over, and what it met is kept."""
+        for active in self.active:
+            self.evidence.end(active)
+        self.active.clear()
+        self._lossy.clear()
+
+    def set_loss(self, connection: Connection) -> None:
+        """Let the kernel drop the segments of a new connection as the faults say."""
+        connection.set_loss(up=self._loss("up"), down=self._loss("down"))
+
+    def _put_all_on(self, connection: Connection) -> None:
+        for active in list(self.active):
+            try:
+                plan = self._plan(active, connection)
+            except BaseException as error:  # noqa: BLE001, RUF100 - of somebody else's code
+                if not isinstance(active.fault, CustomFault):
+                    raise
+                self._give_up(active, connection, error)
+                return
+            self._put_on(active, connection, plan)
+
+    def heal(self, active: InForce) -> None:
+        """Take a fault away. Healing twice does nothing."""
+        if active.healed:
+            return
+        self._take_off(active, active.fault.on_heal if isinstance(active.fault, Blackhole) else "resume")
+        self._set_mode()
+
+    def heal_all(self) -> None:
+        """Take every fault away, the newest first. Does nothing when there is none, as after close."""
+        if not self.active:
+            return
+        for active in reversed(list(self.active)):
+            self._take_off(active, active.fault.on_heal if isinstance(active.fault, Blackhole) else "resume")
+        self._set_mode()
+
+    def _take_off(self, active: InForce, ends: OnHeal) -> None:
+        self.evidence.end(active)
+        self._count(active, -1)
+        stages, active.stages = active.stages, {}
+        placed = [one for of_connection in stages.values() for one in of_connection]
+        for pipe, stage in placed:
+            pipe.forget(stage)
+        self._log.write("heal", None, active.cause, active.words)
+        for pipe, stage in placed:
+            connection = pipe.connection
+            if not connection.alive:
+                continue
+            if ends == "sever":
+                connection.sever(active.cause)
+            elif ends == "reset":
+                connection.close_with_reset(active.cause)
+            else:
+                now = self._connections.engine.now()
+                idle = pipe.flow.empty and not stage.full(now)
+                pipe.flow.remove(now, stage)
+                if isinstance(stage, CutStage):
+                    connection.thaw(stage)
+                if not idle:
+                    pipe.pump()
+        self._set_losses()
+
+    def _check_supported(self, fault: Fault) -> None:
+        if not (isinstance(fault, Lose) or (isinstance(fault, (Blackhole, Forget)) and fault.packets)):
+            return
+        if not kernel.has_filters():
+            raise UnsupportedFault(
+                f"{fault!r} needs socket filters (SO_ATTACH_FILTER), which this system does not have; "
+                "run it on Linux, or in a Linux container"
+            )
+        if isinstance(self._upstream, UnixAddress) or self._listener.address.startswith("unix:"):
+            raise UnsupportedFault(
+                f"{fault!r} drops TCP segments, and a Unix socket has none; forward to a TCP address"
+            )
+
+    def _set_mode(self) -> None:
+        if self._kinds["hang"]:
+            self._listener.set_mode("hang")
+        elif self._kinds["refuse"]:
+            self._listener.set_mode("refuse")
+        else:
+            self._listener.set_mode("serve", loss=self._loss("up"))
+
+    def _loss(self, direction: Literal["up", "down"]) -> float:
+        """The share of segments that the kernel should drop on their way in this direction."""
+        kept = 1.0
+        for active in self._lossy:
+            fault = active.fault
+            if direction in directions_of(fault):
+                kept *= 1 - fault.probability if isinstance(fault, Lose) else 0.0
+        return 1.0 - kept
+
+    def _set_losses(self, *, anew: bool = False) -> None:
+        losses = (self._loss("up"), self._loss("down"))
+        if anew or losses != self._losses:
+            self._losses = losses
+            for connection in self._connections:
+                connection.set_loss(up=losses[0], down=losses[1])
