@@ -39,7 +39,7 @@ from pytest_netfault.proof.arguments import (
 from pytest_netfault.proof.async_stores import AsyncClients
 from pytest_netfault.proof.bench import Kit
 from pytest_netfault.proof.campaign import Campaign
-from pytest_netfault.proof.contract import Pace, Server
+from pytest_netfault.proof.contract import Server, Timeouts
 from pytest_netfault.proof.limits import NO_DEADLINE, Deadline
 from pytest_netfault.proof.property_tests import as_bad_draw
 from pytest_netfault.proof.results import Progress, ProgressCallback, ProvedNothing, Report, UpdateLost
@@ -157,8 +157,8 @@ def no_update_lost(
     deadline = Deadline() if max_seconds is None else Deadline(time.monotonic() + max_seconds)
 
     def open_kit(until: Deadline = deadline) -> Kit:
-        pace = Pace(settle=settle, notice=notice)
-        return Kit(clients, server, promise=promise, pace=pace, seed=number, deadline=until)
+        timeouts = Timeouts(settle=settle, notice=notice)
+        return Kit(clients, server, promise=promise, timeouts=timeouts, seed=number, deadline=until)
 
     with CollectAfterFailure(), clients, open_kit() as kit:
         possible = kit.possible(palette, named=palette.faults != ALL)
@@ -208,8 +208,8 @@ def replay(
     if not isinstance(schedule, Schedule):
         raise TypeError(f"schedule must be a Schedule, not {schedule!r:.200}")
     clients = AsyncClients(open_store, close_timeout=settle + _CLOSE_MARGIN_SECONDS)
-    pace = Pace(settle=settle, notice=notice)
-    closed_kit = Kit(clients, server, promise=promise, pace=pace, seed=number)
+    timeouts = Timeouts(settle=settle, notice=notice)
+    closed_kit = Kit(clients, server, promise=promise, timeouts=timeouts, seed=number)
     with CollectAfterFailure(), clients, closed_kit as kit:
         campaign = Campaign(
             kit, seed=number, promise=promise, settle=settle, notice=notice, report_dir=directory
@@ -294,8 +294,8 @@ def sweep(
     clients = AsyncClients(open_store, close_timeout=settle + _CLOSE_MARGIN_SECONDS)
 
     def open_kit(until: Deadline = NO_DEADLINE) -> Kit:
-        pace = Pace(settle=settle, notice=notice)
-        return Kit(clients, server, promise=promise, pace=pace, seed=number, deadline=until)
+        timeouts = Timeouts(settle=settle, notice=notice)
+        return Kit(clients, server, promise=promise, timeouts=timeouts, seed=number, deadline=until)
 
     with CollectAfterFailure(), clients, open_kit() as kit:
         campaign = Campaign(

@@ -91,6 +91,10 @@ def judge_trace(trace: Trace) -> TraceVerdict:
     reliable: revision 3 (put 'k') had not arrived when revision 4 was delivered in item 1
     """
     placed = place(trace)
+    if trace.client_failed is not None:
+        return TraceVerdict(
+            trace.id, (), (), {}, (), 0, placed.trace, placed.log, inconclusive=trace.client_failed
+        )
     verdict = (Walk if placed.hiding is None else UnorderedWalk)(placed).judge()
     writes = _judge_writers(trace)
     names = [name for name in WRITE_GUARANTEES if any(one.guarantee == name for one in writes)]

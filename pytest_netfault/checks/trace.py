@@ -215,6 +215,8 @@ class Trace:
             server's log must have been known before the log was read.
         inconclusive: why nothing that is kept was put to the test, such as that there was no subscription; None if it
             was.
+        client_failed: how the client under test, or the other writer, broke down, such as a program that crashed. It
+            then proves nothing, whatever was delivered before; None if both worked.
         held: what the store held when the outcomes of ``writes`` were known; None if nobody looked.
 
     Raises:
@@ -237,6 +239,7 @@ class Trace:
     writes: tuple[Write, ...] | None = None
     held: Held | None = None
     inconclusive: str | None = None
+    client_failed: str | None = None
 
     def __post_init__(self) -> None:
         if self.promise not in PROMISES:

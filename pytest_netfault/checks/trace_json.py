@@ -73,6 +73,7 @@ def read_trace(document: object, path: Path) -> Trace:
             start_not_before=integer_or_none(of, "start_not_before", path),
             owed_until=integer_or_none(of, "owed_until", path),
             inconclusive=text_or_none(of, "inconclusive", path),
+            client_failed=text_or_none(of, "client_failed", path),
             **read_writers(of, path),
         )
     except FormatError as error:
@@ -262,8 +263,9 @@ def dump_trace(trace: Trace) -> dict[str, Any]:
     for name in ("start_not_before", "owed_until"):
         if getattr(trace, name) is not None:
             document[name] = getattr(trace, name)
-    if trace.inconclusive is not None:
-        document["inconclusive"] = trace.inconclusive
+    for name in ("inconclusive", "client_failed"):
+        if getattr(trace, name) is not None:
+            document[name] = getattr(trace, name)
     if trace.writes is not None or trace.held is not None:
         document["log_from"] = trace.log_from
         document["acknowledgements"] = None if trace.writes is None else [*map(dump_write, trace.writes)]

@@ -23,6 +23,7 @@ import weakref
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from pytest_netfault.proof.process_store import ProcessStore
 from pytest_netfault.store import Delivery, OpenStore, Store
 
 if TYPE_CHECKING:
@@ -91,10 +92,15 @@ class AsyncClients:
         if is_async(self._open_store):
             store: Any = self._running().call(tasks, self._open_store, address)
         else:
-            store = self._open_store(address)
+            store = self._open_plainly(address)
         if not any(is_async(getattr(store, name, None)) for name in _METHODS):
             return store  # type: ignore[no-any-return]
         return _LoopStore(store, tasks, self)
+
+    def _open_plainly(self, address: str) -> Any:
+        if isinstance(self._open_store, ProcessStore):
+            return self._open_store.open(address, close_timeout=self._close_timeout)
+        return self._open_store(address)
 
     def __enter__(self) -> Self:
         return self
@@ -208,7 +214,13 @@ class _LoopThread:
 
         context = contextvars.copy_context()
         context.run(_CLIENT.set, tasks)
-        return context.run(asyncio.run_coroutine_threadsafe, calling(), self._loop).result()
+        coroutine = calling()
+        try:
+            future = context.run(asyncio.run_coroutine_threadsafe, coroutine, self._loop)
+        except RuntimeError:  # the loop is closed already: a client that never closes is called until then
+            coroutine.close()
+            raise
+        return future.result()
 
     def close(self) -> None:
         if self._thread.is_alive():

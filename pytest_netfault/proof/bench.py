@@ -21,7 +21,7 @@ from pytest_netfault.checks.trace import Promise
 from pytest_netfault.control import NetFault, ProxyThread
 from pytest_netfault.faults import Lose, UnsupportedFault
 from pytest_netfault.proof.clients import Writer
-from pytest_netfault.proof.contract import Pace, Run, Server, can
+from pytest_netfault.proof.contract import Run, Server, Timeouts, can
 from pytest_netfault.proof.limits import NO_DEADLINE, Deadline
 from pytest_netfault.proof.runner import play
 from pytest_netfault.schedules.generate import Ability, Palette
@@ -68,14 +68,14 @@ class Kit:
         server: Server,
         *,
         promise: Promise,
-        pace: Pace,
+        timeouts: Timeouts,
         seed: int,
         deadline: Deadline = NO_DEADLINE,
     ) -> None:
         self._open_store = open_store
         self._server = server
         self._promise = promise
-        self._pace = pace
+        self._timeouts = timeouts
         self._seed = seed
         self._deadline = deadline
         self._thread = ProxyThread()
@@ -95,7 +95,7 @@ class Kit:
         writer, self._writer = self._writer, None
         try:
             if writer is not None:
-                writer.close(self._pace.settle)
+                writer.close(self._timeouts.settle)
         finally:
             self._thread.close()
 
@@ -129,6 +129,8 @@ class Kit:
 
     def play(self, schedule: Schedule, *, name: str = "", deadline: Deadline | None = None) -> Run:
         """Play a schedule once, in a name space and over a link of its own; by default until the kit's deadline."""
+        if self._open_writer.failure is not None:
+            self._open_writer.renew(self._timeouts.settle)
         with NetFault(seed=self._seed, _thread=self._thread) as net:
             return play(
                 schedule,
@@ -138,7 +140,7 @@ class Kit:
                 writer=self._open_writer,
                 namespace=_next_namespace(),
                 promise=self._promise,
-                pace=self._pace,
+                timeouts=self._timeouts,
                 name=name or str(schedule),
                 deadline=self._deadline if deadline is None else deadline,
             )

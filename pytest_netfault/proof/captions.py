@@ -14,8 +14,8 @@ from typing import NamedTuple
 
 from pytest_netfault.checks.guarantees import Breakage
 from pytest_netfault.checks.trace import Delivered, Failed, Resynced
+from pytest_netfault.checks.writes import WriteBreakage
 from pytest_netfault.proof.contract import Run
-from pytest_netfault.proof.outcomes import WriteBreakage
 from pytest_netfault.report.timeline import Card, Flow, Mark
 from pytest_netfault.report.timeline_axis import milliseconds
 
@@ -64,9 +64,9 @@ def plainly(run: Run, sentence: str) -> str:
 
     def when(found: re.Match[str]) -> str:
         number = int(found[1])
-        if number >= len(run.handed_at):
+        if number >= len(run.delivered_at):
             return found[0]
-        return f"the delivery at {milliseconds(run.handed_at[number] - run.began)}"
+        return f"the delivery at {milliseconds(run.delivered_at[number] - run.began)}"
 
     return re.sub(r"\bitem (\d+)\b", when, sentence.replace(run.trace.filter.key, ""))
 

@@ -1,9 +1,7 @@
-"""What a run needs from outside, and what it gives back.
+"""What a run needs from outside, and what it returns.
 
-The runner knows neither the proxy nor any server: a link, a server and a pace are handed to it, and these protocols
-say what it asks of them. Fakes satisfy them as well as the real ones do.
-
-Rules of this file: protocols and frozen data; no I/O.
+The runner knows neither the proxy nor any server: these protocols say what it asks of a link and of a server. Fakes
+satisfy them as well as the real ones do.
 """
 
 from __future__ import annotations
@@ -15,14 +13,14 @@ from typing import Any, Literal, Protocol
 from pytest_netfault.checks.arrivals import count_arrivals
 from pytest_netfault.checks.guarantees import TraceVerdict
 from pytest_netfault.checks.trace import Failed, Revision, Trace
+from pytest_netfault.checks.writes import WriteBreakage
 from pytest_netfault.events import LinkEvent
 from pytest_netfault.faults import Fault
-from pytest_netfault.proof.outcomes import WriteBreakage
 from pytest_netfault.proof.recording import FaultRecord, Remark, WriteRecord
 from pytest_netfault.schedules.dead_flows import has_dead_flow
 from pytest_netfault.schedules.schedule import Schedule
 
-__all__ = ["Breakable", "InForce", "Pace", "Run", "Server", "can"]
+__all__ = ["Breakable", "InForce", "Run", "Server", "Timeouts", "can"]
 
 
 # Seconds between two last writes while a client has yet to notice that a flow is dead.
@@ -77,11 +75,11 @@ def can(server: object, ability: Literal["compact", "restart", "pause"]) -> bool
 
 
 @dataclass(frozen=True)
-class Pace:
+class Timeouts:
     """How long a run waits for what. All times are seconds.
 
     Attributes:
-        settle: after the last thing that the subscriber was handed; what is missing then is lost.
+        settle: after the last delivery that made progress; what is missing then is lost.
         patience: a step waits this long for its moment, or for its own write, while the link is whole.
         impatience: the same while something is broken, when most moments cannot come.
         last_writes: after how much silence each of the last writes is made, while something is missing. They spread
@@ -96,14 +94,14 @@ class Pace:
     last_writes: tuple[float, ...] = (0.25, 0.6, 1.2, 2.5)
     notice: float | None = None
 
-    def at_the_end_of(self, schedule: Schedule) -> Pace:
-        """The pace at which the end of this schedule is waited for.
+    def at_the_end_of(self, schedule: Schedule) -> Timeouts:
+        """The times that hold at the end of this schedule.
 
         A client that notices a dead flow late comes back late, so last writes are made until then: one that comes back
-        at a later place is caught by the first that it is handed.
+        at a later place is caught by the first that is delivered to it.
 
         >>> from pytest_netfault import Break, Forget, Subscribe
-        >>> Pace(notice=13).at_the_end_of(Schedule([Subscribe(), Break(Forget())])).last_writes
+        >>> Timeouts(notice=13).at_the_end_of(Schedule([Subscribe(), Break(Forget())])).last_writes
         (0.25, 0.6, 1.2, 2.5, 5.0, 10.0)
         """
         if self.notice is None or not has_dead_flow(schedule):
@@ -121,32 +119,28 @@ class Run:
         trace: the subscription against the log, as it was judged: with a revision for everything.
         verdict: what became of the guarantees.
         writes: every write, in order.
-        write_breakages: where what a writer was told differs from the log, or from what the store holds.
-        log: what the store committed in the name space of the run and the neighbouring one.
         faults: every fault that came into force, in order.
         server_troubles: how often the server was restarted or paused.
         remarks: what became of the steps, in words.
         events: what happened on the link.
-        traffic: for each connection of the subject by its number: bytes up and down until the end of the run.
+        traffic: for each connection of the client under test by its number: bytes up and down until the end of the run.
         began: ``time.monotonic()`` at the start.
         ended: the same when the subscriber was no longer waited for.
         subscribed: whether a subscription was established at all.
-        closed: whether the subject closed in time.
-        handed_at: for each item of the trace's stream, when it was handed over.
+        closed: whether the client under test closed in time.
+        delivered_at: for each item of the trace's stream, when it was delivered.
         troubled_at: when the first fault that met traffic came into force, or the server was first restarted or
             paused; None if neither happened.
         left_out: how many deliveries were not kept, because they repeat the one before or there were too many.
         flooded: whether there were too many; then it proves nothing, but what is broken stays broken.
         cut_short: whether the deadline of the proof ended it; then it proves nothing, but what is broken stays broken.
-        recorded: what happened as it was taken down, with all that the verdict needs; None if that is ``trace``.
+        recorded: what happened as it was recorded, with all that the verdict needs; None if that is ``trace``.
     """
 
     schedule: Schedule
     trace: Trace
     verdict: TraceVerdict
     writes: tuple[WriteRecord, ...]
-    write_breakages: tuple[WriteBreakage, ...]
-    log: tuple[Revision, ...]
     faults: tuple[FaultRecord, ...]
     server_troubles: int
     remarks: tuple[Remark, ...]
@@ -156,7 +150,7 @@ class Run:
     ended: float
     subscribed: bool
     closed: bool
-    handed_at: tuple[float, ...]
+    delivered_at: tuple[float, ...]
     troubled_at: float | None = None
     cut_short: bool = False
     left_out: int = 0
@@ -165,14 +159,28 @@ class Run:
 
     @property
     def naming(self) -> Trace:
-        """What says how revisions are called in messages: the trace as it was taken down."""
+        """What says how revisions are called in messages: the trace as it was recorded."""
         return self.recorded or self.trace
 
     @property
     def broken(self) -> tuple[str, ...]:
         """The broken guarantees: those of the subscription, then those of the writes."""
-        writes = (breakage.guarantee for breakage in self.write_breakages)
-        return tuple(dict.fromkeys([*self.verdict.broken, *writes]))
+        return self.verdict.broken
+
+    @property
+    def write_breakages(self) -> tuple[WriteBreakage, ...]:
+        """Where a writer's outcome differs from the log, or from what the store holds."""
+        return self.verdict.writes
+
+    @property
+    def log(self) -> tuple[Revision, ...]:
+        """What the store committed in the name space of the run and the neighbouring one."""
+        return self.verdict.log
+
+    @property
+    def client_failed(self) -> str | None:
+        """How an external client, this one or the other writer, has failed; then the run proves nothing."""
+        return self.naming.client_failed
 
     @property
     def acknowledged(self) -> int:
@@ -186,20 +194,19 @@ class Run:
     @property
     def arrivals(self) -> tuple[int, int]:
         """How many updates were expected of the subscriber, and how many arrived under a fault or after it."""
-        return count_arrivals(self.trace, self.handed_at, self.troubled_at)
+        return count_arrivals(self.trace, self.delivered_at, self.troubled_at)
 
     @property
-    def hits(self) -> int:
+    def faults_that_met_traffic(self) -> int:
         """How many faults met traffic, and how often the server was restarted or paused."""
         return sum(fault.met_traffic for fault in self.faults) + self.server_troubles
 
     @property
     def gave_up(self) -> bool:
-        """Whether the subscriber was told that it can no longer be served."""
+        """Whether the subscriber was notified that it can no longer be served."""
         return any(isinstance(item, Failed) for item in self.trace.stream)
 
     @property
     def conclusive(self) -> bool:
         """Whether it proves anything: a subscription was there, and things had come to rest or were broken."""
-        rested = self.subscribed and not self.flooded and not self.cut_short
-        return bool(self.broken) or (rested and self.verdict.verdict == "kept")
+        return self.verdict.verdict != "inconclusive"

@@ -1,10 +1,10 @@
-"""Where the truth of a run comes from: the server's log, or, for a store that has none, what writers were told.
+"""Where the truth of a run comes from: the server's log, or, for a store that has none, the outcomes of writes.
 
 A store with a log and revisions is held to every guarantee. A store without (a server that has neither ``revision()``
 nor ``log()``) is held to what acknowledgements can prove, and to what it holds if its server can ``read(prefix)``. What
 that is, ``pytest_netfault.checks.inferred_log`` and ``pytest_netfault.checks.writes`` say: all verdicts are made there.
 
-Rules of this file: the truth is asked, never waited for, and nothing is judged.
+Nothing is waited for here, and nothing is judged.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from pytest_netfault.checks.writes import Held
 from pytest_netfault.proof.recording import WriteRecord
 from pytest_netfault.proof.trace_builder import Decode, read_log
 
-__all__ = ["Journal", "ServerLog", "Truth", "has_log"]
+__all__ = ["CommittedLog", "InferredLog", "ServerLog", "has_log"]
 
 
-class Truth(Protocol):
+class CommittedLog(Protocol):
     """What the runner asks."""
 
     @property
@@ -61,8 +61,8 @@ class ServerLog:
         return read_log(self._server.log(self._base), namespace, decode)
 
 
-class Journal:
-    """The truth from what writers were told, and from the store's state where it can be read.
+class InferredLog:
+    """The truth from the outcomes of writes, and from the store's state where it can be read.
 
     Args:
         writes: the writes so far, as they were known before the revision was asked for.
@@ -80,7 +80,7 @@ class Journal:
 
     def revision(self) -> int:
         # Looked at between the outcomes and the stream: what was acknowledged is in it, and a write that takes
-        # effect later is nobody's debt yet.
+        # effect later is not expected yet.
         self.held = self._look()
         return 1 + len(self._writes())
 

@@ -18,9 +18,9 @@ from typing import Any
 
 from pytest_netfault.checks.guarantees import Breakage
 from pytest_netfault.checks.trace import Bookmarked, Delivered, Failed, Resynced, Revision, Trace
+from pytest_netfault.checks.writes import WriteBreakage
 from pytest_netfault.proof.captions import Commit, cards, culprit, focus, headline, plainly
 from pytest_netfault.proof.contract import Run
-from pytest_netfault.proof.outcomes import WriteBreakage
 from pytest_netfault.proof.recording import PAUSED, RESUMED, WriteRecord
 from pytest_netfault.proof.shortening import count_hidden, shortened, shown_items
 from pytest_netfault.report.timeline import Flow, Lane, Mark, Timeline, number_marks, packed
@@ -170,7 +170,7 @@ def _makers(run: Run) -> dict[int, WriteRecord]:
 def _arrivals(run: Run) -> dict[int, float]:
     """When each revision was first handed over."""
     first: dict[int, float] = {}
-    for item, at in zip(run.trace.stream, run.handed_at, strict=False):
+    for item, at in zip(run.trace.stream, run.delivered_at, strict=False):
         if isinstance(item, Delivered):
             for event in item.events:
                 first.setdefault(event.revision, at)
@@ -268,7 +268,7 @@ def _handed(run: Run, shown: Sequence[int]) -> list[Mark]:
     hidden = count_hidden(run)
     before = -1
     for number in shown:
-        item, at = run.trace.stream[number], run.handed_at[number] - run.began
+        item, at = run.trace.stream[number], run.delivered_at[number] - run.began
         if hidden and (number > before + 1 or number == shown[-1]):
             label = f"... and {hidden:,} more deliveries"
             details = (("not shown", "they repeat what came before, or there were too many"),)
@@ -355,6 +355,7 @@ def _steps(run: Run) -> list[Mark]:
     for number, remark in enumerate(run.remarks):
         at = remark.time - run.began
         name = "the end" if remark.place is None else f"{steps[remark.place - 1]!r}"
+        name = remark.speaker or name
         label = f"{name}: {remark.text}"
         marks.append(Mark(f"step{number}", "steps", at, at, label, shape="flag"))
     at = run.ended - run.began

@@ -27,6 +27,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from pytest_netfault.proof.clients import ClientFailed, ExternalClient
 from pytest_netfault.servers import launcher
 from pytest_netfault.servers.process import python
 from pytest_netfault.store import Delivery, Event, Resync, Store, WriteRejected
@@ -39,7 +40,7 @@ _SHOWN_LINES = 10
 _LONGEST_LINE = 16 * 1024 * 1024
 
 
-class ProcessFailed(RuntimeError):
+class ProcessFailed(ClientFailed):
     """The program of a `ProcessStore` ended early, did not answer, or broke the protocol; the message says which."""
 
 
@@ -103,7 +104,7 @@ class ProcessStore:
         return f"ProcessStore({list(self.command)!r})"
 
 
-class _ProgramStore:
+class _ProgramStore(ExternalClient):
     """The client that a program holds, as the kit calls it."""
 
     def __init__(self, program: _Program) -> None:

@@ -1,20 +1,20 @@
 """When a run ends, as a decision without a clock.
 
-Everything is healed. From now on the subscriber owes what the log has, and the run ends
+Everything is healed. From now on all that the log has is expected to be delivered, and the run ends
 
 * as soon as everything has arrived, one last write included that is made to see that the subscriber is still alive;
 * as soon as a guarantee is broken: nothing that may still come could mend it;
 * ``settle`` seconds after the last progress. What is missing then is lost.
 
 While something is missing and nothing comes, a few more last writes are made: a subscriber that has come back, but at a
-later place, is caught by the first of them that it is handed, and nobody needs to wait for ``settle``.
+later place, is caught by the first of them that is delivered to it, and nobody needs to wait for ``settle``.
 
-Rules of this file: no clock and no I/O: times are handed in. Progress is a change that was owed and has arrived. What
+There is no clock here: times are arguments. Progress is a change that was expected and has arrived. What
 comes besides is none: a client that repeats itself for ever must not be waited for for ever. Silence is waited for in
 short pieces, and a piece that took much longer than it was meant to counts for what it was meant to: a machine that
 stood still has kept the subscriber from its work as well, and that is nothing to blame it for.
 
->>> ending = Ending(Pace(settle=5, last_writes=(0.25,)), now=0.0)
+>>> ending = Ending(Timeouts(settle=5, last_writes=(0.25,)), now=0.0)
 >>> ending.decide(now=0.0, arrived=1, missing=1, broken=False)
 Wait(seconds=0.25)
 >>> ending.decide(now=0.25, arrived=1, missing=1, broken=False)
@@ -27,7 +27,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from pytest_netfault.proof.contract import Pace
+from pytest_netfault.proof.contract import Timeouts
 
 __all__ = ["Conclude", "Ending", "LastWrite", "Wait"]
 
@@ -41,7 +41,7 @@ _INSTANT = 1e-6
 
 @dataclass(frozen=True)
 class Wait:
-    """Wait for the subscriber to be handed something, at most this long, and ask again."""
+    """Wait for a delivery, at most this long, and ask again."""
 
     seconds: float
 
@@ -61,9 +61,9 @@ class Conclude:
 class Ending:
     """Decides, again and again, what to do next at the end of a run."""
 
-    def __init__(self, pace: Pace, *, now: float) -> None:
-        self._settle = pace.settle
-        self._last_writes = list(pace.last_writes)
+    def __init__(self, timeouts: Timeouts, *, now: float) -> None:
+        self._settle = timeouts.settle
+        self._last_writes = list(timeouts.last_writes)
         self._asked_at = now
         self._meant = 0.0
         self._silence = 0.0
@@ -71,7 +71,7 @@ class Ending:
         self._wrote = False
 
     def decide(self, *, now: float, arrived: int, missing: int, broken: bool) -> Wait | LastWrite | Conclude:
-        """What to do, given how many of the changes that are owed have arrived and how many have not."""
+        """What to do, given how many of the expected changes have arrived and how many have not."""
         self._silence += min(now - self._asked_at, self._meant + min(self._settle * _SPARE, _MOST_SPARE))
         self._asked_at, self._meant = now, 0.0
         if arrived > self._arrived:

@@ -1,16 +1,14 @@
 """What happened while a schedule was played, on one clock.
 
-A :class:`Recording` takes down what the subscriber was handed, from whatever thread the client calls its callback, and
-lets the runner wait for more. Writes and remarks are frozen records beside it.
-
-Rules of this file:
+A :class:`Recording` records deliveries, from whatever thread the client calls its callback, and lets the runner wait
+for more. Writes and remarks are frozen records beside it.
 
 * Every record is made at the moment it happens and never changed; ``time`` is ``time.monotonic()`` in seconds.
 * A recording that is closed takes nothing any more: a client that calls back after its ``close()`` disturbs nobody.
 * A client that floods is bounded. Of equal deliveries that follow one another only the first hundred are kept: another
   one changes no verdict. When a recording is full it takes nothing any more, and a run with a full recording proves
   nothing but what it breaks; its client is not slowed down, for that could make it late.
-* Whatever a client hands over that is not a ``Delivery`` is the mistake of whoever wrote the adapter. It is refused
+* Whatever a client delivers that is not a ``Delivery`` is the mistake of whoever wrote the adapter. It is refused
   at the call, and kept, because clients like to swallow what their callbacks raise.
 """
 
@@ -27,7 +25,16 @@ from pytest_netfault.proof.plain import plain, printed_revisions, with_revisions
 from pytest_netfault.schedules.steps import Via
 from pytest_netfault.store import Delivery
 
-__all__ = ["PAUSED", "RESUMED", "FaultRecord", "Handed", "Outcome", "Recording", "Remark", "WriteRecord"]
+__all__ = [
+    "PAUSED",
+    "RESUMED",
+    "FaultRecord",
+    "Outcome",
+    "Recording",
+    "Remark",
+    "TimedDelivery",
+    "WriteRecord",
+]
 
 _KEPT_REPEATS = 100
 # No run that is worth anything comes near this; to judge so many takes a tenth of a second.
@@ -39,7 +46,7 @@ RESUMED = "the server goes on"
 
 
 @dataclass(frozen=True)
-class Handed:
+class TimedDelivery:
     """One call of the subscriber's callback."""
 
     time: float
@@ -86,15 +93,23 @@ class FaultRecord:
 
 @dataclass(frozen=True)
 class Remark:
-    """What became of a step, in words, for reports. ``place`` counts from 1; None concerns the end of the run."""
+    """What became of a step, in words, for reports.
+
+    Attributes:
+        time: ``time.monotonic()``.
+        place: the number of the step, from 1; None concerns the end of the run, or no step at all.
+        text: what became of it.
+        speaker: who says so, if it is no remark about a step.
+    """
 
     time: float
     place: int | None
     text: str
+    speaker: str | None = None
 
 
 class Recording:
-    """What one subscriber was handed, in order.
+    """What was delivered to one subscriber, in order.
 
     Args:
         writes: how many changes the schedule makes. A client that shows no revisions may deliver as many equal changes
@@ -105,7 +120,7 @@ class Recording:
         self._kept_repeats = _KEPT_REPEATS + writes
         self._most = _MOST + writes
         self._changed = threading.Condition()
-        self._handed: list[Handed] = []
+        self._deliveries: list[TimedDelivery] = []
         self._events = 0
         self._closed = False
         self._repeats = 0  # how often the last one came in a row
@@ -114,20 +129,20 @@ class Recording:
         self._unprintable = False  # a revision came that Python does not print
 
     def deliver(self, delivery: Delivery) -> None:
-        """The callback that a subject is given.
+        """The callback that a client under test is given.
 
         Raises:
-            TypeError: what was handed over is not a ``Delivery``.
+            TypeError: what was delivered is not a ``Delivery``.
         """
         now = time.monotonic()
-        handed: object = delivery
+        given: object = delivery
         try:
-            if not isinstance(handed, Delivery):
+            if not isinstance(given, Delivery):
                 raise TypeError(
                     "deliver() takes a Delivery such as Delivery(events=(Event('r17.a', '1', revision=5),)), "
-                    f"not {represented(handed)}"
+                    f"not {represented(given)}"
                 )
-            delivery = plain(handed)
+            delivery = plain(given)
         except (TypeError, ValueError, AttributeError) as error:
             with self._changed:
                 self._misuse = self._misuse or error
@@ -136,44 +151,44 @@ class Recording:
         with self._changed:
             if self._closed:
                 return
-            again = bool(self._handed) and self._handed[-1].delivery == delivery
+            again = bool(self._deliveries) and self._deliveries[-1].delivery == delivery
             self._repeats = self._repeats + 1 if again else 1
             self._events += len(delivery.events or ())
             if self._repeats > self._kept_repeats or self.full:
                 self._left_out += 1
                 return
-            self._handed.append(Handed(now, delivery))
+            self._deliveries.append(TimedDelivery(now, delivery))
             self._unprintable = self._unprintable or bool(printed_revisions([delivery]))
             self._changed.notify_all()
 
-    def snapshot(self) -> tuple[Handed, ...]:
-        """Everything that was handed over so far.
+    def snapshot(self) -> tuple[TimedDelivery, ...]:
+        """Everything that was delivered so far.
 
         Raises:
-            TypeError: something was handed over that is not a ``Delivery``.
+            TypeError: something was delivered that is not a ``Delivery``.
         """
         with self._changed:
             self._check()
-            handed = tuple(self._handed)
+            deliveries = tuple(self._deliveries)
             if not self._unprintable:
-                return handed
-        printed = printed_revisions([one.delivery for one in handed])
-        return tuple(replace(one, delivery=with_revisions(one.delivery, printed)) for one in handed)
+                return deliveries
+        printed = printed_revisions([one.delivery for one in deliveries])
+        return tuple(replace(one, delivery=with_revisions(one.delivery, printed)) for one in deliveries)
 
     def __len__(self) -> int:
         with self._changed:
-            return len(self._handed)
+            return len(self._deliveries)
 
     @property
     def events(self) -> int:
-        """How many changes were handed over so far."""
+        """How many changes were delivered so far."""
         with self._changed:
             return self._events
 
     @property
     def full(self) -> bool:
         """Whether it takes nothing any more."""
-        return len(self._handed) >= self._most
+        return len(self._deliveries) >= self._most
 
     @property
     def left_out(self) -> int:
@@ -181,10 +196,10 @@ class Recording:
         return self._left_out
 
     def wait_beyond(self, items: int, timeout: float) -> bool:
-        """Wait until more than ``items`` calls were taken down, at most ``timeout`` seconds."""
+        """Wait until more than ``items`` calls were recorded, at most ``timeout`` seconds."""
         with self._changed:
             return self._changed.wait_for(
-                lambda: self._misuse is not None or len(self._handed) > items, max(timeout, 0)
+                lambda: self._misuse is not None or len(self._deliveries) > items, max(timeout, 0)
             )
 
     def close(self) -> None:

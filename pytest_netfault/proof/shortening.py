@@ -22,7 +22,7 @@ _MOST = 2 * _ENDS + 2 * _MATTERING
 
 def shown_items(run: Run) -> Sequence[int]:
     """The indexes of the deliveries that are shown, in order."""
-    total = min(len(run.trace.stream), len(run.handed_at))
+    total = min(len(run.trace.stream), len(run.delivered_at))
     if total <= _MOST:
         return range(total)
     wrong = [one.item for one in run.verdict.evidence if one.item is not None and one.item < total]
@@ -38,7 +38,7 @@ def shown_items(run: Run) -> Sequence[int]:
 def _first_arrivals(run: Run) -> list[int]:
     known: set[int] = set()
     first = []
-    for number, item in enumerate(run.trace.stream[: len(run.handed_at)]):
+    for number, item in enumerate(run.trace.stream[: len(run.delivered_at)]):
         revisions: set[int] = set()
         if isinstance(item, Delivered):
             revisions = {event.revision for event in item.events}
@@ -52,7 +52,7 @@ def _first_arrivals(run: Run) -> list[int]:
 
 def count_hidden(run: Run) -> int:
     """How many deliveries are not shown: those that were not kept, and the middle of what was."""
-    total = min(len(run.trace.stream), len(run.handed_at))
+    total = min(len(run.trace.stream), len(run.delivered_at))
     return run.left_out + total - len(shown_items(run))
 
 

@@ -11,11 +11,11 @@ from pathlib import Path
 
 from pytest_netfault.checks.guarantees import Breakage
 from pytest_netfault.checks.trace import Delivered, Resynced, TraceEvent
+from pytest_netfault.checks.writes import WriteBreakage
 from pytest_netfault.common.printable import printable, printable_lines
 from pytest_netfault.common.wording import counted
 from pytest_netfault.events import LinkEvent
 from pytest_netfault.proof.contract import Run
-from pytest_netfault.proof.outcomes import WriteBreakage
 from pytest_netfault.proof.recording import WriteRecord
 from pytest_netfault.proof.shortening import count_hidden
 from pytest_netfault.proof.unnoticed import dead_flow_of, in_words, never_noticed

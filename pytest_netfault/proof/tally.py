@@ -63,7 +63,7 @@ class Tally:
             self.inconclusive + (not run.conclusive if inconclusive is None else inconclusive),
             self.faults + len(run.faults),
             self.met + sum(fault.met_traffic for fault in run.faults),
-            self.hits + run.hits,
+            self.hits + run.faults_that_met_traffic,
             self.acknowledged + run.acknowledged,
             self.unsubscribed + (not run.subscribed),
             self.gave_up + run.gave_up,

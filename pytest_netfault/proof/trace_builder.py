@@ -1,10 +1,10 @@
 """From what was recorded to the trace that is judged.
 
-Rules of this file: pure functions, and nothing is decided here. What a client showed is taken down as it was shown,
-also where it shows no revisions; what that means is for ``pytest_netfault.checks`` to say.
+Nothing is decided here. What a client showed is recorded as it was shown, also where it shows no revisions; what that
+means is for ``pytest_netfault.checks`` to say.
 
 A client may subscribe while an older write of its own is still under way. The kit knows the store's revision before
-the call and after it, and what was committed in between may come or not: both bounds are taken down.
+the call and after it, and what was committed in between may come or not: both bounds are recorded.
 """
 
 from __future__ import annotations
@@ -81,7 +81,7 @@ def record_trace(
     promise: Promise,
     namespace: str,
     log: tuple[Revision, ...],
-    handed: Sequence[Delivery],
+    delivered: Sequence[Delivery],
     started: tuple[int, int],
     until: int,
     compactions: Sequence[Compaction],
@@ -97,15 +97,15 @@ def record_trace(
         name: for reports.
         promise: what the subscriber was promised.
         namespace: such as ``r0000000017``; the subscription is everything below it.
-        log: the run's part of the log, read after ``handed`` was taken.
-        handed: what the subscriber was handed.
+        log: the run's part of the log, read after ``delivered`` was taken.
+        delivered: what was delivered to the subscriber.
         started: the store's revision before and after ``subscribe``.
         until: the revision up to which the subscriber was waited for. What the log has above it counts only if the
             subscriber got that far: a write whose reply was cut may be committed at any moment, also at the last.
         compactions: what was compacted, and after how many deliveries.
         quiet: whether the run ended because nothing more was to come, or was stopped before.
         log_from: whether the log is the server's, or comes from acknowledgements.
-        writes: what writers had been told when ``until`` was asked for.
+        writes: the outcomes of writes when ``until`` was asked for.
         held: what the store held then, if somebody looked.
         began: when the run began; times of writes are counted from there.
     """
@@ -118,7 +118,7 @@ def record_trace(
         start_not_before=None if before >= after else before,
         owed_until=until,
         log=log,
-        stream=stream_of(handed),
+        stream=stream_of(delivered),
         quiet_at_end=quiet,
         compactions=tuple(compactions),
         initial={},
@@ -138,14 +138,14 @@ def _write(write: WriteRecord, began: float) -> Write:
     return Write(write.changes, write.outcome, begun, ended)
 
 
-def stream_of(handed: Iterable[Delivery]) -> tuple[StreamItem, ...]:
-    """What a subscriber was handed, as the items of a trace.
+def stream_of(deliveries: Iterable[Delivery]) -> tuple[StreamItem, ...]:
+    """What was delivered to a subscriber, as the items of a trace.
 
     >>> from pytest_netfault.store import Resync
     >>> stream_of([Delivery(bookmark=7), Delivery(resync=Resync(None, {}))])
     (Bookmarked(revision=7), UnplacedSnapshot(kvs={}))
     """
-    return tuple(map(_item, handed))
+    return tuple(map(_item, deliveries))
 
 
 def _item(delivery: Delivery) -> StreamItem:

@@ -70,7 +70,7 @@ def _dead_flow(run: Run, place: int, hits: list[LinkEvent]) -> DeadFlow:
             for event in run.events
             if event.kind == "accepted" and event.time > at and event.connection is not None
         ),
-        not any(time > at + _ON_ITS_WAY_SECONDS for time in run.handed_at),
+        not any(time > at + _ON_ITS_WAY_SECONDS for time in run.delivered_at),
     )
 
 

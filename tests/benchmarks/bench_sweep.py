@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from pytest_netfault.proof.bench import Kit
-from pytest_netfault.proof.contract import Pace, Run
+from pytest_netfault.proof.contract import Run, Timeouts
 from pytest_netfault.proof.shards import WHOLE
 from pytest_netfault.proof.sweep import (
     LEARNING_RUNS,
@@ -49,7 +49,7 @@ def sweep(name: str, server: Any, *, stride: int, settle: float) -> None:
     open_store = open_store_of(name)
 
     def open_kit() -> Kit:
-        return Kit(open_store, server, promise="every-event", pace=Pace(settle=settle), seed=1)
+        return Kit(open_store, server, promise="every-event", timeouts=Timeouts(settle=settle), seed=1)
 
     with open_kit() as kit:
         learned = [kit.play(SCENARIO) for _ in range(LEARNING_RUNS)]

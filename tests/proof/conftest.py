@@ -18,12 +18,12 @@ import pytest
 from pytest_netfault.events import LinkEvent
 from pytest_netfault.faults import Blackhole, Fault, Reset, Sever
 from pytest_netfault.proof.clients import Writer
-from pytest_netfault.proof.contract import Pace, Run
+from pytest_netfault.proof.contract import Run, Timeouts
 from pytest_netfault.proof.runner import play
 from pytest_netfault.schedules import Schedule
 from pytest_netfault.store import Delivery, Event, Resync
 
-QUICK = Pace(settle=0.3, patience=0.05, impatience=0.02, last_writes=(0.02, 0.05, 0.1))
+QUICK = Timeouts(settle=0.3, patience=0.05, impatience=0.02, last_writes=(0.02, 0.05, 0.1))
 
 
 @dataclass
@@ -259,7 +259,7 @@ class World:
                 link=self.link,
                 writer=writer,
                 namespace="r17",
-                **{"pace": QUICK, **more},
+                **{"timeouts": QUICK, **more},
             )
         finally:
             writer.close(1)

@@ -1,14 +1,27 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from typing import Literal
 
 import pytest
 
-from pytest_netfault.checks.trace import LogEvent, Revision
-from pytest_netfault.proof.journal import journal, judge_held
+from pytest_netfault.checks.inferred_log import infer_log
+from pytest_netfault.checks.trace import LogEvent, Promise, Revision
+from pytest_netfault.checks.writes import Held, judge_held
 from pytest_netfault.proof.recording import WriteRecord
+from pytest_netfault.proof.trace_builder import stream_of
 from pytest_netfault.store import Delivery, Event, Resync
+
+
+def journal(
+    writes: Sequence[WriteRecord],
+    delivered: Sequence[Delivery],
+    held: Held | None = None,
+    promise: Promise = "every-event",
+) -> tuple[Revision, ...]:
+    return infer_log(writes, stream_of(delivered), held, promise)
+
 
 Outcome = Literal["ok", "fail", "info"]
 

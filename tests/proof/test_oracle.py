@@ -107,7 +107,7 @@ def test_what_is_not_judged_moves_the_time_of_nothing_else(world: Any) -> None:
         deliver(Delivery(events=(Event("r17.a", "invented"),)))
 
     run = world.play(LOSS, world.opener("never", subscribe=subscribe))
-    assert len(run.handed_at) == len(run.trace.stream) == 3
-    assert began <= run.handed_at[0] <= later[0] <= run.handed_at[1]
+    assert len(run.delivered_at) == len(run.trace.stream) == 3
+    assert began <= run.delivered_at[0] <= later[0] <= run.delivered_at[1]
     assert isinstance(run.trace.stream[1], Delivered)
     assert run.broken == ("phantom",)

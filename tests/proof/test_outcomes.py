@@ -5,8 +5,9 @@ from typing import Literal
 import pytest
 
 from pytest_netfault.checks.trace import LogEvent, Revision
-from pytest_netfault.proof.outcomes import judge_writes, rejections
+from pytest_netfault.checks.writes import judge_writes
 from pytest_netfault.proof.recording import WriteRecord
+from pytest_netfault.proof.writing import rejections
 from pytest_netfault.store import WriteRejected
 
 

@@ -4,10 +4,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_netfault.proof.contract import Pace
+from pytest_netfault.proof.contract import Timeouts
 from pytest_netfault.proof.quiescence import Conclude, Ending, LastWrite, Wait
 
-PACE = Pace(settle=5, last_writes=(0.25, 1.0))
+PACE = Timeouts(settle=5, last_writes=(0.25, 1.0))
 
 
 def test_when_all_has_arrived_one_last_write_shows_that_the_subscriber_lives() -> None:
@@ -61,10 +61,10 @@ def test_a_little_late_is_no_reason_to_wait_longer() -> None:
 
 
 def test_only_what_was_owed_and_arrived_is_progress() -> None:
-    ending = Ending(Pace(settle=5, last_writes=()), now=0)
+    ending = Ending(Timeouts(settle=5, last_writes=()), now=0)
     _, took = played(ending)
     assert took == pytest.approx(5)
-    ending = Ending(Pace(settle=5, last_writes=()), now=0)
+    ending = Ending(Timeouts(settle=5, last_writes=()), now=0)
     now = 0.0
     while now < 4:  # others come, and once one that was owed
         action = ending.decide(now=now, arrived=int(now > 2), missing=1, broken=False)

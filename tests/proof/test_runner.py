@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 
 from pytest_netfault.faults import UnsupportedFault
-from pytest_netfault.proof.contract import Pace, Run
+from pytest_netfault.proof.contract import Run, Timeouts
 from pytest_netfault.schedules import (
     Blackhole,
     Break,
@@ -49,11 +49,11 @@ def test_a_subscriber_that_resumes_keeps_its_promise(world: Any) -> None:
     assert run.broken == ()
     assert run.conclusive
     assert run.acknowledged == 2  # the step, and the last write
-    assert run.hits == 1
+    assert run.faults_that_met_traffic == 1
 
 
 def test_a_subscriber_that_comes_back_at_now_is_caught_at_once(world: Any) -> None:
-    run = world.play(LOSS, world.opener("now"), pace=Pace(settle=60, last_writes=(0.01,)))
+    run = world.play(LOSS, world.opener("now"), timeouts=Timeouts(settle=60, last_writes=(0.01,)))
     assert run.broken == ("reliable",)
     assert run.verdict.lost[0].key == "r17.a"
     assert not run.trace.quiet_at_end
@@ -68,7 +68,7 @@ def test_a_subscriber_that_never_comes_back_is_waited_for_until_settle(world: An
 
 def test_a_run_ends_at_once_when_everything_arrived(world: Any) -> None:
     run = world.play(
-        Schedule([Subscribe(), Write("a"), Write("b")]), pace=Pace(settle=600, last_writes=(300,))
+        Schedule([Subscribe(), Write("a"), Write("b")]), timeouts=Timeouts(settle=600, last_writes=(300,))
     )
     assert run.broken == ()
     assert [write.place for write in run.writes] == [2, 3, None]
@@ -203,13 +203,13 @@ def test_a_write_that_is_sent_twice_is_seen(world: Any) -> None:
 def test_a_write_that_hangs_hangs_nothing_and_is_unknown(world: Any) -> None:
     let_go = threading.Event()
     open_store = world.opener(write=lambda *_: let_go.wait(60), close=lambda _: let_go.set())
-    pace = Pace(settle=0.3, impatience=0.02)
+    pace = Timeouts(settle=0.3, impatience=0.02)
     run = world.play(
         Schedule(
             [Subscribe(), Break(Blackhole()), Write("a", via="link"), Write("b", via="link"), Write("c")]
         ),
         open_store,
-        pace=pace,
+        timeouts=pace,
     )
     assert outcomes(run) == ["info", "info", "ok"]
     assert run.writes[0].ended is None
@@ -235,7 +235,7 @@ def test_a_moment_that_cannot_come_is_given_up(world: Any, step: Any) -> None:
 
 
 def test_waiting_for_more_changes_than_were_made_takes_no_time(world: Any) -> None:
-    run = world.play(Schedule([Subscribe(), Write("a"), Seen(2)]), pace=Pace(patience=600))
+    run = world.play(Schedule([Subscribe(), Write("a"), Seen(2)]), timeouts=Timeouts(patience=600))
     assert remarks(run, 3) == ["only 1 were committed, went on"]
 
 
@@ -290,7 +290,7 @@ def test_a_restart_renews_the_direct_client(world: Any) -> None:
     run = world.play(Schedule([Subscribe(), Restart(), Write("a")]))
     assert world.restarts == 1
     assert [client.address for client in world.opened] == ["direct", "link", "direct"]
-    assert run.server_troubles == run.hits == 1
+    assert run.server_troubles == run.faults_that_met_traffic == 1
 
 
 def test_a_paused_server_is_resumed_at_the_end(world: Any) -> None:
@@ -423,4 +423,4 @@ def test_a_store_without_the_four_methods_is_refused(world: Any) -> None:
 def test_a_late_delivery_disturbs_nobody(world: Any) -> None:
     run = world.play(LOSS)
     world.opened[1].deliver(Delivery(bookmark=1))
-    assert len(run.trace.stream) == len(run.handed_at) == 2
+    assert len(run.trace.stream) == len(run.delivered_at) == 2

@@ -17,13 +17,13 @@ from pytest_netfault.checks.document import read_document
 from pytest_netfault.checks.guarantees import judge_trace
 from pytest_netfault.checks.trace import Trace
 from pytest_netfault.cli.judge import judge
-from pytest_netfault.proof.contract import Pace, Run
+from pytest_netfault.proof.contract import Run, Timeouts
 from pytest_netfault.proof.files import document
 from pytest_netfault.schedules import Blackhole, Compact, Reset, Schedule, Sever, Subscribe, Write, schedules
 from pytest_netfault.store import WriteRejected
 
 PROMISES = ("every-event", "latest-value")
-PACE = Pace(settle=0.05, patience=0.02, impatience=0.01, last_writes=(0.01, 0.02))
+PACE = Timeouts(settle=0.05, patience=0.02, impatience=0.01, last_writes=(0.01, 0.02))
 SCHEDULES = schedules(faults=[Sever, Reset, Blackhole], abilities=["compact", "many"])
 
 
@@ -90,7 +90,7 @@ def test_a_run_and_its_file_have_the_same_verdict(make_world: Any) -> None:
         world = make_world()
         world.server = server_of(world, kind)
         flaws = {**dict.fromkeys(flags, True), **({"write": WRITES[write]} if write else {})}
-        run = world.play(schedule, world.opener(after_outage, **flaws), pace=PACE, promise=promise)
+        run = world.play(schedule, world.opener(after_outage, **flaws), timeouts=PACE, promise=promise)
         assert judged_file(run) == of_run(run)
         seen[promise, kind == "log", bool(run.broken)] += 1
 
@@ -115,7 +115,7 @@ def test_a_right_client_is_kept_whatever_it_shows(make_world: Any) -> None:
         world.server = server_of(world, kind)
         after_outage = "snapshot" if snapshots and promise == "latest-value" else "resume"
         flaws = {**dict.fromkeys(flags, True), **({"write": applies_in_silence} if silent else {})}
-        run = world.play(schedule, world.opener(after_outage, **flaws), pace=PACE, promise=promise)
+        run = world.play(schedule, world.opener(after_outage, **flaws), timeouts=PACE, promise=promise)
         assert run.broken == (), (run.verdict.evidence, run.write_breakages)
         assert judged_file(run)[0] == "kept"
 

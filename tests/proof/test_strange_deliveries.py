@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from pytest_netfault.checks.reading import decode
 from pytest_netfault.checks.trace import Trace
-from pytest_netfault.proof.contract import Pace, Run
+from pytest_netfault.proof.contract import Run, Timeouts
 from pytest_netfault.proof.files import document, write_report
 from pytest_netfault.proof.picture import picture
 from pytest_netfault.proof.plain import HUGE, plain, printed_revisions, with_revisions
@@ -24,7 +24,7 @@ from pytest_netfault.report.timeline_text import drawn
 from pytest_netfault.schedules import Break, Heal, Schedule, Sever, Subscribe, Write
 from pytest_netfault.store import Delivery, Event, Resync
 
-FAST = Pace(settle=0.02, patience=0.01, impatience=0.01, last_writes=())
+FAST = Timeouts(settle=0.02, patience=0.01, impatience=0.01, last_writes=())
 SCHEDULE = Schedule([Subscribe(), Write("a"), Break(Sever()), Write("a"), Heal(), Write("b")])
 
 
@@ -83,7 +83,9 @@ def play(world: Any, strange: Iterable[Delivery], **how: Any) -> Run:
         for one in strange:
             deliver(one)
 
-    run: Run = world.play(SCHEDULE, world.opener(after_outage="never", subscribe=subscribe), pace=FAST, **how)
+    run: Run = world.play(
+        SCHEDULE, world.opener(after_outage="never", subscribe=subscribe), timeouts=FAST, **how
+    )
     return run
 
 

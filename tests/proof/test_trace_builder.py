@@ -38,7 +38,7 @@ def trace(
         promise=promise,
         namespace="r17",
         log=log,
-        handed=handed,
+        delivered=handed,
         started=started,
         until=until,
         compactions=(),

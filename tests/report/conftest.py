@@ -9,6 +9,7 @@ import subprocess
 import tempfile
 import urllib.request
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +17,10 @@ import pytest
 
 from pytest_netfault.checks.guarantees import judge_trace
 from pytest_netfault.checks.trace import Delivered, Filter, LogEvent, Revision, StreamItem, Trace, TraceEvent
+from pytest_netfault.checks.writes import judge_writes
 from pytest_netfault.events import LinkEvent
 from pytest_netfault.faults import Fault, Sever
 from pytest_netfault.proof.contract import Run
-from pytest_netfault.proof.outcomes import judge_writes
 from pytest_netfault.proof.recording import FaultRecord, Remark, WriteRecord
 from pytest_netfault.report.timeline import Card, Flow, Lane, Mark, Timeline
 from pytest_netfault.schedules import Break, Heal, Schedule, Seen, Subscribe, Write
@@ -142,10 +143,8 @@ def make_run() -> Callable[..., Run]:
         return Run(
             schedule=schedule,
             trace=trace,
-            verdict=judge_trace(trace),
+            verdict=replace(judge_trace(trace), writes=judge_writes(writes, log)),
             writes=writes,
-            write_breakages=judge_writes(writes, log),
-            log=log,
             faults=(FaultRecord(4, fault, True),),
             server_troubles=0,
             remarks=remarks,
@@ -155,7 +154,7 @@ def make_run() -> Callable[..., Run]:
             ended=101.0,
             subscribed=True,
             closed=True,
-            handed_at=tuple(at for at, _ in handed),
+            delivered_at=tuple(at for at, _ in handed),
         )
 
     return make

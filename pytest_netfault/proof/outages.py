@@ -1,0 +1,163 @@
+"""The link during one run: its faults, and the moments on it that a schedule waits for."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from pytest_netfault.events import LinkEvent
+from pytest_netfault.faults import Blackhole, Cut, Delay, Refuse, Sever, StallAccept
+from pytest_netfault.proof.contract import Breakable, InForce
+from pytest_netfault.proof.recording import FaultRecord
+from pytest_netfault.schedules.dead_flows import leaves_dead_flow
+from pytest_netfault.schedules.steps import Break, Connected, Passed
+
+__all__ = ["ACTIVITY", "Outages"]
+
+# Longer than any restart takes: what waits for one is let go by healing, not by the clock.
+_HELD_SECONDS = 3600.0
+# A flow on which nothing has happened for so long is idle; gRPC sends its ping within this time.
+_IDLE_SECONDS = 1.0
+
+
+class Activity:
+    """When a client of any run of this process last subscribed or wrote."""
+
+    def __init__(self) -> None:
+        self.last = float("-inf")
+
+    def note(self) -> None:
+        """It does now."""
+        self.last = time.monotonic()
+
+
+ACTIVITY = Activity()
+
+
+class Outages:
+    """Faults on the link of a run, in the order of its steps.
+
+    Args:
+        link: which is broken.
+        is_over: whether waiting is no longer worth it.
+
+    Attributes:
+        dead_flow: whether a fault was applied that leaves a dead flow.
+    """
+
+    def __init__(self, link: Breakable, is_over: Callable[[], bool]) -> None:
+        self._link = link
+        self._is_over = is_over
+        self._applied: list[tuple[int, InForce, float]] = []  # with the moment since which it holds
+        self._healable: list[InForce] = []
+        self._changed = (0, 0, 0)  # connections, bytes up and bytes down when the link last changed
+        self.dead_flow = False
+
+    def apply(self, place: int, step: Break) -> None:
+        """Bring the fault of a step into force.
+
+        Raises:
+            UnsupportedFault: this machine cannot do it.
+        """
+        in_force = self._link.apply(step.fault)
+        self._applied.append((place, in_force, time.monotonic()))
+        self.dead_flow = self.dead_flow or leaves_dead_flow(step)
+        if not step.lasting:
+            self._healable.append(in_force)
+        self.mark_change()
+
+    def heal(self) -> None:
+        """End every fault that does not last, the latest first."""
+        for fault in reversed(self._healable):
+            fault.heal()
+        self._healable.clear()
+
+    @contextmanager
+    def hold_back(self) -> Iterator[None]:
+        """While entered, nothing passes up the link; unlike in a black hole, clients connect."""
+        held = self._link.apply(Delay(_HELD_SECONDS, direction="up"))
+        try:
+            yield
+        finally:
+            held.heal()
+
+    @property
+    def any(self) -> bool:
+        """Whether any fault was applied so far."""
+        return bool(self._applied)
+
+    @property
+    def hinder(self) -> bool:
+        """Whether a fault keeps the client from its server, or may."""
+        return self.dead_flow or any(map(_stops, self._healable))
+
+    def met_traffic_since(self) -> list[float]:
+        """For each fault that met traffic, since when it held."""
+        return [since for _, one, since in self._applied if one.met_traffic]
+
+    def records(self) -> tuple[FaultRecord, ...]:
+        """Every fault that came into force, in order."""
+        return tuple(FaultRecord(place, one.fault, one.met_traffic) for place, one, _ in self._applied)
+
+    def events(self) -> tuple[LinkEvent, ...]:
+        """What happened on the link."""
+        return tuple(self._link.events)
+
+    def traffic(self) -> dict[int, tuple[int, int]]:
+        """For each connection so far, the bytes that it carried up and down."""
+        ended = {
+            event.connection: (event.bytes_up, event.bytes_down)
+            for event in self._link.events
+            if event.kind == "closed" and event.connection is not None
+        }
+        return ended | {one.number: (one.bytes_up, one.bytes_down) for one in self._link.connections}
+
+    def mark_change(self) -> None:
+        """Moments of the link are counted from here."""
+        self._changed = (self._connections(), self._link.bytes_up, self._link.bytes_down)
+
+    def wait_for(self, step: Passed | Connected, patience: float) -> bool:
+        """Wait for a moment of the link, at most so many seconds; return whether it came."""
+        connections, up, down = self._changed
+        if isinstance(step, Connected):
+            return self._poll(lambda: self._connections() > connections, patience)
+        if step.direction == "up":
+            return self._poll(lambda: self._link.bytes_up >= up + step.count, patience)
+        return self._poll(lambda: self._link.bytes_down >= down + step.count, patience)
+
+    def wait_idle(self, patience: float) -> None:
+        """Until nothing happens for a while: what is forgotten in the field is a flow that was idle.
+
+        A client with something under way may notice by that, such as gRPC, which pings some time after an update, and
+        would never notice a flow that dies when it is idle. A link that carries heartbeats is never quiet, and one
+        that carries what is written beside this not soon, so it is enough if either is: the link, or all who write.
+        """
+        passed, since = (-1, -1), time.monotonic()
+        until = since + patience
+        while (now := time.monotonic()) < until and now - min(since, ACTIVITY.last) < _IDLE_SECONDS:
+            if self._is_over():
+                break
+            if passed != (counts := (self._link.bytes_up, self._link.bytes_down)):
+                passed, since = counts, now
+            time.sleep(0.01)
+
+    def _connections(self) -> int:
+        return sum(event.kind == "accepted" for event in self._link.events)
+
+    def _poll(self, happened: Callable[[], bool], patience: float) -> bool:
+        # Whoever reconnects passes its moments within milliseconds; nothing but the link knows them, and a link
+        # has no way to call back. Asking every millisecond costs little and lasts half a second at the most.
+        deadline = time.monotonic() + patience
+        while not happened():
+            if time.monotonic() >= deadline or self._is_over():
+                return False
+            time.sleep(0.001)
+        return True
+
+
+def _stops(active: InForce) -> bool:
+    """Whether nothing, or nothing new, can come through while it holds."""
+    if isinstance(active.fault, Cut):
+        return active.fault.how == "blackhole" and active.met_traffic
+    return isinstance(active.fault, (Sever, Refuse, Blackhole, StallAccept))
