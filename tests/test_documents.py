@@ -43,6 +43,7 @@ def test_the_first_test_of_the_readme_is_a_file() -> None:
     assert blocks(README, "python")[0] == (EXAMPLES / "first_bug.py").read_text(encoding="utf-8")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("store", "outcome"), [("naive_etcd3", {"failed": 1}), ("runtime_config_store", {"passed": 1})]
 )
@@ -170,6 +171,7 @@ def test_every_example_stands_on_a_page() -> None:
     assert examples <= included, "not shown on any page"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("recipe", sorted((EXAMPLES / "ci").iterdir()), ids=lambda path: path.name)
 def test_the_commands_of_a_recipe_are_accepted(pytester: pytest.Pytester, recipe: Path) -> None:
     # A line that is folded goes on where the next one begins with an option.

@@ -45,3 +45,20 @@ def test_the_map_stands_in_the_order_of_the_arrows() -> None:
     floors = [next(number for number, layer in enumerate(layers) if room in layer) for room in rooms]
     assert floors == sorted(floors)
     assert set(rooms) == set().union(*layers)
+
+
+SLOW_FILE = re.compile(r"^pytestmark = .*\bslow\b", flags=re.MULTILINE)
+SLOW_TEST = re.compile(r"^@pytest\.mark\.slow\n(?:^[@ )].*\n)*^(?:async )?def test_", flags=re.MULTILINE)
+ANY_TEST = re.compile(r"^(?:async )?def test_", flags=re.MULTILINE)
+
+
+@pytest.mark.parametrize("room", [room for room in ROOMS if room.endswith("/")])
+def test_the_quick_run_covers_every_room(room: str) -> None:
+    """What `tox -e quick` leaves out is marked `slow`; something must be left of each folder."""
+    texts = [path.read_text(encoding="utf-8") for path in (ROOT / "tests" / room).rglob("test_*.py")]
+    quick = [
+        text
+        for text in texts
+        if not SLOW_FILE.search(text) and len(ANY_TEST.findall(text)) > len(SLOW_TEST.findall(text))
+    ]
+    assert quick, f"every test of tests/{room} is marked slow"

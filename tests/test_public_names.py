@@ -55,6 +55,7 @@ def test_a_star_import_works() -> None:
     assert set(names) >= PROMISED
 
 
+@pytest.mark.slow
 def test_importing_the_package_imports_nothing_heavy() -> None:
     code = (
         "import sys, pytest_netfault, pytest_netfault.plugin\n"

@@ -13,6 +13,15 @@ import pytest
 # `from stores.naive_etcd3 import open_store` in an example means the file in stores/ beside it.
 sys.path.insert(0, str(Path(__file__).parent))
 
+# The examples are meant to be copied, so they do not carry the marker that this repository's own test runs use.
+SLOW = {"test_postgres.py", "test_proof.py", "test_property.py", "test_redis.py"}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if item.path.parent == Path(__file__).parent and item.path.name in SLOW:
+            item.add_marker(pytest.mark.slow)
+
 
 class _Hello(http.server.BaseHTTPRequestHandler):
     def do_GET(self) -> None:

@@ -81,6 +81,7 @@ def test_what_a_loss_prints_can_be_pasted() -> None:
     assert run.returncode == 0, run.stderr
 
 
+@pytest.mark.slow
 def test_the_demo_without_extras_says_one_sentence() -> None:
     run = without_extras(
         "sys.modules['runtime_config'] = None\nfrom pytest_netfault.cli import main\nsys.exit(main(['demo']))"

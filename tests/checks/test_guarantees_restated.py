@@ -15,6 +15,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any, NamedTuple
 
+import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
@@ -337,18 +338,21 @@ def traces(draw: st.DrawFn) -> Trace:
     )
 
 
+@pytest.mark.slow
 @settings(max_examples=400, deadline=None)
 @given(traces())
 def test_the_judge_says_what_the_restatement_says(trace: Trace) -> None:
     assert set(judge_trace(trace).broken) == Restated(trace).broken()
 
 
+@pytest.mark.slow
 @settings(max_examples=200, deadline=None)
 @given(traces())
 def test_a_trace_survives_its_file(trace: Trace) -> None:
     assert Trace.from_json(trace.to_json()) == trace
 
 
+@pytest.mark.slow
 @settings(max_examples=200, deadline=None)
 @given(traces())
 def test_evidence_and_losses_fit_the_verdict(trace: Trace) -> None:

@@ -116,6 +116,7 @@ def test_lines_are_counted_with_the_blank_ones() -> None:
     assert len(History.from_lines([good, "", ""]).operations) == 1
 
 
+@pytest.mark.slow
 @given(st.lists(st.text() | st.sampled_from([json.dumps(WRITE), "[]", "NaN", "[" * 2000]), max_size=4))
 def test_no_text_does_more_than_be_refused(lines: list[str]) -> None:
     refusal = None

@@ -405,12 +405,14 @@ def histories(draw: st.DrawFn) -> History:
     return History.from_events(events)
 
 
+@pytest.mark.slow
 @settings(max_examples=400, deadline=None)
 @given(histories())
 def test_the_search_agrees_with_brute_force(case: History) -> None:
     assert check_linearizable(case).linearizable == brute_force(case.operations)
 
 
+@pytest.mark.slow
 @settings(max_examples=300, deadline=None)
 @given(histories())
 def test_orders_and_prefixes_explain_what_they_claim(case: History) -> None:

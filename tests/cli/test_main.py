@@ -61,6 +61,7 @@ def test_a_wrong_number_is_named(wrong: list[str], capsys: pytest.CaptureFixture
     assert wrong[1] in capsys.readouterr().err
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("where", "told"),
     [
@@ -95,6 +96,7 @@ def test_an_example_that_is_not_installed_is_one_sentence() -> None:
         demo.example_store("nobody")
 
 
+@pytest.mark.slow
 def test_the_demo_catches_the_loop_and_proves_the_wrapper() -> None:
     out = io.StringIO()
     assert demo.run_demo(seed=5, examples=5, out=out) == 0, out.getvalue()
@@ -108,6 +110,7 @@ def test_the_demo_catches_the_loop_and_proves_the_wrapper() -> None:
     assert logging.getLogger("runtime_config").level == logging.NOTSET
 
 
+@pytest.mark.slow
 def test_a_wrapper_that_loses_makes_the_demo_fail(monkeypatch: pytest.MonkeyPatch) -> None:
     naive = demo.example_store("naive_etcd3")
     monkeypatch.setattr(demo, "example_store", lambda _name: naive)

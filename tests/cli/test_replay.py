@@ -124,6 +124,7 @@ def test_a_play_without_a_fault_proves_nothing(tmp_path: Path, stores: Path) -> 
     assert "nothing was proved" in told
 
 
+@pytest.mark.slow
 def test_the_command_plays_it_on_a_real_etcd(trace: Path, etcd_server: Any) -> None:
     store = Path(__file__).parents[2] / "docs" / "examples" / "stores" / "runtime_config_store.py"
     where = ["--store", f"{store}:open_store", "--server", f"etcd:{etcd_server.address}", "--settle", "5"]

@@ -11,6 +11,8 @@ from typing import Any
 
 import pytest
 
+pytestmark = pytest.mark.slow
+
 CONNECTIONS = 1_000
 SIZE = 4_096
 # A client's, the server's and the proxy's two for each, all in this process, and as many pipes at the most.

@@ -340,6 +340,7 @@ def test_each_attempt_is_healed(sessions: Any) -> None:
     assert sum("closed in order" in line for line in result.outlines) == 2
 
 
+@pytest.mark.slow
 def test_ctrl_c(sessions: Any, read_until: Any, interrupt: Any) -> None:
     sessions.conftest(CLIENT)
     sessions.file(

@@ -54,6 +54,7 @@ def test_the_fixtures_are_those_that_are_documented(sessions: Any) -> None:
     assert set(_fixtures(sessions)) == set(documented) == set(plugin._FIXTURES)
 
 
+@pytest.mark.slow
 def test_everything_that_others_could_collide_with_carries_the_prefix(sessions: Any) -> None:
     with_us = sessions.run("--help").stdout.str()
     without = sessions.run_without("--help").stdout.str()

@@ -9,6 +9,8 @@ import pytest
 from pytest_netfault.servers.errors import ServerError
 from pytest_netfault.servers.etcd import find_binary
 
+pytestmark = pytest.mark.slow
+
 PARTED = """
     import pytest
     from pytest_netfault.servers.errors import ServerUnreachable

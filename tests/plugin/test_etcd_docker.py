@@ -13,7 +13,7 @@ from pytest_netfault.servers.errors import ServerError
 from pytest_netfault.servers.etcd.docker import OWNER_LABEL, newest_image
 from pytest_netfault.servers.owner import read_owner
 
-pytestmark = pytest.mark.usefixtures("engine_alone")
+pytestmark = [pytest.mark.usefixtures("engine_alone"), pytest.mark.slow]
 
 USES_IT = """
     def test_passes(etcd_server):

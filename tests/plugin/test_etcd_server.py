@@ -12,6 +12,8 @@ from pytest_netfault.proof.contract import Server, can
 from pytest_netfault.servers.errors import ServerError
 from pytest_netfault.servers.etcd import EtcdServer, find_etcd
 
+pytestmark = pytest.mark.slow
+
 # A machine without etcd: nothing on PATH, no wheel, and a Docker engine that does not answer.
 NO_ETCD = """
     import os

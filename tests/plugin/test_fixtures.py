@@ -11,6 +11,8 @@ import pytest
 
 from pytest_netfault import Link, NetFault
 
+pytestmark = pytest.mark.slow
+
 CRASH = """
     def crash(netfault):
         def fall():

@@ -75,6 +75,7 @@ def _properties(file: Path) -> dict[str, dict[str, str]]:
     }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("workers", [0, 2])
 def test_proofs_draw_from_the_seed_and_leave_their_verdict_and_their_files(
     proofs: Any, files_below: Any, workers: int
@@ -127,6 +128,7 @@ STRICT = """
 """
 
 
+@pytest.mark.slow
 def test_strict_does_not_let_an_inconclusive_example_pass(sessions: Any) -> None:
     sessions.file(STRICT)
     sessions.run().assert_outcomes(passed=2)
@@ -172,6 +174,7 @@ LINKS = """
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("option", "kept"),
     [
@@ -202,6 +205,7 @@ def test_an_unknown_mode_is_refused_at_once(sessions: Any, given_by: str) -> Non
     result.stderr.fnmatch_lines(["*netfault*artifacts: 'always' is none of retain-on-failure, on, off"])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("workers", [0, 2])
 def test_a_summary_is_appended_where_it_was_asked_for(
     proofs: Any, monkeypatch: pytest.MonkeyPatch, workers: int
@@ -235,6 +239,7 @@ def test_without_a_step_summary_there_is_nothing_to_append_to(
     assert files_below(sessions.pytester.path) - before <= {"stdout", "stderr"}
 
 
+@pytest.mark.slow
 def test_a_summary_may_be_a_file_and_is_silent_about_what_did_not_use_it(sessions: Any) -> None:
     sessions.file(LINKS)
     file = sessions.pytester.path / "new" / "summary.md"
@@ -250,6 +255,7 @@ def test_a_summary_may_be_a_file_and_is_silent_about_what_did_not_use_it(session
     result.stdout.fnmatch_lines(["netfault: the summary was not written: *"])
 
 
+@pytest.mark.slow
 def test_exit_codes_are_those_of_pytest(proofs: Any) -> None:
     assert proofs.run("-k", "kept", "--netfault-strict").ret == pytest.ExitCode.OK
     assert proofs.run("-k", "test_lost").ret == pytest.ExitCode.TESTS_FAILED
@@ -263,6 +269,7 @@ KEPT = """
 """
 
 
+@pytest.mark.slow
 def test_a_server_is_kept_after_a_failure_until_ctrl_c(
     sessions: Any, read_until: Any, interrupt: Any, refuses: Any
 ) -> None:

@@ -30,6 +30,7 @@ def test_every_hook_is_prefixed_typed_and_documented() -> None:
         typing.get_type_hints(hook, globalns=names)
 
 
+@pytest.mark.slow
 def test_links_and_faults_are_told_in_order(sessions: Any) -> None:
     sessions.conftest(
         """
@@ -62,6 +63,7 @@ def test_links_and_faults_are_told_in_order(sessions: Any) -> None:
     sessions.run("-W", "ignore::pytest_netfault.LinkWarning").assert_outcomes(passed=1)
 
 
+@pytest.mark.slow
 def test_a_conftest_is_told_of_the_links_of_its_own_tests(sessions: Any) -> None:
     quiet, loud = sessions.pytester.mkpydir("quiet"), sessions.pytester.mkpydir("loud")
     (loud / "conftest.py").write_text("def pytest_netfault_link(link):\n    print('told', link.name)\n")
@@ -74,6 +76,7 @@ def test_a_conftest_is_told_of_the_links_of_its_own_tests(sessions: Any) -> None
     result.stdout.no_fnmatch_line("*told hushed*")
 
 
+@pytest.mark.slow
 def test_an_exception_of_a_hook_fails_the_test_and_leaves_nothing(sessions: Any, refuses: Any) -> None:
     sessions.conftest(
         """
@@ -113,6 +116,7 @@ ANOTHER_SERVER = """
 """
 
 
+@pytest.mark.slow
 def test_another_server_may_stand_behind_etcd_server(sessions: Any) -> None:
     sessions.conftest(ANOTHER_SERVER)
     sessions.file(
@@ -134,6 +138,7 @@ def test_another_server_may_stand_behind_etcd_server(sessions: Any) -> None:
     result.stdout.fnmatch_lines(["*closed after [[]'start'[]]"])
 
 
+@pytest.mark.slow
 def test_a_plugin_that_knows_a_hook_that_is_not_there_is_told(sessions: Any) -> None:
     sessions.conftest("def pytest_netfault_lonk(link): pass")
     sessions.file("def test_it(): pass")
@@ -145,6 +150,7 @@ def test_a_plugin_that_knows_a_hook_that_is_not_there_is_told(sessions: Any) -> 
 EXAMPLES = Path(__file__).parent.parent.parent / "docs" / "examples"
 
 
+@pytest.mark.slow
 def test_the_example_plugin_uses_each_hook(sessions: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     try:
         option = f"--netfault-etcd={find_binary()}"

@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 
+pytestmark = pytest.mark.slow
+
 # A test that succeeds, two that fail with a fault in force, and the proof that the failures left nothing.
 SUITE = """
     import socket

@@ -11,6 +11,8 @@ import pytest
 from pytest_netfault.servers.errors import ServerError
 from pytest_netfault.servers.etcd import EtcdBinary, find_etcd
 
+pytestmark = pytest.mark.slow
+
 # A test that has everything open, says so, and then does what each test below wants.
 BUSY = """
     import os

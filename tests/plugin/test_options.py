@@ -21,11 +21,13 @@ def _seeds(result: pytest.RunResult) -> set[str]:
     return {line.split()[-1] for line in result.outlines if "seed is" in line}
 
 
+@pytest.mark.slow
 def test_the_seed_differs_from_session_to_session(sessions: Any) -> None:
     sessions.file(PRINTS_ITS_SEED)
     assert _seeds(sessions.run("-s")) != _seeds(sessions.run("-s"))
 
 
+@pytest.mark.slow
 def test_the_option_goes_before_the_ini_value(sessions: Any) -> None:
     sessions.file(PRINTS_ITS_SEED)
     sessions.pytester.makeini("[pytest]\nnetfault_seed = 5\n")
@@ -44,6 +46,7 @@ def test_ini_values_may_be_toml(sessions: Any) -> None:
     result.stdout.fnmatch_lines(["netfault: seed=5, strict=True"])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", ["-1", "1.5", "x", "0x10", " 1", "1" * 21, "१"])
 def test_a_bad_seed_is_refused_at_once(sessions: Any, seed: str) -> None:
     sessions.file(NO_USE)
@@ -52,6 +55,7 @@ def test_a_bad_seed_is_refused_at_once(sessions: Any, seed: str) -> None:
     result.stderr.fnmatch_lines([f"*--netfault-seed: *{seed}* is no seed: give a whole number, at least 0"])
 
 
+@pytest.mark.slow
 def test_a_bad_seed_in_the_ini_file_is_refused_too(sessions: Any) -> None:
     sessions.file(NO_USE)
     sessions.pytester.makeini("[pytest]\nnetfault_seed = many\n")
@@ -60,6 +64,7 @@ def test_a_bad_seed_in_the_ini_file_is_refused_too(sessions: Any) -> None:
     result.stderr.fnmatch_lines(["ERROR: netfault_seed: 'many' is no seed: give a whole number, at least 0"])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("etcd", ["docker:", "http://127.0.0.1:2379", "127.0.0.1:many", " "])
 @pytest.mark.parametrize("given_by", ["option", "ini"])
 def test_an_etcd_that_cannot_be_is_refused_at_once(sessions: Any, etcd: str, given_by: str) -> None:
@@ -70,6 +75,7 @@ def test_an_etcd_that_cannot_be_is_refused_at_once(sessions: Any, etcd: str, giv
     result.stderr.fnmatch_lines(["ERROR: --netfault-etcd=*"])
 
 
+@pytest.mark.slow
 def test_an_output_that_is_a_file_is_refused_at_once(sessions: Any) -> None:
     sessions.file(NO_USE)
     result = sessions.run("--netfault-output=test_it.py")
@@ -83,6 +89,7 @@ def test_what_was_given_stands_in_the_header(sessions: Any) -> None:
     result.stdout.fnmatch_lines(["netfault: seed=3, etcd=docker, strict=True"])
 
 
+@pytest.mark.slow
 def test_below_the_header_stands_the_seed_of_a_session_that_uses_it(sessions: Any) -> None:
     sessions.file(
         """
@@ -104,12 +111,14 @@ def test_below_the_header_stands_the_seed_of_a_session_that_uses_it(sessions: An
     result.stdout.fnmatch_lines([f"netfault: seed {seed}, no links, no faults"])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("arguments", [("-q",), ("--collect-only",)])
 def test_quiet_is_quiet(sessions: Any, arguments: tuple[str, ...]) -> None:
     sessions.file("def test_it(netfault): pass")
     sessions.run(*arguments).stdout.no_fnmatch_line("netfault:*")
 
 
+@pytest.mark.slow
 def test_strict_marks_and_strict_configuration_are_fine(sessions: Any) -> None:
     sessions.file(PRINTS_ITS_SEED)
     sessions.run("--strict-markers", "--strict-config", "-W", "error").assert_outcomes(passed=1)

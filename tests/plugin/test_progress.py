@@ -15,6 +15,8 @@ import pytest
 
 from pytest_netfault.plugin.progress import Live
 
+pytestmark = pytest.mark.slow
+
 TOY = Path(__file__).parent.parent / "verify" / "mutants"
 
 

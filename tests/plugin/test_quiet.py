@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 
+pytestmark = pytest.mark.slow
+
 HEAVY = ("trio", "hypothesis", "grpc", "docker", "asyncio", "ssl", "jinja2", "rich")
 
 WHOLE_SESSION = """

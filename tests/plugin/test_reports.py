@@ -34,6 +34,7 @@ def page_of(output: Path) -> Timeline:
     return embedded(page.read_text(encoding="utf-8"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("workers", [0, 2])
 def test_a_failing_test_gets_a_page_and_a_drawing(sessions: Any, workers: int) -> None:
     sessions.file(FAILS)
@@ -58,6 +59,7 @@ def test_a_failing_test_gets_a_page_and_a_drawing(sessions: Any, workers: int) -
     assert drawn.paste.startswith("pytest test_it.py::test_fails --netfault-seed=")
 
 
+@pytest.mark.slow
 def test_each_failing_test_has_a_page_of_its_own(sessions: Any) -> None:
     sessions.file(FAILS + FAILS.replace("test_fails", "test_fails_too").replace("test_passes", "test_fine"))
     sessions.run("--netfault-output=out").assert_outcomes(failed=2, passed=2)
@@ -100,6 +102,7 @@ INTERRUPTED = """
 """
 
 
+@pytest.mark.slow
 def test_an_interrupted_test_gets_a_page(sessions: Any, read_until: Any, interrupt: Any) -> None:
     sessions.file(INTERRUPTED)
     process = sessions.start("-s", "--netfault-output=out")
@@ -114,6 +117,7 @@ def test_an_interrupted_test_gets_a_page(sessions: Any, read_until: Any, interru
     assert any(mark.label == "Sever()" for mark in drawn.marks)
 
 
+@pytest.mark.slow
 def test_after_ctrl_c_without_an_output_nothing_is_written(
     sessions: Any, read_until: Any, interrupt: Any, files_below: Any
 ) -> None:
@@ -156,6 +160,7 @@ LOSES = """
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("workers", [0, 2])
 def test_a_lost_update_is_told_drawn_and_can_be_played_again(
     sessions: Any, monkeypatch: pytest.MonkeyPatch, workers: int
@@ -222,6 +227,7 @@ PROOF = """
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("store", "stage", "headline"),
     [

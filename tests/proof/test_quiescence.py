@@ -74,6 +74,7 @@ def test_only_what_was_owed_and_arrived_is_progress() -> None:
     assert now + took == pytest.approx(7, abs=0.3)
 
 
+@pytest.mark.slow
 @given(st.lists(st.tuples(st.floats(0, 1), st.integers(0, 3), st.integers(0, 3)), max_size=60))
 def test_it_always_comes_to_an_end(asked: list[tuple[float, int, int]]) -> None:
     """Whoever waits as long as he is told, with never more than three changes to come, is told to stop."""

@@ -80,6 +80,7 @@ def test_an_outage_after_the_last_write_is_still_noticed(world: Any) -> None:
     assert run.writes[-1].changes[0][0] == "r17.last"
 
 
+@pytest.mark.slow
 def test_the_right_client_keeps_its_promise_whatever_happens(make_world: Any) -> None:
     @settings(deadline=None, max_examples=150)
     @given(

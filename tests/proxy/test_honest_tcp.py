@@ -73,6 +73,7 @@ def test_a_reset_reaches_a_peer_that_only_writes(pair: Any, helpers: Any, direct
         call_out()
 
 
+@pytest.mark.slow
 @directions
 def test_a_reset_reaches_a_receiver_that_has_stopped_reading(rig: Any, helpers: Any, direction: str) -> None:
     """Full buffers do not hide it: the connection does not stay half alive behind a reader that never reads."""
@@ -194,6 +195,7 @@ def test_an_upstream_that_answers_and_ends_before_the_proxy_looks_is_heard(
     assert helpers.take_all(client) == (b"last words", ending)
 
 
+@pytest.mark.slow
 def test_a_client_that_resets_while_the_upstream_does_not_answer_is_given_up(net: Any, helpers: Any) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         silent = net.forward(server.getsockname(), name="silent")

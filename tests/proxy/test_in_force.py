@@ -64,6 +64,7 @@ def test_blackhole_lets_nothing_pass_in_its_direction(rig: Any, pair: Any, direc
     assert receiver.recv(9) == b"held"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "fault",
     [Blackhole(), Blackhole("up"), Blackhole("down"), Blackhole(packets=True), StallAccept()],

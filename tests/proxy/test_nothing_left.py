@@ -109,6 +109,7 @@ class TestDescriptorsAndThreads:
         with NetFault():
             pass
 
+    @pytest.mark.slow
     def test_of_a_thousand_connections(self, helpers: Any) -> None:
         with socket.create_server(("127.0.0.1", 0)) as server, NetFault() as net:
             link = net.forward(server.getsockname())

@@ -107,6 +107,7 @@ FAULTS: list[Fault] = [
 ]
 
 
+@pytest.mark.slow
 @directions
 @pytest.mark.parametrize("fault", FAULTS, ids=repr)
 def test_switching_a_fault_on_and_off_under_load_loses_nothing(

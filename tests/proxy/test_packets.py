@@ -49,6 +49,7 @@ def test_with_a_plain_black_hole_the_peer_is_acknowledged(rig: Any, pair: Any, d
         assert rig.nothing(receiver)
 
 
+@pytest.mark.slow
 @directions
 def test_a_sender_in_a_packet_black_hole_times_out_as_on_a_dead_network(
     rig: Any, pair: Any, direction: str
@@ -74,6 +75,7 @@ def test_a_packet_black_hole_may_end_the_connections(rig: Any, pair: Any, helper
     assert helpers.take_all(pair.client) == expected
 
 
+@pytest.mark.slow
 @directions
 def test_random_loss_is_repaired_by_tcp(rig: Any, helpers: Any, direction: str) -> None:
     with rig.link.lose(0.2, direction) as loss:
@@ -87,6 +89,7 @@ def test_random_loss_is_repaired_by_tcp(rig: Any, helpers: Any, direction: str) 
         assert loss.met_traffic
 
 
+@pytest.mark.slow
 def test_syns_are_lost_as_well(rig: Any) -> None:
     with rig.link.lose(1.0, "up") as loss:
         client = rig.hanging()

@@ -70,6 +70,7 @@ def seen() -> dict[str, dict[str, Any]]:
     return told
 
 
+@pytest.mark.slow
 def test_the_same_seed_damages_the_same_bytes_and_draws_the_same_jitter(seen: Any) -> None:
     assert seen["one"] == seen["two"]
 

@@ -62,6 +62,7 @@ def test_an_ending_that_a_delay_had_taken_in_is_stopped_as_well(
     assert helpers.take_all(receiver) == (b"late", ending)
 
 
+@pytest.mark.slow
 def test_a_reset_that_waits_for_a_slow_reader_is_stopped_by_a_later_silence(rig: Any, helpers: Any) -> None:
     """It has come, and is not handed on yet because bytes before it are not acknowledged."""
     pair = rig.connect(receive_buffer=4096)

@@ -18,6 +18,8 @@ pytest.importorskip("jinja2", reason="the report is drawn with Jinja2: pip insta
 
 from pytest_netfault.report.html import render
 
+pytestmark = pytest.mark.slow
+
 # How many pixels of the picture are about as red as what is lost; read from a copy, for the browser complains of a
 # canvas that is read again and again.
 LOST_PIXELS = """

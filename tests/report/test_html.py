@@ -64,6 +64,7 @@ def test_it_refers_to_nothing_outside(small: Timeline) -> None:
     assert {link[1:] for link in outline.links if link.startswith("#")} <= set(outline.ids)
 
 
+@pytest.mark.slow
 def test_it_is_small(small: Timeline, large: Timeline) -> None:
     assert len(render(small).encode()) < 50_000
     assert len(render(large).encode()) < 5_000_000
@@ -109,6 +110,7 @@ except RuntimeError as error:
     assert len(run.stdout.splitlines()) == 1
 
 
+@pytest.mark.slow
 def test_jinja2_is_not_imported_before_it_is_needed() -> None:
     code = "import sys, pytest_netfault.verify; print('jinja2' in sys.modules)"
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

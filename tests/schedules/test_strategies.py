@@ -31,6 +31,7 @@ from pytest_netfault.schedules import (
 _SEARCH = settings(database=None, suppress_health_check=list(HealthCheck), deadline=None, max_examples=500)
 
 
+@pytest.mark.slow
 @given(schedules(faults=[Reset]))
 def test_a_property_gets_schedules(schedule: Schedule) -> None:
     assert all(step.fault == Reset() for step in schedule if isinstance(step, Break))
@@ -67,6 +68,7 @@ def test_hypothesis_shrinks_to_a_handful_of_steps() -> None:
     assert {type(step) for step in small} >= {Subscribe, Break, Write}
 
 
+@pytest.mark.slow
 def test_abilities_are_drawn_when_given() -> None:
     found = find(
         schedules(abilities=["compact"]),
@@ -132,6 +134,7 @@ def test_what_failed_is_kept_in_the_database_and_tried_first() -> None:
     assert _loses_deletes(smallest)
 
 
+@pytest.mark.slow
 def test_a_failing_schedule_is_printed_as_what_can_be_pasted(capsys: pytest.CaptureFixture[str]) -> None:
     @settings(_SEARCH, print_blob=False)
     @given(schedule=schedules())
@@ -169,6 +172,7 @@ def test_a_target_can_be_aimed_at() -> None:
     assert max(lengths) > min(lengths)
 
 
+@pytest.mark.slow
 def test_the_seed_and_the_profile_of_a_session_decide_what_is_drawn(tmp_path: Path) -> None:
     (tmp_path / "conftest.py").write_text(
         "from hypothesis import settings\n"
@@ -215,6 +219,7 @@ def test_the_seed_and_the_profile_of_a_session_decide_what_is_drawn(tmp_path: Pa
     assert not (tmp_path / ".hypothesis" / "examples").exists()
 
 
+@pytest.mark.slow
 def test_the_profiles_of_the_documentation_save_what_ci_finds_for_developers() -> None:
     code = (
         "import sys; sys.path.insert(0, sys.argv[1])\n"

@@ -14,6 +14,7 @@ import pytest
 from pytest_netfault import Delivery, Event, verify
 from pytest_netfault.cli import main
 from pytest_netfault.faults import Reset, Sever
+from pytest_netfault.proof import limits, recording
 from pytest_netfault.schedules import (
     Break,
     Pause,
@@ -23,8 +24,6 @@ from pytest_netfault.schedules import (
     Seen,
     Subscribe,
     Write,
-    limits,
-    recording,
 )
 
 LOSS = Schedule([Subscribe(), Write("a"), Seen(), Break(Sever()), Write("a")])

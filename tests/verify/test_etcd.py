@@ -13,6 +13,8 @@ import pytest
 from pytest_netfault import verify
 from pytest_netfault.schedules import Break, Compact, Heal, Reset, Schedule, Seen, Sever, Subscribe, Write
 
+pytestmark = pytest.mark.slow
+
 STORES = Path(__file__).parents[2] / "docs" / "examples" / "stores"
 
 

@@ -45,6 +45,7 @@ def from_now(toy: Any) -> Any:
     return FromNow
 
 
+@pytest.mark.slow
 def test_a_right_client_is_proved(toy: Any, server: Any) -> None:
     report = verify.no_update_lost(toy.RightStore, server, max_examples=15, seed=3)
     assert report.examples == 15
@@ -56,6 +57,7 @@ def test_a_right_client_is_proved(toy: Any, server: Any) -> None:
     assert "nothing lost in 15 examples" in str(report)
 
 
+@pytest.mark.slow
 def test_a_loss_is_found_and_made_small_and_told(from_now: Any, server: Any, tmp_path: Path) -> None:
     with pytest.raises(verify.UpdateLost) as caught:
         verify.no_update_lost(from_now, server, seed=1, max_seconds=60, report_dir=tmp_path / "reports")
@@ -111,6 +113,7 @@ def test_the_trace_of_a_loss_is_written_and_judged_the_same(
     assert {one.suffix for one in tmp_path.iterdir()} == {".json", ".py", ".html"}  # and no half-written file
 
 
+@pytest.mark.slow
 def test_the_printed_schedule_fails_again_when_pasted(from_now: Any, server: Any) -> None:
     with pytest.raises(verify.UpdateLost) as caught:
         verify.no_update_lost(from_now, server, seed=2, max_seconds=60)
@@ -144,6 +147,7 @@ def test_latest_value_lets_values_be_skipped(toy: Any, server: Any) -> None:
         verify.replay(Skipping, server, schedule)
 
 
+@pytest.mark.slow
 def test_the_same_seed_plays_the_same_schedules_with_the_same_verdicts_in_another_process(
     toy: Any, tmp_path: Path
 ) -> None:
@@ -179,6 +183,7 @@ def test_the_same_seed_plays_the_same_schedules_with_the_same_verdicts_in_anothe
     assert verdicts[-1] == "True"
 
 
+@pytest.mark.slow
 def test_a_loss_that_does_not_repeat_is_kept_and_counted(
     toy: Any, server: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -212,11 +217,13 @@ def test_a_loss_that_does_not_repeat_is_kept_and_counted(
     assert judge_trace(Trace.from_json(json.loads(path.read_text()))).broken == caught.value.broken != ()
 
 
+@pytest.mark.slow
 def test_max_seconds_bounds_the_search(toy: Any, server: Any) -> None:
     report = verify.no_update_lost(toy.RightStore, server, seed=1, max_examples=100_000, max_seconds=1.0)
     assert 0 < report.examples < 1000
 
 
+@pytest.mark.slow
 def test_no_thread_and_no_port_is_left(toy: Any, server: Any) -> None:
     before = set(threading.enumerate())
     verify.no_update_lost(toy.RightStore, server, seed=1, max_examples=3)
@@ -244,6 +251,7 @@ def test_a_client_that_does_not_close_is_warned_about(toy: Any, server: Any) -> 
     let_go.set()
 
 
+@pytest.mark.slow
 def test_a_store_without_a_log_is_judged_by_what_was_acknowledged(
     toy: Any, server: Any, from_now: Any
 ) -> None:
@@ -264,6 +272,7 @@ def test_a_store_without_a_log_is_judged_by_what_was_acknowledged(
     assert "write 2 never arrived" in page
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("promise", ["every-event", "latest-value"])
 def test_a_store_without_a_log_is_judged_by_what_it_holds(
     toy: Any, server: Any, from_now: Any, promise: Any
@@ -293,6 +302,7 @@ def test_without_an_acknowledged_write_nothing_is_proved(toy: Any, server: Any) 
     assert caught.value.report.examples == 2
 
 
+@pytest.mark.slow
 def test_a_client_that_ignores_its_address_proves_nothing(toy: Any, server: Any) -> None:
     with pytest.raises(verify.ProvedNothing, match="no fault met traffic in 2 examples"):
         verify.no_update_lost(

@@ -20,6 +20,8 @@ from pytest_netfault.proof.shards import Part, Shard, find_parts, merge_parts, r
 from pytest_netfault.proof.tally import Tally
 from pytest_netfault.schedules import Break, Schedule, Seen, Subscribe, Write
 
+pytestmark = pytest.mark.slow
+
 GOOD = Tally(examples=10, faults=12, met=9, hits=9, acknowledged=30)
 COUNTS = st.builds(Tally, *[st.integers(0, 50)] * 9)
 

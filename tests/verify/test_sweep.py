@@ -116,6 +116,7 @@ def test_bad_shards_are_refused(text: Any) -> None:
         read_shard(text)
 
 
+@pytest.mark.slow
 def test_a_right_client_survives_a_cut_at_every_byte(toy: Any, server: Any) -> None:
     remaining: list[float | None] = []
 
@@ -135,6 +136,7 @@ def test_a_right_client_survives_a_cut_at_every_byte(toy: Any, server: Any) -> N
     assert remaining[-1] == 0
 
 
+@pytest.mark.slow
 def test_a_loss_at_one_place_is_told_with_its_place(
     toy: Any, server: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:

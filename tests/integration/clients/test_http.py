@@ -28,6 +28,7 @@ def put_and_get(client: Any, helpers: Any, version: str) -> Callable[[], None]:
     return exchange
 
 
+@pytest.mark.slow
 def test_http_1(play: Callable[..., None], case: Any, nginx_address: str, helpers: Any) -> None:
     httpx = pytest.importorskip("httpx", reason="httpx is not installed")
 
@@ -38,6 +39,7 @@ def test_http_1(play: Callable[..., None], case: Any, nginx_address: str, helper
     play(nginx_address, case, connect, (httpx.HTTPError,), reconnects=True)
 
 
+@pytest.mark.slow
 def test_http_2_over_tls(
     play: Callable[..., None], case: Any, nginx_tls_address: str, certificate: Any, helpers: Any
 ) -> None:

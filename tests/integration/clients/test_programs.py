@@ -24,6 +24,8 @@ from pytest_netfault import ActiveFault, Link
 from pytest_netfault.faults import Blackhole, Corrupt, Cut, Forget, Refuse, Reset, Sever, StallAccept
 from pytest_netfault.servers import OwnedProcess
 
+pytestmark = pytest.mark.slow
+
 # A run is under way when so much was carried: no greeting is that long.
 UNDER_WAY = 200_000
 

@@ -33,6 +33,7 @@ def dial(link: Link, stack: contextlib.ExitStack) -> socket.socket:
     return stack.enter_context(socket.create_connection((link.host, link.port)))
 
 
+@pytest.mark.slow
 def test_stdlib_socket(play: Callable[..., None], case: Any, echo_address: str, helpers: Any) -> None:
     def connect(link: Link, stack: contextlib.ExitStack) -> Callable[[], None]:
         sock = dial(link, stack)
@@ -41,6 +42,7 @@ def test_stdlib_socket(play: Callable[..., None], case: Any, echo_address: str, 
     play(echo_address, case, connect, (OSError, EOFError))
 
 
+@pytest.mark.slow
 def test_threads(play: Callable[..., None], case: Any, echo_address: str, helpers: Any) -> None:
     """Eight connections, each with a thread of its own, at the same moment."""
 
@@ -67,6 +69,7 @@ def test_threads(play: Callable[..., None], case: Any, echo_address: str, helper
     play(echo_address, case, connect, (OSError, EOFError))
 
 
+@pytest.mark.slow
 def test_stdlib_tls(
     play: Callable[..., None], case: Any, tls_echo_address: str, certificate: Any, helpers: Any
 ) -> None:
@@ -80,6 +83,7 @@ def test_stdlib_tls(
     play(tls_echo_address, case, connect, (OSError, EOFError))
 
 
+@pytest.mark.slow
 def test_asyncio_streams(play: Callable[..., None], case: Any, echo_address: str, helpers: Any) -> None:
     anyio_thread = pytest.importorskip("anyio.from_thread", reason="anyio is not installed")
 
@@ -104,6 +108,7 @@ def test_asyncio_streams(play: Callable[..., None], case: Any, echo_address: str
     play(echo_address, case, connect, (OSError, EOFError))
 
 
+@pytest.mark.slow
 def test_trio_streams(play: Callable[..., None], case: Any, echo_address: str, helpers: Any) -> None:
     import trio
 
@@ -129,6 +134,7 @@ def test_trio_streams(play: Callable[..., None], case: Any, echo_address: str, h
     play(echo_address, case, connect, (OSError, EOFError, trio.BrokenResourceError))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("backend", ["asyncio", "trio"])
 def test_anyio_streams(
     play: Callable[..., None], case: Any, echo_address: str, helpers: Any, backend: str

@@ -11,6 +11,7 @@ import pytest
 from pytest_netfault import Link
 
 
+@pytest.mark.slow
 def test_redis_py_with_hiredis(
     play: Callable[..., None], case: Any, redis_address: str, helpers: Any
 ) -> None:
@@ -32,6 +33,7 @@ def test_redis_py_with_hiredis(
     play(redis_address, case, connect, (redis.RedisError, OSError), reconnects=True)
 
 
+@pytest.mark.slow
 def test_psycopg(play: Callable[..., None], case: Any, postgres_address: str, helpers: Any) -> None:
     psycopg = pytest.importorskip("psycopg", reason="psycopg is not installed")
 
@@ -59,6 +61,7 @@ def field(number: int, value: bytes) -> bytes:
     return bytes([number << 3 | 2]) + length + bytes([size]) + value
 
 
+@pytest.mark.slow
 def test_grpc_to_etcd(play: Callable[..., None], case: Any, etcd_server: Any, helpers: Any) -> None:
     grpc = pytest.importorskip("grpc", reason="grpcio is not installed")
 

@@ -15,6 +15,8 @@ from pytest_netfault.control import NetFault
 from pytest_netfault.servers.errors import ServerError, ServerUnreachable
 from pytest_netfault.servers.etcd import EtcdCluster
 
+pytestmark = pytest.mark.slow
+
 NAMES = ["m1", "m2", "m3"]
 
 

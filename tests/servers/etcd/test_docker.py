@@ -32,7 +32,7 @@ from pytest_netfault.servers.etcd.server import COMPACTION_KEY
 from pytest_netfault.servers.owner import this_process
 from pytest_netfault.servers.ports import ReservedPort
 
-pytestmark = pytest.mark.usefixtures("engine_alone")
+pytestmark = [pytest.mark.usefixtures("engine_alone"), pytest.mark.slow]
 
 # -- what can be missing -----------------------------------------------------------------------------------
 

@@ -114,6 +114,7 @@ def test_the_log_goes_on_as_soon_as_a_restarted_etcd_serves(
     assert len(etcd.log(0)) == 2
 
 
+@pytest.mark.slow
 def test_nothing_acknowledged_is_lost_by_restarts(etcd: EtcdServer, writer: Any) -> None:
     for number in range(10):
         acknowledged = writer.put(b"n", b"%d" % number)
@@ -122,6 +123,7 @@ def test_nothing_acknowledged_is_lost_by_restarts(etcd: EtcdServer, writer: Any)
     assert [entry.events[0].value for entry in etcd.log(0)] == [b"%d" % number for number in range(10)]
 
 
+@pytest.mark.slow
 def test_a_backlog_of_many_megabytes_is_read_whole(etcd: EtcdServer, writer: Any) -> None:
     assert etcd._collector is not None
     etcd._collector.close()  # nobody reads meanwhile
@@ -290,6 +292,7 @@ def test_a_start_that_takes_too_long_says_so(tmp_path: Path) -> None:
         EtcdServer(stuck, start_timeout=0.5).start()
 
 
+@pytest.mark.slow
 def test_a_port_that_was_taken_is_replaced(any_binary: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     taken: list[socket.socket] = []
 

@@ -120,6 +120,7 @@ def test_each_mutant_has_a_schedule() -> None:
     assert set(CAUGHT_BY) == set(MUTANTS)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", CAUGHT_BY)
 def test_each_mistake_is_caught(server: Any, name: str) -> None:
     kind = MUTANTS[name]
@@ -133,6 +134,7 @@ def test_the_client_without_a_mistake_survives_it(server: Any, schedule: Schedul
     verify.replay(TOY.RightStore, server, schedule)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["IgnoresCompaction", "SplitsTransactions"])
 def test_a_schedule_that_catches_it_is_drawn(server: Any, name: str) -> None:
     with pytest.raises(verify.UpdateLost) as caught:
@@ -141,6 +143,7 @@ def test_a_schedule_that_catches_it_is_drawn(server: Any, name: str) -> None:
     assert len(caught.value.schedule) <= 8
 
 
+@pytest.mark.slow
 def test_the_command_makes_the_table() -> None:
     options = ["--seeds", "1", "--right", "5", "--jobs", "2"]
     done = subprocess.run(

@@ -21,6 +21,8 @@ from runtime_config import (
     Unavailable,
 )
 
+pytestmark = pytest.mark.slow
+
 LIMIT = Key("deploy.limit", int)
 PATIENT = 60.0
 

@@ -9,7 +9,10 @@ import threading
 from pathlib import Path
 from typing import Any
 
+import pytest
 from runtime_config import ConfigStore, Key, errors
+
+pytestmark = pytest.mark.slow
 
 HERE = Path(__file__).parents[2]
 

@@ -12,6 +12,8 @@ from typing import Any
 import pytest
 from runtime_config import ConfigStore, Key
 
+pytestmark = pytest.mark.slow
+
 LIMIT = Key("drop.limit", int, default=1)
 
 

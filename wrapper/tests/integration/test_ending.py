@@ -12,6 +12,8 @@ from typing import Any
 import pytest
 from runtime_config import Closed, ConfigError, ConfigStore, Key, Section
 
+pytestmark = pytest.mark.slow
+
 LIMIT = Key("end.limit", int, default=1)
 
 

@@ -24,6 +24,8 @@ from runtime_config import (
     Updated,
 )
 
+pytestmark = pytest.mark.slow
+
 LIMIT = Key("billing.limit", int, default=100)
 NAME = Key("billing.name", str)
 RAW = Key("billing.limit", bytes)

@@ -7,6 +7,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import pytest
+
+pytestmark = pytest.mark.slow
+
 # What the child tries with the store that it inherited. Each must raise Closed and name the fork.
 TRIES = """
     "get": lambda: store.get(key),

@@ -31,6 +31,8 @@ from runtime_config import (
 
 from pytest_netfault.servers.etcd import EtcdBinary, find_etcd
 
+pytestmark = pytest.mark.slow
+
 LIMIT = Key("out.limit", int)
 SECTION = Section("out")
 # Short, because many of these tests wait for it.

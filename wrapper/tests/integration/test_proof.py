@@ -13,6 +13,8 @@ import pytest
 
 from pytest_netfault import verify
 
+pytestmark = pytest.mark.slow
+
 EXAMPLES = 20
 # A prime, so that the places fall differently in each of the scenario's repeated messages.
 STRIDE = 151

@@ -25,6 +25,8 @@ from runtime_config._layout import Layout
 from runtime_config._writes import Put, Write
 from runtime_config.compat import etcd3
 
+pytestmark = pytest.mark.slow
+
 LIMIT = Key("writes.limit", int)
 COUNT = Key("writes.count", int, default=0)
 PATIENT = 60.0

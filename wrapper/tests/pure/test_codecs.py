@@ -142,6 +142,7 @@ def test_any_bytes_are_a_value_or_a_value_error(raw: bytes, kind: Any) -> None:
         pass
 
 
+@pytest.mark.slow
 @given(
     st.builds(
         Limits,

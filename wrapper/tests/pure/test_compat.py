@@ -35,6 +35,7 @@ print(callable(client.watch_prefix), etcd3.etcdrpc.Compare.EQUAL, etcd3.__versio
     assert run(code).startswith("True 0 0.")
 
 
+@pytest.mark.slow
 def test_its_messages_stay_out_of_the_common_pool() -> None:
     # Another etcd client has files of the same names with other contents; here one is made up.
     code = """

@@ -348,6 +348,7 @@ def test_a_stream_that_is_never_confirmed_is_left(bench: Callable[..., Bench]) -
     assert made.server.next_stream().start_revision == 11
 
 
+@pytest.mark.slow
 def test_a_server_that_never_answers_progress_requests_is_not_called_stale(
     bench: Callable[..., Bench],
 ) -> None:

@@ -93,6 +93,7 @@ def pyright(file: Path) -> Said:
     return said
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("checker", [mypy, pyright])
 def test_the_types_come_out(checker: Callable[[Path], Said], tmp_path: Path) -> None:
     file = tmp_path / "snippet.py"
