@@ -9,12 +9,12 @@
             for item in updates:  # a Snapshot, then Changes
                 ...
 
-Everything public is named here; modules whose names begin with an underscore are not promised.
+Everything public is listed here; modules and packages whose names begin with an underscore are private.
 """
 
 from __future__ import annotations
 
-from runtime_config._link import TLS
+from runtime_config._etcd.endpoints import TLS
 from runtime_config.codecs import JSON, Codec
 from runtime_config.errors import (
     AuthenticationFailed,

@@ -1,28 +1,30 @@
-"""A value that is always the present one: `limit = store.live(LIMIT)`, then `limit.value` wherever it is needed."""
+"""A value that is always current: `limit = store.live(LIMIT)`, then `limit.value` wherever it is needed."""
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping
 from typing import Any, Generic, TypeVar
 
 from runtime_config import errors
-from runtime_config._decode import decode
-from runtime_config._messages import Entry
+from runtime_config._coding import decode
+from runtime_config._etcd.records import Entry
+from runtime_config._feed.sink import Cover, RawBatch, RawReset, Sink
 from runtime_config._owner import Owner
-from runtime_config._sink import Cover, RawBatch, RawReset, Sink
 from runtime_config.keys import Key, Unset
-from runtime_config.state import Handle, log
+from runtime_config.state import Handle
 from runtime_config.values import Item
 
 T = TypeVar("T")
+log = logging.getLogger("runtime_config")
 
 
 class Live(Sink, Generic[T]):
-    """The present value of one key. Reading it costs no call to the server, from any thread.
+    """The current value of one key. Reading it makes no call to the server, and is safe from any thread.
 
     While the store cannot be reached it keeps its last value, and `age` grows. A stored value that cannot be
-    decoded is logged, and the last good one stays in force. As long as you refer to it its store stays open. In
-    a process that was forked, where nothing is followed, all of it raises Closed.
+    decoded is logged, and the last good one stays in force. As long as it is referred to, its store stays open. In
+    a forked process, where nothing is followed, every property raises Closed.
     """
 
     def __init__(
@@ -44,7 +46,7 @@ class Live(Sink, Generic[T]):
 
     @property
     def value(self) -> T:
-        """The present value, or the key's default.
+        """The current value, or the key's default.
 
         Raises KeyNotSet if the store holds nothing and there is no default, DecodeError if it never held a
         good value, Unavailable if the store has not been reached even once.
@@ -81,9 +83,9 @@ class Live(Sink, Generic[T]):
 
     @property
     def age(self) -> float:
-        """Seconds since the server was last heard: what is known here is at most that old. Infinite at first.
+        """Seconds since the server last replied: the value is at most that old. Infinite before the first reply.
 
-        A step of the wall clock does not change it; on Linux the time in which the machine was suspended counts.
+        Setting the wall clock does not change it; on Linux the time in which the machine was suspended counts.
         """
         self._owner.check()
         return self._silence()
@@ -104,11 +106,7 @@ class Live(Sink, Generic[T]):
 
     def _on_batch(self, batch: RawBatch) -> None:
         for _, change in batch.changes:
-            self._entry = (
-                None
-                if change.value is None
-                else Entry(change.key, change.value, change.revision, change.created_revision, change.version)
-            )
+            self._entry = None if change.value is None else change.entry(change.value)
 
     def _on_reset(self, reset: RawReset) -> None:
         self._entry = reset.entries.get(self._key.name)

@@ -4,69 +4,71 @@
         store.get(LIMIT).value
 
 Two connections serve a store, whatever the number of subscriptions: one for calls, one for the feed (`_feed`),
-so that a large read never holds up a change. This file only checks arguments, and puts the parts together.
+so that a large read never delays a change. This file checks arguments and assembles the parts.
 """
 
 from __future__ import annotations
 
 import random
-import threading
 import time
 import warnings
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, TypeVar
 
-from runtime_config import _messages, errors
-from runtime_config._calls import CallFailed, Calls, Tokens
-from runtime_config._decode import decode, encode
-from runtime_config._ending import Ending
-from runtime_config._feed import Feed
-from runtime_config._identity import LEFT, identify
-from runtime_config._layout import Layout
-from runtime_config._link import TLS, Link, check_endpoints, connector
-from runtime_config._listing import list_range
-from runtime_config._messages import Entry
+from runtime_config import errors
+from runtime_config._coding import decode, encode
+from runtime_config._etcd import messages
+from runtime_config._etcd.calls import Calls
+from runtime_config._etcd.channel import Channels
+from runtime_config._etcd.endpoints import TLS, check_endpoints, connector
+from runtime_config._etcd.identity import establish
+from runtime_config._etcd.layout import Layout
+from runtime_config._etcd.reader import Reader
+from runtime_config._etcd.records import Entry
+from runtime_config._etcd.tokens import Tokens
+from runtime_config._etcd.writer import ComparisonFailed, Writer
+from runtime_config._etcd.writes import Expect, Put, Write, is_write_id
+from runtime_config._feed.feed import Feed
+from runtime_config._feed.sink import Cover
+from runtime_config._following import Following
+from runtime_config._monitor import Monitor
 from runtime_config._numbers import revision as checked_revision
 from runtime_config._numbers import seconds as checked_seconds
 from runtime_config._numbers import shown
-from runtime_config._sink import Cover, Sink
-from runtime_config._status import final_error
-from runtime_config._writer import Lost, Writer
-from runtime_config._writes import Expect, Put, Write, is_write_id
+from runtime_config._resources import Resources
 from runtime_config.keys import Key, Section, Unset, check_key, key_named
 from runtime_config.live import Live
-from runtime_config.state import CLOSED, Board, Counters, Handle, Health, State, log
-from runtime_config.subscription import Subscription, deliver_in_thread
+from runtime_config.state import CLOSED, Counters, Handle, Health, State
+from runtime_config.subscription import Subscription
 from runtime_config.transaction import Transaction, expectation
 from runtime_config.values import ABSENT, Absent, Snapshot, Values, Versioned
 
 T = TypeVar("T")
 
-# A revision that does not come through the stream within this time may belong to a write outside the root.
-_ELSEWHERE = 0.2
 
-
+# More methods than a class should have: it is the one object that users hold, and each method is one thing that they do
+# with it. What they have in common is in `Reader`, `Writer`, `Following`, `Monitor` and `Resources`.
 class ConfigStore:
     """Shared configuration below one root. Safe to use from any thread; open one per process and keep it.
 
     `endpoints` is `"host:port"` or a list of them; one is used at a time, the next when it fails. `root` is
-    the path that everything lives under. Roots see nothing of each other unless one lies inside the other: then
+    the path below which everything is stored. Roots are isolated from each other unless one lies inside the other: then
     `limit` below "/config/prod" and `prod.limit` below "/config" are the same key.
 
     `username` and `password`: both or neither. `tls`: a `TLS`, or True for the system's roots.
-    `timeout`: seconds for every call that is not told another. `patience`: for how many of them a call keeps trying
+    `timeout`: seconds for every call without a timeout of its own. `patience`: for how many of them a call keeps trying
     while no server can be reached at all (default: all of them; 0 tries each endpoint once).
-    `dead_after`: seconds of silence after which a link is given up (at least 0.2). Half of that is spent
-    waiting for an answer; the default of 20 costs a request every 10 s on a quiet store, and keeps below what
-    servers allow. `wait`: reach the server before returning (and leave it with its identity, see `Deployment` in the
+    `dead_after`: seconds of silence after which a connection is given up (at least 0.2). Half of that is spent
+    waiting for an answer; the default of 20 costs a request every 10 s on a quiet store, and respects the limits of
+    servers. `wait`: reach the server before returning (and create its identity, see `Deployment` in the
     README), or raise `Unavailable`, `AuthenticationFailed`, `PermissionDenied` within the timeout. With False the store
     connects in the background, see `wait_synced`. Every number of seconds may be at most a week.
 
-    `close()` ends everything within a second, whatever the network does. A store that nobody refers to any more ends
-    too, with a `ResourceWarning`; subscriptions, live values and registered callbacks refer to theirs. A store must
-    not cross a fork: in the child every method raises Closed, except `close()`, which returns. Bad arguments
-    are ValueError or TypeError here.
+    `close()` releases everything within a second, whatever the network does. A store that is garbage-collected is
+    released too, with a `ResourceWarning`; subscriptions, live values and registered callbacks keep theirs open. It
+    must not cross a fork: in the child every method raises Closed, except `close()`, which returns. Bad arguments
+    raise ValueError or TypeError here.
     """
 
     def __init__(
@@ -97,63 +99,42 @@ class ConfigStore:
         dead_after = checked_seconds("dead_after", dead_after, least=0.2)
         connect = connector(encryption, dead_after)
         tokens = Tokens(username, password)
-        self._board = Board()
+        self._monitor = Monitor()
         options: dict[str, Any] = {
             "timeout": self._timeout,
             "patience": patience,
-            "probe": _messages.read(self._layout.identity),
-            "contact": self._board.contact,
+            "probe": messages.read(self._layout.identity),
+            "on_reply": self._monitor.contact,
         }
-        self._link = Link(addresses, connect)
-        self._calls = Calls(self._link, tokens, **options)
-        self._writer = Writer(self._calls, self._layout)
-        feed_link = Link(addresses, connect)
-        self._feed = Feed(
-            feed_link, Calls(feed_link, tokens, **options), self._layout, self._board, dead_after=dead_after
-        )
-        self._lock = threading.Lock()
-        self._lives: dict[str, Live[Any]] = {}
-        self._ending = Ending(self._link, self._feed, self._board)
+        self._channels = Channels(addresses, connect)
+        calls = Calls(self._channels, tokens, **options)
+        self._writer = Writer(calls, self._layout)
+        self._reader = Reader(calls, self._layout, self._writer.saw)
+        feed_channels = Channels(addresses, connect)
+        feed_calls = Calls(feed_channels, tokens, **options)
+        self._feed = Feed(feed_channels, feed_calls, self._layout, self._monitor, dead_after=dead_after)
+        self._resources = Resources(self._channels, self._feed, self._monitor)
+        self._following = Following(self._layout, self._reader, self._feed, self._monitor, self._resources)
         if wait:
             try:
-                self._greet()
+                self._writer.saw(establish(calls, self._reader, self._layout, self._timeout))
             except BaseException:
                 self.close()
                 raise
-        # Behind it, so that the first of a store's two connections is always that of its calls.
+        # Started last, so that the first of a store's two connections is always that of its calls.
         self._feed.start()
-
-    def _greet(self) -> None:
-        """Reach the server, and give it an identity: made later, it would be a revision between those of our writes."""
-
-        deadline = time.monotonic() + self._timeout
-
-        def left() -> float:
-            return max(0.001, deadline - time.monotonic())
-
-        def create(request: Any) -> bool:
-            try:
-                self._calls.call("Txn", request, kind="read", timeout=left())
-            except LEFT as error:
-                log.info("the root has no identity yet: %s", error)
-                return False
-            return True
-
-        _, revision = identify(self._layout, lambda request: self._read(request, left()), create)
-        self._writer.saw(revision)
 
     # Reading
 
     def get(self, key: Key[T], *, timeout: float | None = None, stale_ok: bool = False) -> Versioned[T]:
-        """The value of a key, as the whole cluster agrees on it; or its default.
+        """The value of a key, or its default. The read is linearizable.
 
-        With `stale_ok` any member answers from what it has, also one without a quorum.
+        With `stale_ok` any member answers from its own state, even one without a quorum.
         Raises KeyNotSet without value and default, DecodeError, Unavailable, DeadlineExceeded.
         """
-        request = _messages.read(self._layout.raw(check_key(key).name), stale_ok=stale_ok)
-        reply = self._read(request, timeout, leader=not stale_ok)
-        if reply.kvs:
-            return _versioned(key, _messages.entry(reply.kvs[0]))
+        entry = self._reader.entry(check_key(key).name, self._limit(timeout), stale_ok=stale_ok)
+        if entry is not None:
+            return _versioned(key, entry)
         if isinstance(key.default, Unset):
             raise errors.KeyNotSet(f"{key.name!r} is not set, and it has no default")
         return Versioned(key.default, 0)
@@ -165,38 +146,11 @@ class ConfigStore:
 
         Raises DecodeError naming the first key whose value cannot be decoded, Unavailable, DeadlineExceeded.
         """
-        entries, revision = self._list(Cover.of(targets, self._layout), timeout, stale_ok=stale_ok)
+        cover = Cover.of(targets, self._layout)
+        entries, revision = self._following.listed(cover, self._limit(timeout), stale_ok=stale_ok)
         return Snapshot(
             Values({name: decode(key_named(name), entry.value) for name, entry in entries}), revision
         )
-
-    def _list(
-        self, cover: Cover, timeout: float | None, *, stale_ok: bool = False
-    ) -> tuple[list[tuple[str, Entry]], int]:
-        deadline = time.monotonic() + self._limit(timeout)
-        entries, revision = list_range(
-            lambda request: self._calls.call(
-                "Range",
-                request,
-                kind="read",
-                timeout=max(0.001, deadline - time.monotonic()),
-                leader=not stale_ok,
-            ),
-            cover.span,
-            self._layout,
-            stale_ok=stale_ok,
-        )
-        if not stale_ok:
-            self._writer.saw(revision)
-        return [(name, entry) for name, entry in entries if name in cover], revision
-
-    def _read(self, request: Any, timeout: float | None, *, leader: bool = True) -> Any:
-        try:
-            return self._calls.call(
-                "Range", request, kind="read", timeout=self._limit(timeout), leader=leader
-            )
-        except CallFailed as failed:
-            raise final_error(failed.code, failed.details) from failed
 
     # Writing
 
@@ -204,7 +158,7 @@ class ConfigStore:
         """Set a key, whatever it held.
 
         Raises EncodeError, ValueTooLarge, StoreFull, Unavailable (certainly not applied), or OutcomeUnknown,
-        which you can hand to `settle`.
+        which `settle` resolves.
         """
         return self._put(check_key(key), (), value, timeout)
 
@@ -213,7 +167,7 @@ class ConfigStore:
     ) -> Versioned[T]:
         """Set a key only if it still holds exactly the version that was read (`ABSENT`: only if it holds nothing).
 
-        Repeated after a lost reply, and recognises a first try that had been applied.
+        Repeated after a lost reply; a first attempt that was applied is recognised.
         Raises Conflict with what the key holds instead, and what `set` raises.
         """
         return self._put(check_key(key), (expectation(key, expected),), new, timeout)
@@ -223,7 +177,7 @@ class ConfigStore:
         revision, reply = self._write(write, [key], timeout)
         if reply is None:
             return Versioned(value, revision)
-        made = _messages.found(reply.responses[-1])
+        made = messages.found(reply.responses[-1])
         if made is None:
             return Versioned(value, revision)
         return Versioned(value, revision, made.created_revision, made.version)
@@ -235,14 +189,14 @@ class ConfigStore:
         return bool(reply.succeeded)
 
     def update(self, key: Key[T], fn: Callable[[T], T], *, timeout: float | None = None) -> Versioned[T]:
-        """Replace a value by what `fn` makes of it; no other writer's change is overwritten.
+        """Replace a value by what `fn` returns for it; no other writer's change is overwritten.
 
-        `fn` gets the present value (or the default), and is called again whenever somebody else was faster: it should
+        `fn` gets the current value (or the default), and is called again whenever another writer was faster: it should
         have no side effects. Raises KeyNotSet when there is neither, Conflict when others were faster until
         the timeout was over, whatever `fn` raises, and what `set` raises.
         """
         deadline = time.monotonic() + self._limit(timeout)
-        seen: Versioned[T] | Absent = self._present(key, timeout)
+        seen: Versioned[T] | Absent = self._current(key, timeout)
         tries = 0
         while True:
             if isinstance(seen, Absent):
@@ -259,10 +213,10 @@ class ConfigStore:
                     raise
                 seen = conflict.current
             tries += 1
-            # Writers that collide spread out, so that each gets its turn.
+            # Colliding writers spread out, so that each of them succeeds in the end.
             time.sleep(random.random() * min(0.05, 0.002 * 2 ** min(tries, 8)))
 
-    def _present(self, key: Key[T], timeout: float | None) -> Versioned[T] | Absent:
+    def _current(self, key: Key[T], timeout: float | None) -> Versioned[T] | Absent:
         try:
             seen = self.get(key, timeout=timeout)
         except errors.KeyNotSet:
@@ -280,19 +234,19 @@ class ConfigStore:
     def _write(self, write: Write, expected: list[Key[Any]], timeout: float | None) -> tuple[int, Any]:
         try:
             return self._writer.write(write, self._limit(timeout))
-        except Lost as lost:
-            key = expected[lost.at]
-            now: Versioned[Any] | Absent = ABSENT if lost.entry is None else _versioned(key, lost.entry)
+        except ComparisonFailed as failed:
+            key = expected[failed.index]
+            now: Versioned[Any] | Absent = ABSENT if failed.entry is None else _versioned(key, failed.entry)
             raise errors.Conflict(
                 f"{key.name!r} is not what was expected: it holds {now!r}", key=key.name, current=now
             ) from None
 
     def settle(self, error: errors.OutcomeUnknown, *, timeout: float | None = None) -> int | None:
-        """Find out what became of a write that raised OutcomeUnknown: its revision if it was applied, else None.
+        """Determine the outcome of a write that raised OutcomeUnknown: its revision if it was applied, else None.
 
-        None is final: a copy of the write that is still under way somewhere is void from now on.
-        Raises Unavailable or DeadlineExceeded while no server answers, OutcomeUnknown when the store has dropped the
-        history that would tell (minutes to hours later, as the server is set up).
+        None is final: a copy of the write that is still in flight is void from now on.
+        Raises Unavailable or DeadlineExceeded while no server answers, OutcomeUnknown when the store has compacted the
+        history that is needed (minutes to hours later, depending on the server's configuration).
         """
         if not isinstance(error, errors.OutcomeUnknown):
             raise TypeError(f"settle needs the OutcomeUnknown that a write raised, not {error!r}")
@@ -309,59 +263,25 @@ class ConfigStore:
         """Follow keys and sections: a `Subscription`, whose first item is a `Snapshot`.
 
         The snapshot contains everything written before this call. While the store cannot be reached this waits for at
-        most the timeout, and the snapshot comes as soon as it can be had; it never raises for a lost connection.
+        most the timeout, and the snapshot follows as soon as possible; it never raises for a lost connection.
         """
-        limit = self._limit(timeout)
-        subscription = Subscription(
-            Cover.of(targets, self._layout),
-            on_close=self._forget,
-            on_overflow=partial(self._board.count, "overflows"),
-        )
-        self._ending.add(subscription)
-        self._join(subscription, limit)
-        return subscription
-
-    def _join(self, sink: Sink, seconds: float) -> None:
-        """Start a sink here and now if the server answers in time; otherwise the feed will."""
-        self._feed.add(sink)
-        deadline = time.monotonic() + seconds
-        if self._feed.wait_positioned(seconds):
-            try:
-                while not sink.joined:
-                    entries, revision = self._list(sink.cover, max(0.001, deadline - time.monotonic()))
-                    sink.join(entries, revision)
-                return
-            except errors.ConfigError as error:
-                log.info("the subscription starts later: %s", error)
-        self._feed.again()
+        # As long as the subscription is referred to, so is this store: by `on_close`.
+        return self._following.subscribe(targets, self._limit(timeout), on_close=self._forget)
 
     def _forget(self, subscription: Subscription) -> None:
-        self._feed.remove(subscription)
-        self._ending.forget(subscription)
+        self._following.forget(subscription)
 
     def on_change(self, *targets_and_callback: Any, timeout: float | None = None) -> Handle:
         """`on_change(key, callback)`: call back with each item of a subscription, the `Snapshot` first.
 
-        `key` may be a Section, or several arguments. Calls come one at a time, in order, in a thread of their
-        own: they may block, raise whatever they like (logged and counted, see `Handle`) and use the store.
-        `Handle.cancel()` ends it; until then the store stays open.
+        `key` may be a Section, or several arguments. Calls are made one at a time, in order, in a thread of their
+        own: they may block, raise anything (logged and counted, see `Handle`) and use the store.
+        `Handle.cancel()` ends them; until then the store stays open.
         """
         *targets, callback = targets_and_callback or (None,)
         if not callable(callback):
             raise TypeError(f"the last argument must be the callback, not {callback!r}")
-        subscription = self.subscribe(*targets, timeout=timeout)
-        handle = Handle(subscription.close)
-
-        def on_error(_: BaseException) -> None:
-            self._board.count("callback_errors")
-            log.exception("the callback for %s raised", ", ".join(shown(target) for target in targets))
-
-        def on_end(error: BaseException) -> None:
-            handle.error = error
-            log.error("no more changes of %s: %s", ", ".join(shown(target) for target in targets), error)
-
-        self._ending.wait_for(deliver_in_thread(subscription, callback, on_error, on_end))
-        return handle
+        return self._following.call_back(targets, callback, self.subscribe(*targets, timeout=timeout))
 
     def live(self, key: Key[T], *, timeout: float | None = None) -> Live[T]:
         """A value that is kept up to date in the background; the same object for the same key.
@@ -369,134 +289,99 @@ class ConfigStore:
         Waits like `subscribe` for its first value.
         """
         limit = self._limit(timeout)
-        with self._lock:
-            found = self._lives.get(check_key(key).name)
-            if found is None:
-                found = Live(
-                    key,
-                    Cover.of([key], self._layout),
-                    silence=lambda: self._board.silence,
-                    on_change=self.on_change,
-                )
-                self._lives[key.name] = found
-                fresh = True
-            else:
-                fresh = False
-        if fresh:
-            self._join(found, limit)
-        return found
+        return self._following.live(check_key(key), limit, self.on_change)
 
-    # How it is doing
+    # State
 
     @property
     def state(self) -> State:
-        """`CONNECTING`, `SYNCED`, `STALE` or `CLOSED`; the last also in a process that was forked."""
-        return self._board.state if self._ending.owner.here else CLOSED
+        """`CONNECTING`, `SYNCED`, `STALE` or `CLOSED`; the last also in a forked process."""
+        return self._monitor.state if self._resources.owner.here else CLOSED
 
     @property
     def stale_since(self) -> float | None:
         """When the state became STALE, in seconds since the epoch; None unless it is.
 
-        `time.time() - store.stale_since` is how long that lasts, also when the wall clock was set in between: the
-        duration is measured with another clock, and put into the terms of the wall clock when this is read.
+        `time.time() - store.stale_since` is how long that has lasted, even if the wall clock was set meanwhile: the
+        duration is measured with a monotonic clock, and converted to the wall clock when this is read.
         """
-        return self._board.stale_since
+        return self._monitor.stale_since
 
     @property
     def last_error(self) -> Exception | None:
         """Why the store is not synced; None while it is."""
-        return self._board.last_error if self._ending.owner.here else self._ending.owner.error()
+        return self._monitor.last_error if self._resources.owner.here else self._resources.owner.error()
 
     @property
     def revision(self) -> int:
-        """The last revision that was delivered whole to all subscriptions."""
-        return self._feed.revision
+        """The last revision that was delivered completely to all subscriptions."""
+        return self._feed.sinks.revision
 
     @property
     def counters(self) -> Counters:
         """Numbers to export, as of now."""
-        return self._board.counters
+        return self._monitor.counters
 
     def on_state(self, callback: Callable[[State], None]) -> Handle:
-        """Call back with each new state, in a thread apart from the data, until the `Handle` is cancelled."""
-        self._ending.check_open()
+        """Call back with each new state, in a thread separate from the data, until the `Handle` is cancelled."""
+        self._resources.check_open()
         if not callable(callback):
             raise TypeError(f"the argument must be the callback, not {shown(callback)}")
-        return self._board.listen(callback, keep=self)
+        return self._monitor.listen(callback, keep=self)
 
     def wait_synced(self, timeout: float | None = None) -> None:
         """Wait until the state is SYNCED. Raises DeadlineExceeded, or Closed."""
-        self._board.wait_synced(self._limit(timeout))
+        self._monitor.wait_synced(self._limit(timeout))
 
     def wait_revision(self, revision: int, timeout: float | None = None) -> None:
-        """Wait until all subscriptions were handed everything up to `revision`: to see one's own write in them.
+        """Wait until everything up to `revision` was delivered to all subscriptions, such as one's own write.
 
-        `revision` is one that a write, a `Versioned` or an item carried. Raises DeadlineExceeded, or Closed.
+        `revision` is that of a write, a `Versioned` or an item. Raises DeadlineExceeded, or Closed.
         """
         checked_revision("revision", revision)
-        seconds = self._limit(timeout)
-        deadline = time.monotonic() + seconds
-        while not self._feed.wait_revision(revision, min(_ELSEWHERE, max(0.0, deadline - time.monotonic()))):
-            if time.monotonic() >= deadline:
-                raise errors.DeadlineExceeded(
-                    f"revision {revision} was not delivered within {seconds:.2f} s; the last one is {self.revision}"
-                )
-            if self._nothing_between(revision, deadline):
-                return
-        if self.state is CLOSED and self.revision < revision:
-            raise errors.Closed("the store is closed")
-
-    def _nothing_between(self, revision: int, deadline: float) -> bool:
-        """True if the root was not changed between what was delivered and `revision`: it was a write elsewhere."""
-        try:
-            audit, newest = self._feed.listed(
-                lambda request: self._calls.call(
-                    "Range", request, kind="read", timeout=max(0.001, deadline - time.monotonic())
-                )
-            )
-        except errors.ConfigError:
-            return False
-        return audit.revision >= revision and newest <= self.revision and not self._feed.missing(audit)
+        self._following.wait_revision(revision, self._limit(timeout))
 
     def health(self, timeout: float | None = None) -> Health:
-        """Ask the cluster something that only a working majority can answer. Never raises for what it finds."""
-        self._ending.owner.check()
+        """Make one linearizable read, which only a working majority can answer. Never raises for its result."""
+        self._resources.owner.check()
         began = time.monotonic()
         try:
-            reply = self._read(_messages.read(self._layout.identity), timeout)
+            reply = self._reader.fetch(messages.read(self._layout.identity), self._limit(timeout))
         except errors.ConfigError as error:
             return Health(False, time.monotonic() - began, None, error)
         return Health(True, time.monotonic() - began, int(reply.header.revision), None)
 
-    # Ending
+    # Closing
 
     def close(self) -> None:
-        """Release everything, within a second. Idempotent; allowed inside a callback, and in a process that was forked.
+        """Release everything, within a second. Idempotent; allowed inside a callback, and in a forked process.
 
         Iterations of subscriptions end. A callback that does not return is left behind in its (daemon) thread.
         """
-        self._ending.end()
+        self._resources.release()
 
     def __del__(self) -> None:
-        ending: Ending | None = getattr(self, "_ending", None)  # none if the arguments were refused
-        if ending is not None and not ending.closed and ending.owner.here:
+        resources: Resources | None = getattr(self, "_resources", None)  # none if the arguments were refused
+        if resources is not None and not resources.closed and resources.owner.here:
             message = f"unclosed {self!r}: call close(), or use 'with'"
-            ending.end_in_background()
+            resources.release_in_background()
             warnings.warn(message, ResourceWarning, stacklevel=2, source=self)
 
     def __enter__(self) -> ConfigStore:
-        self._ending.check_open()
+        self._resources.check_open()
         return self
 
     def __exit__(self, *_: object) -> None:
         self.close()
 
     def _limit(self, timeout: float | None) -> float:
-        self._ending.check_open()
+        self._resources.check_open()
         return self._timeout if timeout is None else checked_seconds("timeout", timeout)
 
     def __repr__(self) -> str:
-        return f"<ConfigStore {self._layout.root} at {', '.join(self._link.endpoints)}: {self.state.value}>"
+        return (
+            f"<ConfigStore {self._layout.root} at {', '.join(self._channels.endpoints)}: {self.state.value}>"
+        )
 
 
 def _versioned(key: Key[T], entry: Entry) -> Versioned[T]:

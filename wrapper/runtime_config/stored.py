@@ -1,13 +1,13 @@
 """For tools that look at the store itself, such as a backup, an audit, or a test that reads the server's log.
 
-A service never needs this: no method of `ConfigStore` takes or returns an etcd key. What is promised here is
-that values are stored as their codec encodes them, with nothing around, and that names can be told from the
+A service never needs this: no method of `ConfigStore` takes or returns an etcd key. The promise here is
+that values are stored exactly as their codec encodes them, and that names can be distinguished from the
 wrapper's own keys.
 """
 
 from __future__ import annotations
 
-from runtime_config._layout import Layout
+from runtime_config._etcd.layout import Layout
 
 __all__ = ["stored_name"]
 

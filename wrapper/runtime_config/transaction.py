@@ -13,9 +13,9 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Any, TypeVar
 
-from runtime_config._decode import encode
+from runtime_config._coding import encode
+from runtime_config._etcd.writes import MAX_OPERATIONS, Expect, Put
 from runtime_config._numbers import revision
-from runtime_config._writes import MAX_OPERATIONS, Expect, Put
 from runtime_config.keys import Key, check_key
 from runtime_config.values import Absent, Versioned
 
@@ -23,7 +23,7 @@ T = TypeVar("T")
 
 
 def expectation(key: Key[T], expected: Versioned[T] | Absent) -> Expect:
-    """What to compare; a default that stood in for a missing key expects it to be missing still. Raises TypeError."""
+    """What to compare; a default that was returned for a missing key expects it to be missing. Raises TypeError."""
     if isinstance(expected, Absent):
         return Expect(key.name, 0)
     if isinstance(expected, Versioned):

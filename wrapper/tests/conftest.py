@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from pathlib import Path
 from typing import Any
 
 import pytest
 from runtime_config import ConfigStore, Key, OutcomeUnknown
+
+# The package `scenarios`, beside this file, is a command as well: it is imported by its name.
+sys.path.append(str(Path(__file__).parent))
 
 
 @pytest.fixture

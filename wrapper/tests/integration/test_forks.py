@@ -53,7 +53,8 @@ opened.set(key, 8)
 tries = {{{tries}}}
 # Locks that are held at the fork stay locked in the child. (At a quiet moment of gRPC: a child that is forked
 # while it is at work may be ended by gRPC itself.)
-locks = [store._lock, store._ending._lock, store._board._changed, store._feed._moved, updates.lock, live.lock]
+locks = [store._following._lock, store._resources._lock, store._monitor._changed, store._feed.sinks._changed]
+locks += [updates.lock, live.lock]
 for lock in locks:
     lock.acquire()
 child = os.fork()

@@ -149,7 +149,7 @@ def test_an_open_store_has_its_identity(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     # Made behind our back by the feed, it would be a revision between those of our own writes.
-    monkeypatch.setattr("runtime_config._feed.Feed.start", lambda _: None)
+    monkeypatch.setattr("runtime_config._feed.feed.Feed.start", lambda _: None)
     with ConfigStore(etcd_server.address, root=root) as store:
         made = raw("~identity")
         assert made

@@ -21,8 +21,8 @@ from runtime_config import (
     Section,
     Unavailable,
 )
-from runtime_config._layout import Layout
-from runtime_config._writes import Put, Write
+from runtime_config._etcd.layout import Layout
+from runtime_config._etcd.writes import Put, Write
 from runtime_config.compat import etcd3
 
 pytestmark = pytest.mark.slow
@@ -124,7 +124,7 @@ def test_it_settles_as_applied_although_others_wrote_since(
     linked: ConfigStore, writer: ConfigStore, link: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ids = iter(f"00{number:030x}" for number in range(100))  # all in one slot
-    monkeypatch.setattr("runtime_config._writes.secrets.token_hex", lambda _: next(ids))
+    monkeypatch.setattr("runtime_config._etcd.writes.secrets.token_hex", lambda _: next(ids))
     with link.blackhole("down"), pytest.raises(OutcomeUnknown) as caught:
         linked.set(LIMIT, 7, timeout=0.5)
     applied = writer.get(LIMIT).revision
@@ -221,7 +221,7 @@ def test_a_fence_stops_nobody_who_began_after_it(
     linked: ConfigStore, writer: ConfigStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """`linked` has last seen a revision from before the fence; its write is refused once, and made again."""
-    monkeypatch.setattr("runtime_config._writes.secrets.token_hex", lambda _: "ab" * 16)
+    monkeypatch.setattr("runtime_config._etcd.writes.secrets.token_hex", lambda _: "ab" * 16)
     linked.set(COUNT, 1)
     error = OutcomeUnknown("made up", write_id="ab" + "0" * 30, floor=writer.get(COUNT).revision)
     assert writer.settle(error) is None

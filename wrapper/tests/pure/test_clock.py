@@ -6,14 +6,14 @@ import time
 
 import pytest
 from runtime_config import STALE, SYNCED
-from runtime_config.state import Board
+from runtime_config._monitor import Monitor
 
 DAY = 86_400.0
 
 
 @pytest.mark.parametrize("step", [-DAY, DAY])
 def test_a_step_of_the_wall_clock_changes_no_age(monkeypatch: pytest.MonkeyPatch, step: float) -> None:
-    board = Board()
+    board = Monitor()
     assert board.silence == float("inf")
     board.contact()
     board.become(SYNCED)
@@ -29,7 +29,7 @@ def test_a_step_of_the_wall_clock_changes_no_age(monkeypatch: pytest.MonkeyPatch
 
 
 def test_stale_since_is_none_while_synced() -> None:
-    board = Board()
+    board = Monitor()
     board.become(SYNCED)
     assert board.stale_since is None
     assert board.counters.last_contact is None

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from runtime_config import JSON, EncodeError, Key
-from runtime_config._decode import decode, encode
+from runtime_config._coding import decode, encode
 from runtime_config.codecs import MAX_DEPTH, MAX_DIGITS
 
 

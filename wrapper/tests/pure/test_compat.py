@@ -7,8 +7,8 @@ import subprocess
 import sys
 
 import pytest
-from runtime_config import _compat as compat
-from runtime_config._compat import serialized_file
+from runtime_config import compat
+from runtime_config.compat import serialized_file
 
 
 def run(code: str) -> str:

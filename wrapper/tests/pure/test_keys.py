@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from runtime_config import UNSET, Key, Section
-from runtime_config._layout import Layout
+from runtime_config._etcd.layout import Layout
 from runtime_config.keys import key_named
 from runtime_config.stored import stored_name
 

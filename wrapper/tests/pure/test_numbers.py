@@ -41,7 +41,7 @@ revisions = st.one_of(
 def away() -> Iterator[ConfigStore]:
     with pytest.MonkeyPatch.context() as patch:
         # Its backoff draws random numbers, which an old Hypothesis takes for its own.
-        patch.setattr("runtime_config._feed.Feed.start", lambda _: None)
+        patch.setattr("runtime_config._feed.feed.Feed.start", lambda _: None)
         with ConfigStore(NOWHERE, wait=False) as store:
             yield store
 
@@ -108,7 +108,7 @@ def test_a_refused_timeout_leaves_nothing_behind(away: ConfigStore) -> None:
     key = Key("numbers.left", int, default=1)
     with pytest.raises(ValueError, match="timeout must be"):
         away.live(key, timeout=math.nan)
-    assert key.name not in away._lives
+    assert key.name not in away._following._lives
 
 
 @settings(max_examples=100, deadline=None)

@@ -1,28 +1,16 @@
-"""The scenarios' oracle: each of its rules with a story that passes and one that does not."""
+"""The scenarios' oracle: each of its rules with a case that passes and one that does not."""
 
 from __future__ import annotations
 
-import importlib.util
-import sys
-from pathlib import Path
+import doctest
 from typing import Any
 
 import pytest
 from runtime_config import ABSENT, Changes, Deleted, Key, Resynced, Snapshot, Undecodable, Updated
 from runtime_config.values import Values
+from scenarios import oracle
+from scenarios.oracle import Judgement, judge
 
-
-def load() -> Any:
-    path = Path(__file__).parents[2] / "scenarios" / "oracle.py"
-    spec = importlib.util.spec_from_file_location("runtime_config_oracle", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = sys.modules[spec.name] = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-ORACLE = load()
 A, B = Key("oracle.a", int), Key("oracle.b", int)
 HISTORY = {
     5: {"oracle.a": 1},
@@ -33,16 +21,16 @@ FINAL = {"oracle.a": 2}
 START = Snapshot(Values({"oracle.a": 1}), 6)
 SEVEN = Changes(7, (Updated(A, 2, 1), Updated(B, 1, ABSENT)))
 EIGHT = Changes(8, (Deleted(B, 1),))
-TOLD = Resynced("compacted", Values(FINAL), (Updated(A, 2, 1),), 6, 9)
+GAP = Resynced("compacted", Values(FINAL), (Updated(A, 2, 1),), 6, 9)
 REPLACED = Resynced("store_replaced", Values({"oracle.b": 9}), (Deleted(A, 2), Updated(B, 9, ABSENT)), 8, 3)
 
 
 def judged(*items: Any, epochs: Any = (HISTORY,), final: Any = None) -> Any:
-    return ORACLE.judge(items, list(epochs), FINAL if final is None else final)
+    return judge(items, list(epochs), FINAL if final is None else final)
 
 
 def test_the_whole_story_passes() -> None:
-    assert judged(START, SEVEN, EIGHT) == ORACLE.Judgement()
+    assert judged(START, SEVEN, EIGHT) == Judgement()
     assert judged(START, SEVEN, EIGHT)
 
 
@@ -53,15 +41,15 @@ def test_a_revision_that_never_came_is_lost() -> None:
     assert not judged(START, SEVEN)
 
 
-def test_a_revision_twice_is_doubled() -> None:
-    assert judged(START, SEVEN, SEVEN, EIGHT).doubled == (7,)
-    assert judged(START, SEVEN, EIGHT, SEVEN).doubled == (7,)
+def test_a_revision_twice_is_a_duplicate() -> None:
+    assert judged(START, SEVEN, SEVEN, EIGHT).duplicated == (7,)
+    assert judged(START, SEVEN, EIGHT, SEVEN).duplicated == (7,)
 
 
-def test_what_lies_inside_a_gap_that_was_told_is_not_lost() -> None:
-    told = judged(START, TOLD)
-    assert told
-    assert told.told == ("compacted",)
+def test_what_lies_inside_a_gap_that_was_reported_is_not_lost() -> None:
+    reported = judged(START, GAP)
+    assert reported
+    assert reported.resyncs == ("compacted",)
 
 
 @pytest.mark.parametrize(
@@ -81,7 +69,7 @@ def test_what_lies_inside_a_gap_that_was_told_is_not_lost() -> None:
         ([START, SEVEN, EIGHT, Undecodable(A, b"x", ValueError(), 9)], "could not be decoded"),
     ],
 )
-def test_what_is_not_the_truth_is_wrong(items: list[Any], word: str) -> None:
+def test_what_differs_from_the_history_is_wrong(items: list[Any], word: str) -> None:
     found = judged(*items)
     assert not found
     assert any(word in text for text in found.wrong), found
@@ -90,8 +78,8 @@ def test_what_is_not_the_truth_is_wrong(items: list[Any], word: str) -> None:
 def test_a_replaced_store_begins_a_new_history() -> None:
     after = {3: {"oracle.b": 9}}
     assert judged(START, SEVEN, EIGHT, REPLACED, epochs=(HISTORY, after), final={"oracle.b": 9})
-    unsaid = judged(START, SEVEN, EIGHT, epochs=(HISTORY, after), final=FINAL)
-    assert unsaid.wrong == ("nobody said that the store was replaced",)
+    unreported = judged(START, SEVEN, EIGHT, epochs=(HISTORY, after), final=FINAL)
+    assert unreported.wrong == ("no resync said that the store was replaced",)
 
 
 def test_the_end_has_to_be_what_a_read_gives() -> None:
@@ -99,6 +87,4 @@ def test_the_end_has_to_be_what_a_read_gives() -> None:
 
 
 def test_examples_of_the_oracle() -> None:
-    import doctest
-
-    assert doctest.testmod(ORACLE).failed == 0
+    assert doctest.testmod(oracle).failed == 0

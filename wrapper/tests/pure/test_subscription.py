@@ -27,10 +27,9 @@ from runtime_config import (
     Undecodable,
     Updated,
 )
-from runtime_config._cursor import RawChange
-from runtime_config._layout import Layout
-from runtime_config._messages import Entry
-from runtime_config._sink import Cover
+from runtime_config._etcd.layout import Layout
+from runtime_config._etcd.records import Entry, RawChange
+from runtime_config._feed.sink import Cover
 from runtime_config.subscription import Subscription, deliver_in_thread
 
 LAYOUT = Layout("/r")
