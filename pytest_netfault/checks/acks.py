@@ -1,64 +1,59 @@
-"""What became of acknowledged writes: for stores that expose no revision.
+"""Acknowledged writes against what arrived: for stores that expose no revision.
 
-The writes were issued one after another, each with a value of its own, so that a value names its write. What the
-subscriber was handed is held against what the writers were told, and a read at the end, over an undisturbed
-connection, settles what it can.
+The writes were issued one after another, each with a value of its own, so that a value identifies its write. What was
+delivered is compared with the outcomes of the writes, and a read at the end, over an undisturbed connection, settles
+what it can.
 
-    report = judge_acks(Acks.from_json(document))
-    report.verdict      # "kept", "broken" or "inconclusive"
-    report.lost         # the ids of writes that were made and never arrived
+    verdict = judge_acks(Acks.from_json(document))
+    verdict.verdict     # "kept", "broken" or "inconclusive"
+    verdict.lost        # the ids of writes that were made and never arrived
 
 The rules, and the reasons where a choice was made
 --------------------------------------------------
-lost                 The write was made and was never handed over: it was acknowledged, or its outcome was unknown
-                     and the final read shows it. Also: it was acknowledged and the final read shows an older
+lost                 The write was made and was never delivered: it was acknowledged, or its outcome was unknown and
+                     the final read shows it. Also: it was acknowledged and the final read shows an older
                      acknowledged value of its key, so that the store itself has lost it. A key that is absent from
-                     the final read accuses nobody: it may have expired.
-phantom              A write that certainly did not happen (``fail``) was handed over, or is in the final read; or a
-                     value was handed over that nobody wrote, named by key and value for want of an id.
-duplicate            It was handed over more than once. That breaks nothing here: who retries a write whose outcome
-                     is unknown makes a second one.
-unknown_applied      Outcome unknown; it was handed over, or the final read shows it.
-unknown_not_applied  Outcome unknown, never handed over, all was quiet, and the final read shows that it was not made:
+                     the final read is no evidence of a loss: it may have expired.
+phantom              A write that certainly did not happen (``fail``) was delivered, or is in the final read; or a
+                     value was delivered that nobody wrote, named by key and value because it has no id.
+duplicate            It was delivered more than once. That breaks nothing here: a client that retries a write whose
+                     outcome is unknown makes a second one.
+unknown_applied      Outcome unknown; it was delivered, or the final read shows it.
+unknown_not_applied  Outcome unknown, never delivered, all was quiet, and the final read shows that it was not made:
                      it shows a value acknowledged before the write was issued, or, for a key of which nothing
                      was acknowledged, none of its values. (An older value of unknown outcome proves nothing: it
                      may have been applied late, on top of this one.)
-undetermined         Anything else that was not handed over: an unknown outcome without a final read, or overwritten
-                     by a later write; and, if the run was stopped early, a write that may still have been on its
-                     way: one with no later write of its key handed over.
+undetermined         Anything else that was not delivered: an unknown outcome without a final read, or overwritten
+                     by a later write; and, if the run was stopped early, a write that may still have been in
+                     transit: one with no later write of its key delivered.
 
-A write can stand in two lists (``unknown_applied`` and ``duplicate``; ``unknown_applied`` and ``lost``).
+A write can be in two lists (``unknown_applied`` and ``duplicate``; ``unknown_applied`` and ``lost``).
 """
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import TYPE_CHECKING, Any
 
-from pytest_netfault.checks.reading import (
-    FormatError,
-    Path,
-    boolean,
-    items,
-    members,
-    place,
-    shown,
-    string,
-    text_or_none,
-    wrong,
-)
+from pytest_netfault.checks.reading import OUTCOMES, FormatError, Outcome, Path, place, shown, wrong
 from pytest_netfault.checks.values import freeze
+from pytest_netfault.checks.verdict import VerdictName, abridged
+from pytest_netfault.common.renamed import renamed
 
-__all__ = ["AckReport", "Acks", "Outcome", "Pair", "Write", "judge_acks"]
+__all__ = ["AckVerdict", "Acks", "Pair", "UniqueWrite", "judge_acks"]
 
-Outcome = Literal["ok", "fail", "info"]
-_OUTCOMES = get_args(Outcome)
+if not TYPE_CHECKING:
+    __getattr__ = renamed(__name__, AckReport="AckVerdict", Write="UniqueWrite")
+
+# The lists of a verdict, in the order in which they are shown.
+_LISTS = ("lost", "phantom", "duplicate", "unknown_applied", "unknown_not_applied", "undetermined")
+_MOST_IDS = 10
 
 
 @dataclass(frozen=True)
-class Write:
-    """One write: its name, what it wrote, and what the writer was told of it (``info`` = unknown)."""
+class UniqueWrite:
+    """One write: its id, what it wrote (a value that no other write of the key has), and its outcome."""
 
     id: Any
     key: str
@@ -68,7 +63,7 @@ class Write:
 
 @dataclass(frozen=True)
 class Pair:
-    """A key with a value, as it was handed over."""
+    """A key with a value, as it was delivered."""
 
     key: str
     value: Any
@@ -76,7 +71,7 @@ class Pair:
 
 @dataclass(frozen=True)
 class Acks:
-    """Writes with their outcomes, and what a subscriber was handed of them.
+    """Writes with their outcomes, and what was delivered of them to a subscriber.
 
     Attributes:
         writes: in the order of issue. Ids are unique, and so are the values of a key.
@@ -89,7 +84,7 @@ class Acks:
         FormatError: an id, or a value of a key, is there twice.
     """
 
-    writes: tuple[Write, ...]
+    writes: tuple[UniqueWrite, ...]
     delivered: tuple[Pair, ...]
     final_read: Mapping[str, Any] | None
     quiet_at_end: bool
@@ -99,61 +94,30 @@ class Acks:
         ids: set[Hashable] = set()
         values: set[Hashable] = set()
         for index, write in enumerate(self.writes):
-            if write.outcome not in _OUTCOMES:
+            if write.outcome not in OUTCOMES:
                 raise wrong(("writes", index, "outcome"), '"ok", "fail" or "info"', write.outcome)
             name, value = freeze(write.id), (write.key, freeze(write.value))
             if name in ids:
-                raise _twice(("writes", index, "id"), write.id, "ids are unique")
+                raise _repeated(("writes", index, "id"), write.id, "ids are unique")
             if value in values:
-                raise _twice(("writes", index, "value"), write.value, "the values of a key are unique")
+                raise _repeated(("writes", index, "value"), write.value, "the values of a key are unique")
             ids.add(name)
             values.add(value)
 
     @classmethod
     def from_json(cls, document: object, path: Path = ()) -> Acks:
-        """Read a decoded JSON object; ``path`` is where it stands in its document, for the errors.
+        """Read a decoded JSON object; ``path`` is its place in the document, for the errors.
 
         Raises:
             FormatError: a member is missing or is not what the format says.
         """
-        of = members(document, path)
-        writes = []
-        for index, one in enumerate(items(of, "writes", path)):
-            at = (*path, "writes", index)
-            write = members(one, at)
-            outcome = string(write, "outcome", at)
-            if outcome not in _OUTCOMES:
-                raise wrong((*at, "outcome"), '"ok", "fail" or "info"', outcome)
-            for name in ("id", "value"):
-                if name not in write:
-                    raise FormatError(f'{place(at)} has no "{name}"', at)
-            if type(write["id"]) is not str and type(write["id"]) is not int:
-                raise wrong((*at, "id"), "a string or a whole number", write["id"])
-            writes.append(Write(write["id"], string(write, "key", at), write["value"], outcome))  # type: ignore[arg-type]
-        delivered = []
-        for index, one in enumerate(items(of, "delivered", path)):
-            at = (*path, "delivered", index)
-            pair = members(one, at)
-            if "value" not in pair:
-                raise FormatError(f'{place(at)} has no "value"', at)
-            delivered.append(Pair(string(pair, "key", at), pair["value"]))
-        quiet = boolean(of, "quiet_at_end", path)
-        try:
-            return cls(
-                tuple(writes),
-                tuple(delivered),
-                _final_read(of, writes, path),
-                quiet,
-                text_or_none(of, "id", path),
-            )
-        except FormatError as error:
-            if error.path[: len(path)] == path:
-                raise
-            raise FormatError(error.reason, (*path, *error.path)) from None
+        from pytest_netfault.checks.acks_json import read_acks
+
+        return read_acks(document, path)
 
 
 @dataclass(frozen=True)
-class AckReport:
+class AckVerdict:
     """The ids of writes by what became of them, each list in the order of issue.
 
     ``phantom`` holds ids, and a :class:`Pair` for each value that nobody wrote.
@@ -169,7 +133,7 @@ class AckReport:
     acknowledged: int
 
     @property
-    def verdict(self) -> Literal["kept", "broken", "inconclusive"]:
+    def verdict(self) -> VerdictName:
         """Broken if anything is lost or phantom; inconclusive if something is open or nothing was acknowledged."""
         if self.lost or self.phantom:
             return "broken"
@@ -178,28 +142,42 @@ class AckReport:
     def lists(self) -> dict[str, list[Any]]:
         """The six lists as plain objects, ready for ``json.dumps``."""
         return {
-            "lost": list(self.lost),
-            "phantom": [
-                {"key": one.key, "value": one.value} if isinstance(one, Pair) else one for one in self.phantom
-            ],
-            "duplicate": list(self.duplicate),
-            "unknown_applied": list(self.unknown_applied),
-            "unknown_not_applied": list(self.unknown_not_applied),
-            "undetermined": list(self.undetermined),
+            name: [
+                {"key": one.key, "value": one.value} if isinstance(one, Pair) else one
+                for one in getattr(self, name)
+            ]
+            for name in _LISTS
         }
 
+    def to_json(self) -> dict[str, Any]:
+        """``verdict``, and the six lists."""
+        return {"verdict": self.verdict, **self.lists()}
 
-def judge_acks(acks: Acks) -> AckReport:
+    def lines(self) -> list[str]:
+        """The verdict, and the ids of each list that has any."""
+        lists = {name: ids for name, ids in self.lists().items() if ids}
+        reason = ""
+        if self.verdict == "broken":
+            reason = f": {', '.join(name for name in ('lost', 'phantom') if name in lists)}"
+        elif self.verdict == "inconclusive":
+            reason = ": some writes are undetermined" if self.undetermined else ": no write was acknowledged"
+        return [
+            f"{self.verdict}{reason}",
+            *(f"    {name}: {abridged(list(map(shown, ids)), _MOST_IDS)}" for name, ids in lists.items()),
+        ]
+
+
+def judge_acks(acks: Acks) -> AckVerdict:
     """Say of each write what became of it, in time proportional to what is there.
 
-    >>> writes = (Write(1, "k", "a", "ok"), Write(2, "k", "b", "info"), Write(3, "k", "c", "ok"))
-    >>> report = judge_acks(Acks(writes, (Pair("k", "a"),), {"k": "c"}, quiet_at_end=True))
-    >>> report.verdict, report.lost, report.undetermined
+    >>> writes = (UniqueWrite(1, "k", "a", "ok"), UniqueWrite(2, "k", "b", "info"), UniqueWrite(3, "k", "c", "ok"))
+    >>> verdict = judge_acks(Acks(writes, (Pair("k", "a"),), {"k": "c"}, quiet_at_end=True))
+    >>> verdict.verdict, verdict.lost, verdict.undetermined
     ('broken', (3,), (2,))
     """
     by_value = {(write.key, freeze(write.value)): index for index, write in enumerate(acks.writes)}
     times = [0] * len(acks.writes)
-    furthest: dict[str, int] = {}  # key -> the latest of its writes that was handed over
+    furthest: dict[str, int] = {}  # key -> the latest of its writes that was delivered
     phantom: list[Any] = []
     strangers: set[Hashable] = set()
     for pair in acks.delivered:
@@ -240,7 +218,7 @@ def judge_acks(acks: Acks) -> AckReport:
             # Once a later write of the key has arrived, nothing earlier of it is still on its way.
             overtaken = furthest.get(write.key, -1) > index
             lists["lost" if acks.quiet_at_end or overtaken else "undetermined"].append(write.id)
-    return AckReport(
+    return AckVerdict(
         acks.id,
         tuple(lists["lost"]),
         tuple(phantom),
@@ -285,27 +263,5 @@ class _Final:
         return self._looked and key not in self._acknowledged
 
 
-def _twice(path: Path, value: object, rule: str) -> FormatError:
+def _repeated(path: Path, value: object, rule: str) -> FormatError:
     return FormatError(f"{place(path)} is {shown(value)} a second time, and {rule}", path)
-
-
-def _final_read(of: Mapping[str, Any], writes: Sequence[Write], path: Path) -> Mapping[str, Any] | None:
-    """The final read in any of its spellings: an object of keys, pairs, or the value of the only key."""
-    value = of.get("final_read")
-    keys = {write.key for write in writes}
-    if value is None:
-        return None
-    if isinstance(value, dict):
-        if set(value) == {"key", "value"} and not keys & {"key", "value"}:
-            return {str(value["key"]): value["value"]}
-        return value
-    at = (*path, "final_read")
-    if isinstance(value, list):
-        read = {}
-        for index, one in enumerate(value):
-            pair = members(one, (*at, index))
-            read[string(pair, "key", (*at, index))] = pair.get("value")
-        return read
-    if len(keys) != 1:
-        raise wrong(at, "an object with the value of each key, or null", value)
-    return {next(iter(keys)): value}

@@ -58,24 +58,15 @@ Inconclusive is a trace that breaks nothing, was stopped before things were quie
 
 from __future__ import annotations
 
-import re
 from dataclasses import replace
 
 from pytest_netfault.checks.placing import place
 from pytest_netfault.checks.trace import Trace
-from pytest_netfault.checks.unordered import UnorderedWalk
-from pytest_netfault.checks.verdicts import (
-    GUARANTEES,
-    MAX_EVIDENCE,
-    Breakage,
-    Guarantee,
-    TraceVerdict,
-    Verdict,
-)
-from pytest_netfault.checks.walk import Walk
+from pytest_netfault.checks.trace_verdict import GUARANTEES, MAX_EVIDENCE, Breakage, Guarantee, TraceVerdict
+from pytest_netfault.checks.walk import judge_placed
 from pytest_netfault.checks.writes import WRITE_GUARANTEES, WriteBreakage, judge_held, judge_writes
 
-__all__ = ["GUARANTEES", "MAX_EVIDENCE", "Breakage", "Guarantee", "TraceVerdict", "Verdict", "judge_trace"]
+__all__ = ["GUARANTEES", "MAX_EVIDENCE", "Breakage", "Guarantee", "TraceVerdict", "judge_trace"]
 
 
 def judge_trace(trace: Trace) -> TraceVerdict:
@@ -95,23 +86,15 @@ def judge_trace(trace: Trace) -> TraceVerdict:
         return TraceVerdict(
             trace.id, (), (), {}, (), 0, placed.trace, placed.log, inconclusive=trace.client_failed
         )
-    verdict = (Walk if placed.hiding is None else UnorderedWalk)(placed).judge()
+    verdict = judge_placed(placed)
     writes = _judge_writers(trace)
     names = [name for name in WRITE_GUARANTEES if any(one.guarantee == name for one in writes)]
     return replace(
         verdict,
-        evidence=tuple(replace(one, sentence=_naming(trace, one.sentence)) for one in verdict.evidence),
         broken=(*verdict.broken, *names),
         counts={**verdict.counts, **{name: sum(one.guarantee == name for one in writes) for name in names}},
         writes=writes,
     )
-
-
-def _naming(trace: Trace, sentence: str) -> str:
-    """The sentence about the inferred log of a store that keeps none, which has no revisions: it has writes."""
-    if trace.log_from == "server":
-        return sentence
-    return re.sub(r"\brevision (\d+)", lambda found: trace.name_of(int(found[1])), sentence)
 
 
 def _judge_writers(trace: Trace) -> tuple[WriteBreakage, ...]:

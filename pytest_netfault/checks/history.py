@@ -19,13 +19,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
-from pytest_netfault.checks.reading import FormatError, decode, finite, shown
+from pytest_netfault.checks.reading import OUTCOMES, FormatError, Outcome, decode, finite, shown
 
-__all__ = ["OPS", "History", "Operation", "Outcome"]
-
-Outcome = Literal["ok", "fail", "info"]
+__all__ = ["OPS", "History", "Operation"]
 
 READS = frozenset({"read", "get"})
 OPS = ("read", "write", "cas", "get", "put", "append", "delete")
@@ -132,7 +130,7 @@ def _read_event(document: object, line: int) -> _Event:
     if type(process) is not int and type(process) is not str:
         raise refuse(f"process must be a number or a string, not {shown(process)}")
     kind = document.get("type")
-    if kind not in ("invoke", "ok", "fail", "info"):
+    if kind not in ("invoke", *OUTCOMES):
         raise refuse(f'type must be "invoke", "ok", "fail" or "info", not {shown(kind)}')
     if "index" in document and type(document["index"]) is not int:
         raise refuse(f"index must be a whole number, not {shown(document['index'])}")

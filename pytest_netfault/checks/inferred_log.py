@@ -31,12 +31,13 @@ from pytest_netfault.checks.trace import (
     UnplacedDelivery,
     UnplacedSnapshot,
 )
+from pytest_netfault.checks.trace_verdict import Guarantee
 from pytest_netfault.checks.writes import Change, Held, Written, surely_before
 
 __all__ = ["PROVABLE", "Hiding", "change_of", "infer_log"]
 
 #: The guarantees of a subscription that can be broken where the log was inferred.
-PROVABLE = frozenset(("complete", "phantom", "filter"))
+PROVABLE: tuple[Guarantee, ...] = ("complete", "phantom", "filter")
 
 
 def infer_log(

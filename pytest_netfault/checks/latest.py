@@ -14,6 +14,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Sequence
 
+from pytest_netfault.checks.committed_log import CommittedLog, as_event
 from pytest_netfault.checks.paths import Places, clamped, earliest_start
 from pytest_netfault.checks.states import States
 from pytest_netfault.checks.trace import (
@@ -28,25 +29,24 @@ from pytest_netfault.checks.trace import (
     UnplacedDelivery,
     UnplacedSnapshot,
 )
-from pytest_netfault.checks.truth import Truth, as_event
 
 __all__ = ["find_latest_places", "told_apart"]
 
 
-def find_latest_places(trace: Trace, truth: Truth, states: States) -> Places:
+def find_latest_places(trace: Trace, committed: CommittedLog, states: States) -> Places:
     """Place everything that shows no revision as late as what comes after it allows."""
-    back = _Backwards(trace, truth, states)
+    back = _Backwards(trace, committed, states)
     for index in range(len(trace.stream) - 1, -1, -1):
         back.step(index, trace.stream[index])
     return _checked(trace, states, back.revisions)
 
 
 class _Backwards:
-    def __init__(self, trace: Trace, truth: Truth, states: States) -> None:
-        self._truth = truth
+    def __init__(self, trace: Trace, committed: CommittedLog, states: States) -> None:
+        self._committed = committed
         self._states = states
         self._floor = earliest_start(trace)
-        self._position = len(truth.changes)  # what comes before stands below this position
+        self._position = len(committed.changes)  # what comes before stands below this position
         self._revision: int | None = None  # and a snapshot at or below this revision
         self.revisions: dict[int, tuple[int, ...]] = {}
 
@@ -55,14 +55,14 @@ class _Backwards:
             placed = [self._event(event) for event in reversed(item.events)]
             self.revisions[index] = tuple(reversed(placed))
         elif isinstance(item, (Bookmarked, Resynced)):
-            self._bound(self._truth.end_of(item.revision), item.revision)
+            self._bound(self._committed.end_of(item.revision), item.revision)
         elif isinstance(item, UnplacedSnapshot):
             places = self._states.fits(item.kvs, self._floor)
             if places:
                 allowed = [one for one in places if self._revision is None or one <= self._revision]
                 chosen = allowed[-1] if allowed else places[0]
                 self.revisions[index] = (chosen,)
-                self._bound(self._truth.end_of(chosen), chosen)
+                self._bound(self._committed.end_of(chosen), chosen)
 
     def _bound(self, position: int, revision: int) -> None:
         self._position = min(self._position, position)
@@ -70,17 +70,17 @@ class _Backwards:
 
     def _event(self, event: TraceEvent | LogEvent) -> int:
         """The revision of a change; 0 if the log never says so."""
-        truth = self._truth
+        committed = self._committed
         if isinstance(event, TraceEvent):
-            positions = truth.positions(as_event(event))
+            positions = committed.positions(as_event(event))
         else:
-            positions = truth.positions_of_change(event)
+            positions = committed.positions_of_change(event)
         if positions:
             position = positions[max(bisect_left(positions, self._position) - 1, 0)]
             if position < self._position:
-                self._bound(position, truth.revisions[position] - 1)
+                self._bound(position, committed.revisions[position] - 1)
             if not isinstance(event, TraceEvent):
-                return truth.revisions[position]
+                return committed.revisions[position]
         return event.revision if isinstance(event, TraceEvent) else 0
 
 

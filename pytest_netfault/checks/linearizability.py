@@ -15,13 +15,15 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any
 
 from pytest_netfault.checks.history import History, Operation
 from pytest_netfault.checks.models import check_fits, implied_model, model_named
 from pytest_netfault.checks.reading import shown
 from pytest_netfault.checks.search import Search, layout_bytes
 from pytest_netfault.checks.values import as_text
+from pytest_netfault.checks.verdict import VerdictName
+from pytest_netfault.common.wording import counted
 
 __all__ = [
     "DEFAULT_MAX_BYTES",
@@ -92,11 +94,27 @@ class LinearizabilityVerdict:
     out_of_memory: bool = False
 
     @property
-    def verdict(self) -> Literal["kept", "broken", "inconclusive"]:
-        """The same in the words of all verdicts."""
+    def verdict(self) -> VerdictName:
+        """``linearizable`` in the terms of all verdicts."""
         if self.linearizable is None:
             return "inconclusive"
         return "kept" if self.linearizable else "broken"
+
+    def to_json(self) -> dict[str, Any]:
+        """``verdict``, and ``linearizable``: true, false or null."""
+        return {"verdict": self.verdict, "linearizable": self.linearizable}
+
+    def lines(self) -> list[str]:
+        """The verdict, and for a refuted history the first answer that no order explains."""
+        if self.linearizable is None:
+            keys = (
+                "" if self.open_keys == (None,) else f" with {counted(len(self.open_keys), 'key')} undecided"
+            )
+            limit = ", at the limit of memory" if self.out_of_memory else ""
+            return [f"inconclusive: given up after {counted(self.steps, 'configuration')}{keys}{limit}"]
+        if self.linearizable:
+            return [f"kept: linearizable ({self.model})"]
+        return [f"broken: not linearizable ({self.model})", f"    {self.evidence}"]
 
 
 def check_linearizable(

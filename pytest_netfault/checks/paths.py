@@ -28,6 +28,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
+from pytest_netfault.checks.committed_log import CommittedLog, as_event
 from pytest_netfault.checks.states import States
 from pytest_netfault.checks.trace import (
     Bookmarked,
@@ -40,7 +41,6 @@ from pytest_netfault.checks.trace import (
     UnplacedDelivery,
     UnplacedSnapshot,
 )
-from pytest_netfault.checks.truth import Truth, as_event
 
 __all__ = ["Places", "clamped", "earliest_start", "find_places"]
 
@@ -86,14 +86,16 @@ def clamped(trace: Trace, revision: int) -> int:
     return max(earliest_start(trace), min(trace.start_revision_exclusive, revision))
 
 
-def find_places(trace: Trace, truth: Truth, states: States) -> Places:
+def find_places(trace: Trace, committed: CommittedLog, states: States) -> Places:
     """Place everything that shows no revision, so that as little as possible is wrong."""
-    walk = _Walk(trace, truth, states)
+    walk = _Walk(trace, committed, states)
     paths = list(walk.beginnings())
     for index, item in enumerate(trace.stream):
         paths = walk.step(paths, index, item)
-    stop = len(truth.changes) if trace.owed_until is None else truth.end_of(trace.owed_until)
-    best = min(paths, key=lambda path: (path.troubles, truth.inside.count(1, path.end, max(path.end, stop))))
+    stop = len(committed.changes) if trace.owed_until is None else committed.end_of(trace.owed_until)
+    best = min(
+        paths, key=lambda path: (path.troubles, committed.inside.count(1, path.end, max(path.end, stop)))
+    )
     revisions: dict[int, tuple[int, ...]] = {}
     misfits = set()
     trail: Any = best.trail
@@ -106,16 +108,16 @@ def find_places(trace: Trace, truth: Truth, states: States) -> Places:
 
 
 class _Walk:
-    def __init__(self, trace: Trace, truth: Truth, states: States) -> None:
+    def __init__(self, trace: Trace, committed: CommittedLog, states: States) -> None:
         self._trace = trace
-        self._truth = truth
+        self._committed = committed
         self._states = states
         self._nothing_yet = True
         self._failed = False
 
     def beginnings(self) -> Iterator[_Path]:
         """A path for each start that makes a difference."""
-        truth, trace = self._truth, self._trace
+        committed, trace = self._committed, self._trace
         starts = [trace.start_revision_exclusive]
         for item in trace.stream:
             if isinstance(item, (Delivered, UnplacedDelivery)) and item.events:
@@ -131,13 +133,13 @@ class _Walk:
                 starts = self._starts()
                 break
         for start in starts:
-            yield _Path(start, start, truth.end_of(start))
+            yield _Path(start, start, committed.end_of(start))
 
     def _starts(self) -> list[int]:
         """The latest possible start first, then one before each change that might have been the first."""
         earliest, latest = earliest_start(self._trace), self._trace.start_revision_exclusive
-        first, end = self._truth.end_of(earliest), self._truth.end_of(latest)
-        between = {self._truth.revisions[p] for p in range(first, end) if self._truth.inside[p]}
+        first, end = self._committed.end_of(earliest), self._committed.end_of(latest)
+        between = {self._committed.revisions[p] for p in range(first, end) if self._committed.inside[p]}
         return sorted({latest, earliest, *between}, reverse=True)
 
     def step(self, paths: list[_Path], index: int, item: object) -> list[_Path]:
@@ -157,7 +159,7 @@ class _Walk:
         return paths
 
     def _delivered(self, path: _Path, index: int, events: Iterable[TraceEvent | LogEvent]) -> _Path:
-        truth = self._truth
+        committed = self._committed
         newest, end, troubles = path.newest, path.end, path.troubles
         placed = []
         for event in events:
@@ -165,12 +167,12 @@ class _Walk:
             if isinstance(event, TraceEvent):
                 placed.append(event.revision)
             else:
-                placed.append(_NOWHERE if position is None else truth.revisions[position])
-            if position is None or position < end or truth.revisions[position] < newest:
+                placed.append(_NOWHERE if position is None else committed.revisions[position])
+            if position is None or position < end or committed.revisions[position] < newest:
                 troubles += 1
             else:
-                troubles += not self._failed and truth.inside.find(1, end, position) >= 0
-                newest, end = truth.revisions[position], position + 1
+                troubles += not self._failed and committed.inside.find(1, end, position) >= 0
+                newest, end = committed.revisions[position], position + 1
         return replace(
             path, newest=newest, end=end, troubles=troubles, trail=(index, tuple(placed), False, path.trail)
         )
@@ -178,17 +180,17 @@ class _Walk:
     def _position(self, event: TraceEvent | LogEvent, end: int) -> int | None:
         """The next place in the log that says this; if there is none behind, the last one before."""
         if isinstance(event, TraceEvent):
-            positions = self._truth.positions(as_event(event))
+            positions = self._committed.positions(as_event(event))
         else:
-            positions = self._truth.positions_of_change(event)
+            positions = self._committed.positions_of_change(event)
         if not positions:
             return None
         return positions[min(bisect_left(positions, end), len(positions) - 1)]
 
     def _bookmarked(self, path: _Path, revision: int) -> _Path:
-        end = self._truth.end_of(revision)
+        end = self._committed.end_of(revision)
         handed_over = path.trail is not None  # a bookmark below the start is no lie
-        wrong = (handed_over and revision < path.newest) or self._truth.inside.find(1, path.end, end) >= 0
+        wrong = (handed_over and revision < path.newest) or self._committed.inside.find(1, path.end, end) >= 0
         return replace(path, troubles=path.troubles + wrong)
 
     def _snapshots(self, path: _Path, index: int, item: Resynced | UnplacedSnapshot) -> Iterator[_Path]:
@@ -208,9 +210,9 @@ class _Walk:
             yield after
 
     def _after(self, path: _Path, index: int, revision: int, *, excused: bool, misfit: bool = False) -> _Path:
-        end = self._truth.end_of(revision)
+        end = self._committed.end_of(revision)
         back = revision < path.newest
-        skips = not excused and not self._failed and self._truth.inside.find(1, path.end, end) >= 0
+        skips = not excused and not self._failed and self._committed.inside.find(1, path.end, end) >= 0
         troubles = path.troubles + back + skips + misfit
         trail = (index, (revision,), misfit, path.trail)
         return replace(path, newest=revision, end=end, troubles=troubles, trail=trail)

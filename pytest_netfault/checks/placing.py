@@ -18,6 +18,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
+from pytest_netfault.checks.committed_log import CommittedLog
 from pytest_netfault.checks.inferred_log import Hiding, change_of, infer_log
 from pytest_netfault.checks.latest import find_latest_places, told_apart
 from pytest_netfault.checks.paths import Places, earliest_start, find_places
@@ -34,10 +35,9 @@ from pytest_netfault.checks.trace import (
     UnplacedDelivery,
     UnplacedSnapshot,
 )
-from pytest_netfault.checks.truth import Truth
 from pytest_netfault.checks.writes import surely_before
 
-__all__ = ["Placed", "place", "truth_of"]
+__all__ = ["Placed", "committed_log_of", "place"]
 
 
 @dataclass(frozen=True)
@@ -46,28 +46,30 @@ class Placed:
 
     Attributes:
         trace: what is judged.
+        recorded: the trace as it was recorded.
         log: the whole log, also what is not owed.
         misfits: the items of the stream that are snapshots whose state the log did not have.
         unknown: the items that are deliveries of which some change shows no revision.
         hiding: for an inferred log: which writes a snapshot may have hidden.
-        not_owed: for an inferred log: changes, by revision and key, that may have been made before the subscription or
-            that a snapshot has excused.
+        excused: for an inferred log: changes, by revision and key, that need not arrive, because they may have been
+            made before the subscription or a snapshot may have hidden them.
     """
 
     trace: Trace
+    recorded: Trace
     log: tuple[Revision, ...]
     misfits: frozenset[int] = frozenset()
     unknown: frozenset[int] = frozenset()
     hiding: Hiding | None = None
-    not_owed: frozenset[tuple[int, str]] = frozenset()
+    excused: frozenset[tuple[int, str]] = frozenset()
 
 
-def truth_of(trace: Trace, log: Sequence[Revision]) -> Truth:
+def committed_log_of(trace: Trace, log: Sequence[Revision]) -> CommittedLog:
     """The log of the (first) store, laid out for judging."""
     begins_early = bool(log) and log[0].revision <= trace.start_revision_exclusive
     # An etcd that never held anything is at revision 1, so that a start there hides no older keys.
     whole = begins_early or trace.start_revision_exclusive <= 1
-    return Truth(log, trace.filter, trace.initial, whole=whole)
+    return CommittedLog(log, trace.filter, trace.initial, whole=whole)
 
 
 def place(trace: Trace) -> Placed:
@@ -75,11 +77,11 @@ def place(trace: Trace) -> Placed:
     if trace.log_from == "acknowledgements":
         return _inferred(trace)
     if not (trace.unplaced or trace.start_not_before is not None or trace.owed_until is not None):
-        return Placed(trace, trace.log)
-    truth = truth_of(trace, trace.log)
-    states = States(truth, trace.initial)
+        return Placed(trace, trace, trace.log)
+    committed = committed_log_of(trace, trace.log)
+    states = States(committed, trace.initial)
     skipping = trace.promise == "latest-value"
-    places = (find_latest_places if skipping else find_places)(trace, truth, states)
+    places = (find_latest_places if skipping else find_places)(trace, committed, states)
     stream = tuple(_placed(item, index, places) for index, item in enumerate(trace.stream))
     reached = _reached(trace, stream)
     log = trace.log if reached is None else tuple(one for one in trace.log if one.revision <= reached)
@@ -94,7 +96,7 @@ def place(trace: Trace) -> Placed:
         stream=stream,
     )
     unknown = (index for index, one in enumerate(trace.stream) if isinstance(one, UnplacedDelivery))
-    return Placed(closed, trace.log, places.misfits, frozenset(unknown))
+    return Placed(closed, trace, trace.log, places.misfits, frozenset(unknown))
 
 
 def _placed(item: StreamItem, index: int, places: Places) -> StreamItem:
@@ -133,11 +135,11 @@ def _inferred(trace: Trace) -> Placed:
     first = next((item for item in trace.stream if _says_something(item)), None)
     start = trace.start_revision_exclusive if first is None else earliest_start(trace)
     hiding = Hiding(writes)
-    not_owed = _before_the_first(trace, first, start, log)
+    excused = _before_the_first(trace, first, start, log)
     if not skipping:
-        not_owed |= _hidden(trace, hiding, log)
-    states = States(truth_of(trace, log), trace.initial)
-    places = _Counting(log, start, not_owed, states, skipping=skipping)
+        excused |= _hidden(trace, hiding, log)
+    states = States(committed_log_of(trace, log), trace.initial)
+    places = _Counting(log, start, excused, states, skipping=skipping)
     stream = tuple(map(places.item, trace.stream))
     reached = _reached(trace, stream)
     closed = replace(
@@ -149,7 +151,14 @@ def _inferred(trace: Trace) -> Placed:
         log=log if reached is None else tuple(one for one in log if one.revision <= reached),
         stream=stream,
     )
-    return Placed(closed, log, frozenset(), frozenset(range(len(stream))), hiding, frozenset(not_owed))
+    return Placed(
+        closed,
+        trace,
+        log,
+        unknown=frozenset(range(len(stream))),
+        hiding=hiding,
+        excused=frozenset(excused),
+    )
 
 
 def _before_the_first(
@@ -172,16 +181,16 @@ def _before_the_first(
 
 def _hidden(trace: Trace, hiding: Hiding, log: Sequence[Revision]) -> set[tuple[int, str]]:
     """What snapshots may have hidden that may skip: the one that comes first, and those after a compaction."""
-    excused = []
+    snapshots = []
     nothing_yet = True
     for index, item in enumerate(trace.stream):
         compacted = any(one.after_item <= index for one in trace.compactions)
         if isinstance(item, (Resynced, UnplacedSnapshot)) and (nothing_yet or compacted):
-            excused.append(item.kvs)
+            snapshots.append(item.kvs)
         nothing_yet = nothing_yet and not _says_something(item)
     return {
         (entry.revision, event.key)
-        for kvs in excused
+        for kvs in snapshots
         for entry in log
         for event in entry.events
         if hiding.hides(kvs, entry.revision, event.key)
@@ -204,7 +213,7 @@ class _Counting:
         self,
         log: Sequence[Revision],
         start: int,
-        not_owed: set[tuple[int, str]],
+        excused: set[tuple[int, str]],
         states: States,
         *,
         skipping: bool,
@@ -216,7 +225,7 @@ class _Counting:
             for event in entry.events:
                 self._known.setdefault(event, []).append(entry.revision)
         for event, revisions in self._known.items():
-            revisions.sort(key=lambda one, key=event.key: one <= start or (one, key) in not_owed)  # type: ignore[misc]
+            revisions.sort(key=lambda one, key=event.key: one <= start or (one, key) in excused)  # type: ignore[misc]
         self._taken: dict[LogEvent, int] = {}
         self._newest = start
 

@@ -20,13 +20,15 @@ import json
 import math
 import re
 from collections.abc import Mapping
-from typing import Any, TypeGuard
+from typing import Any, Literal, TypeGuard, get_args
 
 from pytest_netfault.common.printable import represented
 
 __all__ = [
     "NESTED",
+    "OUTCOMES",
     "FormatError",
+    "Outcome",
     "Path",
     "boolean",
     "decode",
@@ -34,14 +36,22 @@ __all__ = [
     "integer",
     "integer_or_none",
     "items",
+    "member",
     "members",
+    "outcome",
+    "place",
     "seconds_or_none",
     "shown",
     "string",
     "text_or_none",
+    "wrong",
 ]
 
 Path = tuple[str | int, ...]
+
+#: How an operation ended: it was acknowledged, it certainly did not happen, or nobody knows.
+Outcome = Literal["ok", "fail", "info"]
+OUTCOMES: tuple[Outcome, ...] = get_args(Outcome)
 
 # What a depth is that Python cannot follow: nothing that a program records.
 NESTED = "not readable: nested too deeply"
@@ -144,7 +154,8 @@ def wrong(path: Path, expected: str, value: object) -> FormatError:
     return FormatError(f"{place(path)} must be {expected}, not {shown(value)}", path)
 
 
-def _get(of: Mapping[str, Any], name: str, path: Path) -> Any:
+def member(of: Mapping[str, Any], name: str, path: Path) -> Any:
+    """A member that must be there, whatever it is."""
     try:
         return of[name]
     except KeyError:
@@ -160,7 +171,7 @@ def members(value: object, path: Path) -> dict[str, Any]:
 
 def items(of: Mapping[str, Any], name: str, path: Path) -> list[Any]:
     """A member that is a list."""
-    value = _get(of, name, path)
+    value = member(of, name, path)
     if not isinstance(value, list):
         raise wrong((*path, name), "a list", value)
     return value
@@ -168,7 +179,7 @@ def items(of: Mapping[str, Any], name: str, path: Path) -> list[Any]:
 
 def integer(of: Mapping[str, Any], name: str, path: Path) -> int:
     """A member that is a whole number."""
-    value = _get(of, name, path)
+    value = member(of, name, path)
     if type(value) is not int:
         raise wrong((*path, name), "a whole number", value)
     return value
@@ -176,7 +187,7 @@ def integer(of: Mapping[str, Any], name: str, path: Path) -> int:
 
 def boolean(of: Mapping[str, Any], name: str, path: Path) -> bool:
     """A member that is true or false."""
-    value = _get(of, name, path)
+    value = member(of, name, path)
     if not isinstance(value, bool):
         raise wrong((*path, name), "true or false", value)
     return value
@@ -184,7 +195,7 @@ def boolean(of: Mapping[str, Any], name: str, path: Path) -> bool:
 
 def string(of: Mapping[str, Any], name: str, path: Path) -> str:
     """A member that is a string."""
-    value = _get(of, name, path)
+    value = member(of, name, path)
     if not isinstance(value, str):
         raise wrong((*path, name), "a string", value)
     return value
@@ -206,12 +217,14 @@ def integer_or_none(of: Mapping[str, Any], name: str, path: Path) -> int | None:
 def seconds_or_none(of: Mapping[str, Any], name: str, path: Path) -> float | None:
     """A member that is a finite number of seconds, null or absent."""
     value = of.get(name)
-    if value is None:
-        return None
-    try:
-        finite = type(value) in (int, float) and math.isfinite(value)
-    except OverflowError:  # a whole number of hundreds of digits
-        finite = False
-    if not finite:
+    if value is not None and not finite(value):
         raise wrong((*path, name), "a finite number of seconds or null", value)
-    return float(value)
+    return None if value is None else float(value)
+
+
+def outcome(of: Mapping[str, Any], path: Path) -> Outcome:
+    """The member ``outcome`` of a write."""
+    value = string(of, "outcome", path)
+    if value not in OUTCOMES:
+        raise wrong((*path, "outcome"), '"ok", "fail" or "info"', value)
+    return value

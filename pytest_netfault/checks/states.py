@@ -4,14 +4,14 @@ A snapshot without a revision is placed by what it says. Between two changes of 
 that a state holds over a stretch of revisions; each is looked for once, by a fingerprint, however long the log is.
 
 Rules of this file: a fingerprint only finds; whether a state is the one that is looked for is answered by the log
-itself (``Truth.snapshot_differs``), so that the answer is the one that the judge gives.
+itself (``CommittedLog.snapshot_differs``), so that the answer is the one that the judge gives.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from pytest_netfault.checks.truth import Truth
+from pytest_netfault.checks.committed_log import CommittedLog
 
 __all__ = ["States"]
 
@@ -19,9 +19,9 @@ __all__ = ["States"]
 class States:
     """The states of one log, limited to its subscription."""
 
-    def __init__(self, truth: Truth, initial: Mapping[str, str] | None) -> None:
-        self._truth = truth
-        self._initial = {key: value for key, value in (initial or {}).items() if truth.covers(key)}
+    def __init__(self, committed: CommittedLog, initial: Mapping[str, str] | None) -> None:
+        self._committed = committed
+        self._initial = {key: value for key, value in (initial or {}).items() if committed.covers(key)}
         self._begins: list[int | None] | None = None  # where each stretch begins; the first one always was
         self._by_print: dict[int, list[int]] = {}
 
@@ -30,7 +30,7 @@ class States:
         begins = self._laid_out()
         numbers: Iterable[int] = range(len(begins) - 1)
         if (
-            self._truth.whole
+            self._committed.whole
         ):  # else keys may have been there that nobody knows, and no fingerprint finds them
             numbers = self._by_print.get(_fingerprint(kvs), ())
         found = []
@@ -39,7 +39,7 @@ class States:
             revision = floor if begin is None else max(begin, floor)
             if end is not None and end <= revision:
                 continue
-            if self._truth.snapshot_differs(revision, kvs, search=False) is None:
+            if self._committed.snapshot_differs(revision, kvs, search=False) is None:
                 found.append(revision)
         return found
 
@@ -47,21 +47,21 @@ class States:
         """The begin of each stretch, and None behind the last, which does not end."""
         if self._begins is not None:
             return self._begins
-        truth = self._truth
+        committed = self._committed
         state = dict(self._initial)
         mark = _fingerprint(state)
         begins: list[int | None] = [None]
         prints = [mark]
-        for position, (kind, key, value) in enumerate(truth.changes):
-            if not truth.inside[position]:
+        for position, (kind, key, value) in enumerate(committed.changes):
+            if not committed.inside[position]:
                 continue
             if key in state:
                 mark ^= hash((key, state.pop(key)))
             if kind == "put" and value is not None:
                 state[key] = value
                 mark ^= hash((key, value))
-            if begins[-1] != truth.revisions[position]:
-                begins.append(truth.revisions[position])
+            if begins[-1] != committed.revisions[position]:
+                begins.append(committed.revisions[position])
                 prints.append(mark)
             prints[-1] = mark
         for number, one in enumerate(prints):

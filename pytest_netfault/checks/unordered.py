@@ -1,54 +1,46 @@
 """The judge of a subscription to a store that keeps no log.
 
 Its log was inferred from acknowledgements (``inferred_log.py`` says what such a log proves). What is missing is known
-only when things are at rest, so that nothing is ``reliable``, and a gap is nothing but something that has not come yet.
+only when things are at rest, so that nothing is ``reliable``, and a gap is only something that has not come yet.
 
-Rules of this file: what is not owed is decided before (``placing.py``). To a client that may skip, what a snapshot says
-about a key counts for the changes of that key which it may have hidden; where it stands is not asked.
+What need not arrive is decided before (``placing.py``). To a client that may skip, what a snapshot shows of a key
+discharges the changes of that key which it may have hidden; the place of the snapshot in the log does not matter.
 """
 
 from __future__ import annotations
 
-from pytest_netfault.checks.inferred_log import PROVABLE
+from pytest_netfault.checks.committed_log import CommittedLog
+from pytest_netfault.checks.findings import Findings
 from pytest_netfault.checks.placing import Placed
-from pytest_netfault.checks.trace import Resynced, TraceEvent
-from pytest_netfault.checks.verdicts import Guarantee
-from pytest_netfault.checks.walk import Walk
+from pytest_netfault.checks.store_walk import StoreWalk
+from pytest_netfault.checks.trace import Resynced
 
-__all__ = ["UnorderedWalk"]
+__all__ = ["UnorderedStoreWalk"]
 
 
-class UnorderedWalk(Walk):
-    """One walk over one stream, without regard to its order."""
+class UnorderedStoreWalk(StoreWalk):
+    """A subscriber's stream beside an inferred log, without regard to its order."""
 
-    def __init__(self, placed: Placed) -> None:
-        super().__init__(placed)
-        for position, revision in enumerate(self._truth.revisions):
-            if (revision, self._truth.changes[position].key) in placed.not_owed:
-                self._duty.told(position)
-
-    def _broke(
-        self,
-        guarantee: Guarantee,
-        item: int | None,
-        about: TraceEvent | int | None,
-        words: str,
-        key: str | None = None,
+    def __init__(
+        self, placed: Placed, log: CommittedLog, findings: Findings, start: int | None, *, must_deliver: bool
     ) -> None:
-        if guarantee in PROVABLE:
-            super()._broke(guarantee, item, about, words, key)
+        super().__init__(placed, log, findings, start, must_deliver=must_deliver)
+        for position, revision in enumerate(log.revisions):
+            if (revision, log.changes[position].key) in placed.excused:
+                self._obligations.arrived(position)
 
     def _look_for_gaps(self, index: int, furthest: int) -> None:
         pass
 
-    def _bookmarked(self, index: int, revision: int) -> None:
-        pass
+    def bookmarked(self, index: int, revision: int) -> None:
+        """Nothing is known of the order that a bookmark is about."""
 
-    def _resynced(self, index: int, item: Resynced) -> None:
-        if self._trace.promise == "every-event":
-            return  # what it may skip is not owed
-        hiding, truth = self._placed.hiding, self._truth
+    def resynced(self, index: int, item: Resynced) -> None:
+        """What the snapshot shows discharges what it may have hidden."""
+        if self._placed.trace.promise == "every-event":
+            return  # what it may skip is excused already
+        hiding, log = self._placed.hiding, self._log
         assert hiding is not None
-        for position, (_, key, _) in enumerate(truth.changes):
-            if truth.inside[position] and hiding.hides(item.kvs, truth.revisions[position], key):
-                self._duty.told(position)
+        for position, (_, key, _) in enumerate(log.changes):
+            if log.inside[position] and hiding.hides(item.kvs, log.revisions[position], key):
+                self._obligations.arrived(position)

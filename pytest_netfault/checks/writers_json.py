@@ -13,8 +13,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, TypedDict
 
-from pytest_netfault.checks.reading import Path, items, members, seconds_or_none, string, wrong
-from pytest_netfault.checks.writes import OUTCOMES, Change, Write
+from pytest_netfault.checks.reading import Path, items, members, outcome, seconds_or_none, string, wrong
+from pytest_netfault.checks.writes import Change, Write
 
 __all__ = ["Writers", "dump_write", "read_writers"]
 
@@ -43,13 +43,11 @@ def read_writers(of: Mapping[str, Any], path: Path) -> Writers:
 
 def _read_write(document: object, path: Path) -> Write:
     of = members(document, path)
-    outcome = string(of, "outcome", path)
-    if outcome not in OUTCOMES:
-        raise wrong((*path, "outcome"), '"ok", "fail" or "info"', outcome)
+    ended_with = outcome(of, path)
     begun, ended = (seconds_or_none(of, name, path) for name in ("begun", "ended"))
     if begun is not None and ended is not None and ended < begun:
         raise wrong((*path, "ended"), f"at or after begun, {begun}", ended)
-    return Write(_changes(of, "changes", path), outcome, begun, ended)
+    return Write(_changes(of, "changes", path), ended_with, begun, ended)
 
 
 def _changes(of: Mapping[str, Any], name: str, path: Path) -> tuple[Change, ...]:

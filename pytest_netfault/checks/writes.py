@@ -22,11 +22,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, Protocol, get_args
 
+from pytest_netfault.checks.reading import Outcome
+
 if TYPE_CHECKING:
     from pytest_netfault.checks.trace import Revision
 
 __all__ = [
-    "OUTCOMES",
     "WRITE_GUARANTEES",
     "Change",
     "Held",
@@ -40,8 +41,6 @@ __all__ = [
     "surely_before",
 ]
 
-Outcome = Literal["ok", "fail", "info"]
-OUTCOMES: tuple[Outcome, ...] = get_args(Outcome)
 WriteGuarantee = Literal["writes.lost", "writes.phantom", "writes.duplicate"]
 WRITE_GUARANTEES: tuple[WriteGuarantee, ...] = get_args(WriteGuarantee)
 

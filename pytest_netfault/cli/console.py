@@ -1,10 +1,8 @@
-"""What a command says and what it is given: its streams and its arguments.
+"""The standard streams and the arguments of a command.
 
-A reader of the output who leaves early (``| head``) changes nothing: the command goes on in silence, and its code is
-the verdict. An output that cannot be written (a full disk) is :class:`CannotWrite`, for nobody has seen the verdict.
-
-Rules of this file: only the standard library; what is shown goes through :mod:`.printable`, whatever the encoding of a
-stream is; a stream that is closed swallows.
+A reader of the output who leaves early (``| head``) changes nothing: the command goes on without output, and its exit
+code is the verdict. An output that cannot be written (a full disk) raises :class:`CannotWrite`, because nobody has seen
+the verdict. Everything that is shown is made printable first; output to a closed stream is discarded.
 """
 
 from __future__ import annotations
@@ -15,11 +13,11 @@ import io
 import os
 import sys
 from collections.abc import Callable, Sequence
-from typing import Any, NoReturn, TextIO
+from typing import Any, NoReturn, TextIO, TypeAlias
 
 from pytest_netfault.common.printable import printable, printable_lines
 
-__all__ = ["CannotWrite", "Console", "Parser", "parsed", "place", "whole_number"]
+__all__ = ["CannotWrite", "Console", "Parser", "Subparsers", "parsed", "path_argument", "whole_number"]
 
 # A line of a message that quotes what somebody typed or a file holds.
 _LONGEST_LINE = 1_000
@@ -32,11 +30,11 @@ class CannotWrite(Exception):
 
 
 class Console:
-    """Where a command writes.
+    """The output of a command.
 
     Args:
-        out: where its story goes; the standard output if None.
-        err: where complaints go; standard error if None.
+        out: for results; the standard output if None.
+        err: for errors; standard error if None.
     """
 
     def __init__(self, out: TextIO | None = None, err: TextIO | None = None) -> None:
@@ -47,14 +45,14 @@ class Console:
 
     @property
     def is_terminal(self) -> bool:
-        """Whether a person watches, so that a line may change."""
+        """Whether the output is a terminal, so that a line may be rewritten."""
         try:
             return self.out.isatty()
         except ValueError:  # it was closed
             return False
 
     def line(self, text: str) -> None:
-        """Say one line; a line break in it is escaped.
+        """Write one line; a line break in it is escaped.
 
         Raises:
             CannotWrite: the output takes nothing more, and not because its reader has left.
@@ -62,15 +60,15 @@ class Console:
         self._write(printable(text))
 
     def lines(self, text: str) -> None:
-        """Say several lines, or :class:`CannotWrite`."""
+        """Write several lines, or raise :class:`CannotWrite`."""
         self._write(printable_lines(text))
 
     def verbatim(self, text: str) -> None:
-        """Write a text of ours that is safe as it is, or :class:`CannotWrite`: JSON of :func:`.json_text`, or help."""
+        """Write a text that is printable already (JSON of :func:`.json_text`, help), or raise :class:`CannotWrite`."""
         self._write(text)
 
     def complain(self, text: str) -> None:
-        """Say one line on standard error, if it can be said there."""
+        """Write one line to standard error; what cannot be written there is discarded."""
         text = printable(text)
         if len(text) > _LONGEST_LINE:
             half = (_LONGEST_LINE - 3) // 2
@@ -80,7 +78,7 @@ class Console:
             self.err.flush()
 
     def flush(self) -> None:
-        """See that everything has been written, or :class:`CannotWrite`."""
+        """Write what is buffered, or raise :class:`CannotWrite`."""
         self._write(None)
 
     def _write(self, text: str | None) -> None:
@@ -100,8 +98,12 @@ class Console:
             raise CannotWrite(f"the output cannot be written: {reason}") from error
 
 
+#: What ``add_subparsers`` gives.
+Subparsers: TypeAlias = "argparse._SubParsersAction[Any]"
+
+
 class Parser(argparse.ArgumentParser):
-    """A parser whose complaint is one line, and whose help was written or is :class:`CannotWrite`."""
+    """A parser that reports a wrong argument in one line; help that cannot be written is :class:`CannotWrite`."""
 
     def _print_message(self, message: str, file: Any = None) -> None:
         if message:
@@ -109,12 +111,19 @@ class Parser(argparse.ArgumentParser):
             console.verbatim(message.removesuffix("\n"))  # argparse may have put colours into it
             console.flush()
 
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> tuple[Any, list[str]]:
+        # Otherwise what is left over of a command's arguments would be reported by the parser of all commands.
+        found, unknown = super().parse_known_args(args, namespace)
+        if unknown:
+            self.error(f"unrecognized arguments: {' '.join(unknown)}")
+        return found, unknown
+
     def error(self, message: str) -> NoReturn:
         Console().complain(f"{self.prog}: {message} ({self.prog} --help says what it takes)")
         raise SystemExit(2)
 
 
-def place(text: str) -> str:
+def path_argument(text: str) -> str:
     """A type for an argument that names a file or a folder: an empty one would be the current folder."""
     if not text:
         raise argparse.ArgumentTypeError("must name a file or a folder, not ''")
@@ -161,7 +170,7 @@ def _encodable(text: str, stream: Any) -> str:
 
 
 def _discard(stream: Any) -> None:
-    """Let what is still buffered go nowhere: Python would try again at its end, and exit with 120."""
+    """Discard what is still buffered: Python would try to write it again at its end, and exit with 120."""
     with contextlib.suppress(OSError, ValueError, AttributeError):
         nowhere = os.open(os.devnull, os.O_WRONLY)
         try:

@@ -3,15 +3,15 @@
 1. A real etcd is started.
 2. The naive loop (``docs/examples/stores/naive_etcd3.py``) is put through generated outages until it loses an update;
    the smallest schedule that does it is shown.
-3. The bundled wrapper (``docs/examples/stores/runtime_config_store.py``) is put through as many as it likes.
+3. The bundled wrapper (``docs/examples/stores/runtime_config_store.py``) is put through schedules of the same kind.
 
-Rules of this file: the subjects are the very files of the documentation, loaded by path, so that this package knows
-neither ``etcd3`` nor the wrapper. What a machine lacks is one sentence (:class:`DemoImpossible`). Progress goes to a
-terminal only; the story at the end is plain text.
+Both clients are the files that the documentation shows, loaded by path, so that this package imports neither ``etcd3``
+nor the wrapper.
 """
 
 from __future__ import annotations
 
+import argparse
 import contextlib
 import importlib.util
 import logging
@@ -21,14 +21,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
 from pytest_netfault import verify
-from pytest_netfault.cli.console import Console
+from pytest_netfault.cli.console import Console, Subparsers, whole_number
+from pytest_netfault.cli.exit_codes import CommandFailed
 from pytest_netfault.common.wording import counted
 from pytest_netfault.proof.progress import progress_line
 
 if TYPE_CHECKING:
     from pytest_netfault.store import OpenStore
 
-__all__ = ["DemoImpossible", "example_store", "run_demo"]
+__all__ = ["add_parser", "example_store", "run", "run_demo"]
 
 # Long enough for the naive loop to come back from everything that it comes back from (it waits 0.2 s), so that what is
 # then missing is missing.
@@ -37,15 +38,46 @@ _NAIVE_EXAMPLES = 200
 _NAIVE_SECONDS = 60.0
 
 
-class DemoImpossible(RuntimeError):
-    """This machine lacks something that the demo needs; the message says what, and what helps."""
+def add_parser(commands: Subparsers) -> None:
+    """Add the command to those of ``netfault``."""
+    parser = commands.add_parser(
+        "demo",
+        help="catch the naive watch loop losing an update on a real etcd, and prove the wrapper beside it",
+        description=(
+            "Starts a real etcd, catches the naive 'watch, and when it ends watch again' loop losing an update under "
+            "generated outages, prints the smallest schedule that does it, and puts the bundled wrapper through the "
+            "same. Takes about a minute."
+        ),
+        epilog="Exit code: 0 the naive loop was caught and the wrapper kept its promise, 1 the wrapper lost an update, "
+        "2 it could not be played, 3 the naive loop was not caught or nothing was proved. "
+        "example: netfault demo --seed 7",
+    )
+    parser.add_argument(
+        "--seed", type=whole_number(least=0), default=1, help="draws other outages (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--examples",
+        type=whole_number(least=1),
+        default=60,
+        help="schedules for the wrapper (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--etcd",
+        metavar="WHERE",
+        help="HOST:PORT of a running etcd, PATH of a binary, or docker[:IMAGE]; found on this machine by default",
+    )
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Run the demo; return the exit code."""
+    return run_demo(seed=arguments.seed, examples=arguments.examples, etcd=arguments.etcd)
 
 
 def example_store(name: str) -> OpenStore:
-    """``open_store`` of one of the example subjects, from a checkout or from the installed package.
+    """``open_store`` of one of the example clients, from a checkout or from the installed package.
 
     Raises:
-        DemoImpossible: the file, or a package that it imports, is not installed.
+        CommandFailed: the file, or a package that it imports, is not installed.
     """
     here = Path(__file__).parents[1]
     for folder in (here / "_examples", here.parent / "docs" / "examples" / "stores"):
@@ -53,7 +85,7 @@ def example_store(name: str) -> OpenStore:
         if path.exists():
             break
     else:
-        raise DemoImpossible(
+        raise CommandFailed(
             f"the example {name}.py is not part of this installation; install from a checkout"
         )
     spec = importlib.util.spec_from_file_location(f"netfault_demo_{name}", path)
@@ -66,7 +98,7 @@ def example_store(name: str) -> OpenStore:
     except ModuleNotFoundError as error:
         del sys.modules[spec.name]
         if (error.name or "").partition(".")[0] in ("runtime_config", "etcd3", "grpc"):
-            raise DemoImpossible(
+            raise CommandFailed(
                 "the bundled wrapper is not installed: pip install etcd-runtime-config, or from a checkout "
                 "pip install -e wrapper"
             ) from error
@@ -85,10 +117,10 @@ def run_demo(*, seed: int = 1, examples: int = 60, etcd: str | None = None, out:
         seed: which outages are drawn.
         examples: how many schedules the wrapper is put through.
         etcd: where the etcd is, as ``--etcd`` takes it; found on this machine if None.
-        out: where the story goes; standard output if None.
+        out: where results are printed; the standard output if None.
 
     Raises:
-        DemoImpossible: no etcd was found or it does not start, or an extra is missing.
+        CommandFailed: no etcd was found or it does not start, or an extra is missing.
     """
     console = Console(out)
     naive, wrapper = example_store("naive_etcd3"), example_store("runtime_config_store")
@@ -154,7 +186,7 @@ def _conclude(caught: bool, came: verify.Report | AssertionError, say: Callable[
 
 @contextlib.contextmanager
 def _quiet(*names: str) -> Iterator[None]:
-    """The subjects log each lost connection, and a demo is nothing but lost connections."""
+    """Keep quiet the loggers of the clients, which log each lost connection."""
     loggers = [logging.getLogger(name) for name in names]
     levels = [logger.level for logger in loggers]
     try:
@@ -174,7 +206,7 @@ def _server(option: str | None) -> Iterator[Any]:
     try:
         server = find_etcd(option, named="--etcd=").start()
     except (ServerError, ValueError, OSError) as error:
-        raise DemoImpossible(" ".join(str(error).split())) from error
+        raise CommandFailed(" ".join(str(error).split())) from error
     try:
         yield server
     finally:
@@ -217,7 +249,7 @@ def _progress(console: Console, indent: str) -> Iterator[Callable[[verify.Progre
         try:
             from rich.console import Console as RichConsole
         except ModuleNotFoundError as error:
-            raise DemoImpossible(
+            raise CommandFailed(
                 "progress is drawn with rich, which is not installed: pip install 'pytest-netfault[report]'"
             ) from error
         with RichConsole(file=console.out).status(f"{indent}starting") as status:

@@ -1,17 +1,16 @@
-"""How a command ends: every way out is one of these codes, and means what the help says.
+"""The exit codes of every command.
 
 =====  =========================================================================================================
 code   meaning, of every command
 =====  =========================================================================================================
-0      what was asked about is as it should be
+0      the promise was kept
 1      a promise was broken: an update was lost. Nothing else ends with 1, least of all a crash
-2      it could not be found out: wrong usage, something unreadable, something that raised. One line says what
+2      it could not be found out: wrong usage, something unreadable, an exception. One line says why
 3      nothing broke and nothing was proved
 130    Ctrl-C
 =====  =========================================================================================================
 
-Rules of this file: only the standard library; what is changed in the process (who answers Ctrl-C, ``os._exit``) is
-changed back.
+What is replaced in the process meanwhile (the handler of SIGINT, ``os._exit``) is restored.
 """
 
 from __future__ import annotations
@@ -33,46 +32,45 @@ INTERRUPTED = 130
 
 
 class CommandFailed(Exception):
-    """What was asked for cannot be done; the message is one sentence."""
+    """A command cannot do what was asked for; the message is one sentence. Exit code 2."""
 
 
-def guarded(name: str, command: Callable[[Console], int], console: Console | None = None) -> int:
-    """Run a command and return its exit code; whatever it raises is one line on standard error and code 2.
+def guarded(name: str, command: Callable[[], int]) -> int:
+    """Run a command and return its exit code; whatever it raises becomes one line on standard error and code 2.
 
     Args:
-        name: of the command, for that line.
-        command: is given the console and returns 0, 1, 2 or 3.
-        console: where it writes; the standard streams by default.
+        name: the name of the command, for that line.
+        command: does it, and returns 0, 1, 2 or 3.
     """
-    console = console or Console()
+    console = Console()
     with _ctrl_c() as pressed, _no_way_past(name, console):
         try:
-            code = command(console)
+            code = command()
             console.flush()
             return code
         except (CommandFailed, CannotWrite) as error:
-            told = str(error)
+            reason = str(error)
         except KeyboardInterrupt as error:
             if pressed():
                 console.complain(f"{name}: interrupted; everything it had started has ended")
                 return INTERRUPTED
-            told = f"something raised {error_words(error, place=True)}, and nobody pressed Ctrl-C"
+            reason = f"something raised {error_words(error, place=True)}, and nobody pressed Ctrl-C"
         except MemoryError:
-            told = "there is not enough memory for it"
+            reason = "there is not enough memory for it"
         except BaseException as error:
             # A client under test may raise anything, and SystemExit(0) is no verdict.
-            told = f"it failed: {error_words(error, place=True)}"
+            reason = f"it failed: {error_words(error, place=True)}"
     with contextlib.suppress(CannotWrite):
         console.flush()
-    console.complain(f"{name}: {told}")
+    console.complain(f"{name}: {reason}")
     return 2
 
 
 @contextlib.contextmanager
 def _no_way_past(name: str, console: Console) -> Iterator[None]:
-    """While a command runs, ``os._exit`` of this process is code 2 as well.
+    """While a command runs, ``os._exit`` ends this process with code 2 as well.
 
-    Clients with a watchdog of their own call it, from any thread. A process that was forked from this one may.
+    Clients with a watchdog of their own call it, from any thread. In a forked process it is left as it is.
     """
     us, leave = os.getpid(), os._exit
 

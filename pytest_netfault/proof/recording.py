@@ -18,7 +18,7 @@ import threading
 import time
 from dataclasses import dataclass, replace
 
-from pytest_netfault.checks.writes import Outcome
+from pytest_netfault.checks.reading import Outcome
 from pytest_netfault.common.printable import represented
 from pytest_netfault.faults import Fault
 from pytest_netfault.proof.plain import plain, printed_revisions, with_revisions

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_netfault.checks.acks import Acks, Pair, Write, judge_acks
+from pytest_netfault.checks.acks import Acks, Pair, UniqueWrite, judge_acks
 from pytest_netfault.checks.reading import FormatError
 
 EMPTY: dict[str, list[Any]] = {
@@ -26,7 +26,7 @@ def acks(writes: str, delivered: str, final: Any = None, *, quiet: bool = True) 
     made = []
     for word in writes.split():
         key, _, name = word[:-1].rpartition(":")
-        made.append(Write(name, key or "k", name, {"+": "ok", "?": "info", "-": "fail"}[word[-1]]))  # type: ignore[arg-type]
+        made.append(UniqueWrite(name, key or "k", name, {"+": "ok", "?": "info", "-": "fail"}[word[-1]]))  # type: ignore[arg-type]
     pairs = [word.rpartition(":") for word in delivered.split()]
     return Acks(tuple(made), tuple(Pair(key or "k", name) for key, _, name in pairs), final, quiet)
 
@@ -147,7 +147,7 @@ def test_ids_and_values_name_one_write() -> None:
 
 
 def test_one_is_not_true() -> None:
-    writes = (Write(1, "k", 1, "ok"), Write(2, "k", True, "ok"))
+    writes = (UniqueWrite(1, "k", 1, "ok"), UniqueWrite(2, "k", True, "ok"))
     assert judge_acks(Acks(writes, (Pair("k", 1),), None, quiet_at_end=True)).lost == (2,)
 
 
@@ -155,7 +155,7 @@ def test_one_is_not_true() -> None:
 def some_acks(draw: st.DrawFn) -> Acks:
     outcome = st.sampled_from(["ok", "fail", "info"])
     count = draw(st.integers(0, 5))
-    writes = tuple(Write(n, draw(st.sampled_from("kx")), n, draw(outcome)) for n in range(count))
+    writes = tuple(UniqueWrite(n, draw(st.sampled_from("kx")), n, draw(outcome)) for n in range(count))
     pairs = st.builds(Pair, st.sampled_from("kx"), st.integers(0, 6))
     final = st.none() | st.dictionaries(st.sampled_from("kx"), st.none() | st.integers(0, 6))
     return Acks(writes, tuple(draw(st.lists(pairs, max_size=6))), draw(final), draw(st.booleans()))

@@ -5,24 +5,27 @@ What happens is drawn with a moment of effect for each write, which the judge do
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pytest_netfault.checks.guarantees import judge_trace
+from pytest_netfault.checks.reading import Outcome
 from pytest_netfault.checks.trace import (
     Bookmarked,
+    Delivered,
     Filter,
     LogEvent,
     Promise,
     StreamItem,
     Trace,
+    TraceEvent,
     UnplacedDelivery,
     UnplacedSnapshot,
 )
-from pytest_netfault.checks.writes import Outcome, Write
+from pytest_netfault.checks.writes import Write
 
 END = 30
 
@@ -234,3 +237,20 @@ def test_what_was_written_while_the_subscription_came_about() -> None:
     assert judged(told(("r.a", "2"))) == ()
     assert judged(told(("r.a", "1"))) == ("complete",)  # the second surely came after the first
     assert judged(told(("r.a", "1")), later=put("2")) == ()
+
+
+def test_a_key_that_reads_like_a_revision_is_named_as_it_is() -> None:
+    """What a store without a log committed is called a write; what its keys and values say is left alone."""
+    writes = (Write((("revision 7", "revision 8"),), "ok", 1.0, 2.0),)
+    trace = Trace(
+        "every-event", Filter(), 1, (), (), quiet_at_end=True, log_from="acknowledgements", writes=writes
+    )
+    verdict = judge_trace(trace)
+    assert [str(one) for one in verdict.evidence] == [
+        "complete: write 1 (put 'revision 7') had not arrived when all was quiet"
+    ]
+    stranger = Delivered((TraceEvent("put", "revision 9", "revision 3", 0),))
+    verdict = judge_trace(replace(trace, stream=(stranger,)))
+    assert str(verdict.evidence[0]) == (
+        "phantom: put 'revision 9' = 'revision 3' came in item 0, and the log never says so"
+    )

@@ -27,7 +27,6 @@ from hypothesis import strategies as st
 
 from pytest_netfault import verify
 from pytest_netfault.cli import main
-from pytest_netfault.cli.console import Console
 from pytest_netfault.cli.exit_codes import guarded
 from pytest_netfault.common import files
 from pytest_netfault.proof.tally import Tally
@@ -442,7 +441,7 @@ def test_a_client_that_ends_the_process_is_no_verdict(status: int, place: Path, 
     done = run("replay", trace, "--store", f"{module}:open_store")
     assert_one_line(done, f"netfault replay: something ended the process with os._exit({status})")
     leave = os._exit
-    assert guarded("x", lambda _console: int(os._exit is leave)) == 0
+    assert guarded("x", lambda: int(os._exit is leave)) == 0
     assert os._exit is leave
 
 
@@ -479,7 +478,7 @@ def test_ctrl_c_is_130_and_one_line(place: Path, trace: Path) -> None:
 def test_where_ctrl_c_is_ignored_nothing_is_an_interruption() -> None:
     """As under ``nohup``, or in a background job of a shell: whoever raises KeyboardInterrupt is not a person."""
 
-    def pretend(_console: Console) -> int:
+    def pretend() -> int:
         raise KeyboardInterrupt
 
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -490,12 +489,12 @@ def test_where_ctrl_c_is_ignored_nothing_is_an_interruption() -> None:
 
 
 def test_only_ctrl_c_is_an_interruption(capsys: pytest.CaptureFixture[str]) -> None:
-    def press(_console: Console) -> int:
+    def press() -> int:
         signal.raise_signal(signal.SIGINT)
         time.sleep(60)
         return 0
 
-    def pretend(_console: Console) -> int:
+    def pretend() -> int:
         raise KeyboardInterrupt
 
     before = signal.signal(signal.SIGINT, signal.default_int_handler)

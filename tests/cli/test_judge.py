@@ -21,7 +21,8 @@ from pytest_netfault.checks.guarantees import judge_trace
 from pytest_netfault.checks.locate import line_of
 from pytest_netfault.checks.reading import FormatError
 from pytest_netfault.checks.trace import Trace
-from pytest_netfault.cli.judge import judge, main
+from pytest_netfault.cli import main
+from pytest_netfault.cli.judge import judge
 
 
 def trace(*revisions: int, name: str | None = "t", quiet: bool = True) -> dict[str, Any]:
@@ -157,7 +158,7 @@ def test_json_has_the_members_of_each_format_and_no_others(run: Any) -> None:
 
 
 def test_json_of_a_search_that_was_given_up(run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    from pytest_netfault.cli import judge as module
+    from pytest_netfault.checks import judging as module
 
     search = module.check_linearizable
     monkeypatch.setattr(module, "check_linearizable", lambda history, **_: search(history, max_steps=1))
@@ -171,7 +172,7 @@ def test_json_of_a_search_that_was_given_up(run: Any, monkeypatch: pytest.Monkey
         "inconclusive",
         None,
     )
-    assert run(hard)[1] == "f0: inconclusive: given up after 1 configurations with 1 key undecided\n"
+    assert run(hard)[1] == "f0: inconclusive: given up after 1 configuration with 1 key undecided\n"
     monkeypatch.setattr(module, "check_linearizable", lambda history, **_: search(history, max_bytes=1))
     assert run(hard)[:2] == (
         3,
@@ -548,18 +549,18 @@ def test_a_folder_that_cannot_be_read_is_no_folder_without_a_loss(
 def test_main_takes_files_and_a_model(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "h.jsonl"
     path.write_text(history())
-    assert main([str(path), "--model", "cas-register"]) == 0
-    assert main(["--model", "kv", str(path)]) == 2
+    assert main(["judge", str(path), "--model", "cas-register"]) == 0
+    assert main(["judge", "--model", "kv", str(path)]) == 2
     assert capsys.readouterr().err == f'{path}:1: write has no "key", and the model kv needs one\n'
     with pytest.raises(SystemExit, match="2"):
-        main([])
+        main(["judge"])
 
 
 def test_judging_needs_nothing_but_the_standard_library(tmp_path: Path) -> None:
     path = tmp_path / "t.json"
     path.write_text(json.dumps(KEPT))
     program = (
-        "import sys; from pytest_netfault.cli.judge import main; status = main(sys.argv[1:]); "
+        "import sys; from pytest_netfault.cli import main; status = main(['judge', *sys.argv[1:]]); "
         "bad = {'trio', 'pytest', 'hypothesis', 'grpc', 'docker', 'etcd3', 'ssl', 'asyncio'} & set(sys.modules); "
         "sys.exit(f'imported {bad}' if bad else status)"
     )

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from pytest_netfault.cli import demo, main
+from pytest_netfault.cli.exit_codes import CommandFailed
 from pytest_netfault.proof import campaign
 
 COMMANDS = ["demo", "judge", "replay", "merge"]
@@ -87,12 +88,12 @@ def test_no_etcd_at_all_names_every_way_to_get_one(monkeypatch: pytest.MonkeyPat
         raise ServerNotFound("no etcd was found: one way,\nor another")
 
     monkeypatch.setattr(find, "find_etcd", nothing)
-    with pytest.raises(demo.DemoImpossible, match=r"^no etcd was found: one way, or another$"):
+    with pytest.raises(CommandFailed, match=r"^no etcd was found: one way, or another$"):
         demo.run_demo(out=io.StringIO())
 
 
 def test_an_example_that_is_not_installed_is_one_sentence() -> None:
-    with pytest.raises(demo.DemoImpossible, match=r"nobody\.py is not part of this installation"):
+    with pytest.raises(CommandFailed, match=r"nobody\.py is not part of this installation"):
         demo.example_store("nobody")
 
 

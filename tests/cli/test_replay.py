@@ -12,7 +12,9 @@ from typing import Any
 
 import pytest
 
-from pytest_netfault.cli.replay import ReplayImpossible, add_arguments, read_recorded, run_replay
+from pytest_netfault.cli.exit_codes import CommandFailed
+from pytest_netfault.cli.recorded import read_recorded
+from pytest_netfault.cli.replay import add_parser, run_replay
 from pytest_netfault.schedules import Break, Forget, Heal, Schedule, Seen, Sever, Subscribe, Write
 
 MUTANTS = Path(__file__).parents[1] / "verify" / "mutants"
@@ -68,8 +70,8 @@ def trace(tmp_path: Path) -> Path:
 
 def options(*arguments: object) -> argparse.Namespace:
     parser = argparse.ArgumentParser()
-    add_arguments(parser)
-    return parser.parse_args([str(one) for one in arguments])
+    add_parser(parser.add_subparsers())
+    return parser.parse_args(["replay", *map(str, arguments)])
 
 
 def replay(*arguments: object) -> tuple[int, str]:
@@ -183,7 +185,7 @@ def test_a_module_is_looked_for_in_the_current_folder(trace: Path, stores: Path)
 def test_what_is_wrong_with_the_store_or_the_server_is_one_sentence(
     trace: Path, stores: Path, store: str, server: str, told: str
 ) -> None:
-    with pytest.raises(ReplayImpossible, match=told) as caught:
+    with pytest.raises(CommandFailed, match=told) as caught:
         replay(trace, "--store", store.format(stores=stores), "--server", server.format(stores=stores))
     assert "\n" not in str(caught.value)
 
@@ -223,17 +225,17 @@ def test_what_is_wrong_with_the_store_or_the_server_is_one_sentence(
 )
 def test_a_damaged_trace_is_one_sentence_with_its_line(trace: Path, text: str, told: str) -> None:
     trace.write_text(text)
-    with pytest.raises(ReplayImpossible, match=told):
+    with pytest.raises(CommandFailed, match=told):
         read_recorded(trace)
 
 
 def test_a_trace_that_is_not_there_and_the_schedule_beside_one(tmp_path: Path) -> None:
-    with pytest.raises(ReplayImpossible, match=r"nowhere.json: cannot be read: No such file"):
+    with pytest.raises(CommandFailed, match=r"nowhere.json: cannot be read: No such file"):
         read_recorded(tmp_path / "nowhere.json")
-    with pytest.raises(ReplayImpossible, match=r"lost.py: give the trace, lost.json, which stands beside it"):
+    with pytest.raises(CommandFailed, match=r"lost.py: give the trace, lost.json, which stands beside it"):
         read_recorded(tmp_path / "lost.py")
     (tmp_path / "bytes.json").write_bytes(b"\xff")
-    with pytest.raises(ReplayImpossible, match=r"bytes.json: not UTF-8: byte 0xff"):
+    with pytest.raises(CommandFailed, match=r"bytes.json: not UTF-8: byte 0xff"):
         read_recorded(tmp_path / "bytes.json")
 
 
@@ -246,5 +248,5 @@ def test_a_trace_that_is_not_there_and_the_schedule_beside_one(tmp_path: Path) -
     ],
 )
 def test_wrong_numbers_are_named(trace: Path, arguments: list[str], told: str) -> None:
-    with pytest.raises(ReplayImpossible, match=told):
+    with pytest.raises(CommandFailed, match=told):
         replay(trace, "--store", "x:y", *arguments)

@@ -1,10 +1,10 @@
-"""The log of one store, laid out so that a stream can be judged against it in linear time.
+"""The oracle: the log of one store, indexed so that a stream can be judged against it in linear time.
 
-Every change of the log has a *position*, 0, 1, 2, ... in the order of commit, also within a revision.
-Positions are what the judges count with; a revision is a border between two positions.
+Every change of the log has a *position*, 0, 1, 2, ... in the order of commit, also within a revision. The judges count
+in positions; a revision is a boundary between two of them.
 
-Rules of this file: built once, never changed; each question is answered in constant or logarithmic time, and a
-snapshot in the time that it takes to read it.
+The log is indexed once and never changed. Each query takes constant or logarithmic time, and that of a snapshot the
+time that it takes to read it.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 
 from pytest_netfault.checks.trace import Filter, LogEvent, Revision, TraceEvent
 
-__all__ = ["Truth", "as_event"]
+__all__ = ["CommittedLog", "as_event"]
 
 
 # A revision of that many changes is searched from end to end. Larger ones go through a dictionary of the whole log,
@@ -36,7 +36,7 @@ def _without_value(change: LogEvent) -> LogEvent:
     return LogEvent("delete", change[1]) if change[0] == "delete" else change
 
 
-class Truth:
+class CommittedLog:
     """What one store committed.
 
     Attributes:
