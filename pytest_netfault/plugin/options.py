@@ -135,7 +135,7 @@ def add_options(parser: pytest.Parser) -> None:
     parser.addini("netfault_keep", "default of --netfault-keep (default: never)", type="string", default=None)
 
 
-def read_settings(config: pytest.Config) -> Settings:
+def read_settings(config: pytest.Config) -> Settings:  # noqa: C901 - each option with its own error, in a row
     """What this session was told, and the seed that it draws if it was told none.
 
     A worker of pytest-xdist has seed and output from its controller.

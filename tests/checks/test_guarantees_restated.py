@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -260,6 +260,36 @@ class Restated:
         return {name for name in names if getattr(self, name)()}
 
 
+def damage(
+    draw: st.DrawFn,
+    stream: list[Any],
+    flat: list[TraceEvent],
+    revisions: st.SearchStrategy[int],
+    snapshot: Callable[[int], Resynced],
+) -> None:
+    """Drop, swap or insert something somewhere."""
+    where = draw(st.integers(0, len(stream)))
+    what = draw(st.sampled_from(["drop", "events", "bookmark", "resync", "disconnect", "error", "swap"]))
+    if what == "drop":
+        del stream[where : where + 1]
+    elif what == "swap":
+        stream[where : where + 2] = reversed(stream[where : where + 2])
+    elif what == "events":
+        pool = st.sampled_from(flat) if flat else st.nothing()
+        other = st.builds(
+            TraceEvent, st.just("put"), st.sampled_from(KEYS), st.sampled_from("123"), revisions
+        )
+        stream.insert(where, Delivered(tuple(draw(st.lists(pool | other, max_size=3)))))
+    elif what == "bookmark":
+        stream.insert(where, Bookmarked(draw(revisions)))
+    elif what == "resync":
+        stream.insert(where, snapshot(draw(revisions)))
+    elif what == "disconnect":
+        stream.insert(where, Disconnected())
+    elif draw(st.booleans()):
+        stream.insert(where, Failed("gone"))
+
+
 @st.composite
 def traces(draw: st.DrawFn) -> Trace:
     """Traces of up to six revisions, biased to streams that are nearly right."""
@@ -305,26 +335,7 @@ def traces(draw: st.DrawFn) -> Trace:
                 )
                 stream.append(Delivered(right))
     for _ in range(draw(st.integers(0, 4))):
-        where = draw(st.integers(0, len(stream)))
-        what = draw(st.sampled_from(["drop", "events", "bookmark", "resync", "disconnect", "error", "swap"]))
-        if what == "drop":
-            del stream[where : where + 1]
-        elif what == "swap":
-            stream[where : where + 2] = reversed(stream[where : where + 2])
-        elif what == "events":
-            pool = st.sampled_from(flat) if flat else st.nothing()
-            other = st.builds(
-                TraceEvent, st.just("put"), st.sampled_from(KEYS), st.sampled_from("123"), revisions
-            )
-            stream.insert(where, Delivered(tuple(draw(st.lists(pool | other, max_size=3)))))
-        elif what == "bookmark":
-            stream.insert(where, Bookmarked(draw(revisions)))
-        elif what == "resync":
-            stream.insert(where, snapshot(draw(revisions)))
-        elif what == "disconnect":
-            stream.insert(where, Disconnected())
-        elif draw(st.booleans()):
-            stream.insert(where, Failed("gone"))
+        damage(draw, stream, flat, revisions, snapshot)
     compactions = draw(st.lists(st.builds(Compaction, revisions, st.integers(0, 4)), max_size=2))
     return Trace(
         draw(st.sampled_from(["every-event", "latest-value"])),
