@@ -81,6 +81,11 @@ class ActiveFault:
         return self._state.fault
 
     @property
+    def fault_id(self) -> int:
+        """Its number on the link, from 1 in the order in which the faults came into force; events name it."""
+        return self._state.cause.fault_id or 0
+
+    @property
     def healed(self) -> bool:
         """Whether it is over."""
         return self._state.healed

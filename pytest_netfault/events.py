@@ -1,18 +1,17 @@
 """What happened on a link, in order, on one clock.
 
-A :class:`LinkEvent` is written by the proxy at the moment something happens: a connection is accepted, a
-fault comes into force, a FIN arrives. Logs, failure reports and assertions all read these same records.
-
-Rules of this file: only the standard library; frozen data; ``time`` is ``time.monotonic()`` of the test
-process in seconds; a position counts the bytes of that direction delivered to the receiver so far.
+The proxy records a :class:`LinkEvent` at the moment something happens: a connection is accepted, a fault comes into
+force, a FIN arrives. Logs, failure reports and assertions all read these records, and none of them parses text: what a
+report needs is a field, and ``detail`` is for people only.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, fields
+from typing import Any, Literal
 
 from pytest_netfault.common.printable import printable
+from pytest_netfault.faults import Direction, Fault, fault_from_json, fault_to_json
 
 __all__ = [
     "CONNECTION_STATES",
@@ -63,12 +62,12 @@ class Cause:
 
     Attributes:
         by: the peer, or ``"netfault"``.
-        fault: the expression of the fault that did it, or empty.
+        fault: the fault that did it, if one did.
         fault_id: its number on the link, from 1 in the order in which the faults came into force.
     """
 
     by: Actor = "netfault"
-    fault: str = ""
+    fault: Fault | None = None
     fault_id: int | None = None
 
 
@@ -77,7 +76,7 @@ class LinkEvent:
     """One thing that happened on a link.
 
     Attributes:
-        time: seconds, ``time.monotonic()``.
+        time: seconds, ``time.monotonic()`` of the test process.
         link: the link's name.
         kind: what happened, see :data:`EventKind`.
         connection: the connection's number on its link, from 1, or None where the event concerns the link.
@@ -85,10 +84,12 @@ class LinkEvent:
             the other is an event of the side that sent it, and of nobody else.
         bytes_up: bytes delivered from client to upstream on that connection when it happened.
         bytes_down: the same from upstream to client.
-        detail: the fault's expression, an address, or the error, in words.
-        fault: the expression of the fault that the event is about, or that did it; else empty.
+        detail: what no other field says, for people: the error of ``upstream_failed``, the sentence of ``trouble``.
+        fault: the fault that the event is about, or that did it.
         fault_id: that fault's number on the link, from 1 in the order in which the faults came into force.
-        direction: of a hit, which direction the fault met traffic in, where that is known.
+        direction: of a hit, where the fault met traffic; of a FIN or RST, which direction it ended.
+        address: the client's when it was accepted; the upstream's when it answered or failed.
+        met: of a heal, whether the fault had met traffic by then.
     """
 
     time: float
@@ -99,31 +100,69 @@ class LinkEvent:
     bytes_up: int = 0
     bytes_down: int = 0
     detail: str = ""
-    fault: str = ""
+    fault: Fault | None = None
     fault_id: int | None = None
-    direction: Literal["up", "down"] | None = None
+    direction: Direction | None = None
+    address: str = ""
+    met: bool | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """The event as a JSON object of the same names; its fault as :func:`.fault_to_json` writes it.
+
+        >>> from pytest_netfault.faults import Sever
+        >>> LinkEvent(12.5, "etcd", "fault", by="netfault", fault=Sever(), fault_id=1).to_json()["fault"]
+        {'fault': 'sever'}
+        """
+        made = {one.name: getattr(self, one.name) for one in fields(self)}
+        if self.fault is not None:
+            made["fault"] = fault_to_json(self.fault, text_ok=True)
+        return made
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> LinkEvent:
+        """The event that :meth:`to_json` wrote.
+
+        A fault of your own whose class is not in this process is read as one that can be shown and not applied.
+
+        Raises:
+            ValueError: it is not one.
+        """
+        try:
+            fault = data["fault"]
+            return cls(
+                **{**data, "fault": None if fault is None else fault_from_json(fault, missing_ok=True)}
+            )
+        except (KeyError, TypeError) as error:
+            raise ValueError(f"this is no event of a link: {type(error).__name__}: {error}") from error
 
 
 def describe(event: LinkEvent, *, since: float = 0.0) -> str:
     """The event as one line for a failure report, its time counted from ``since``.
 
+    >>> from pytest_netfault.faults import Reset, Sever
     >>> describe(LinkEvent(12.5, "etcd", "fin", 3, "upstream", 120, 4096), since=12.0)
     '+0.500s etcd #3 fin by upstream (up 120 B, down 4096 B)'
-    >>> describe(LinkEvent(12.5, "etcd", "fault", detail="Sever()"), since=12.0)
+    >>> describe(LinkEvent(12.5, "etcd", "fault", fault=Sever(), fault_id=1), since=12.0)
     '+0.500s etcd fault Sever()'
-    >>> describe(LinkEvent(12.5, "etcd", "rst", 3, "netfault", fault="Reset()", fault_id=1), since=12.0)
+    >>> describe(LinkEvent(12.5, "etcd", "rst", 3, "netfault", fault=Reset(), fault_id=1), since=12.0)
     '+0.500s etcd #3 rst by Reset() (up 0 B, down 0 B)'
     """
     words = [f"+{event.time - since:.3f}s", event.link]
     if event.connection is not None:
         words.append(f"#{event.connection}")
     words.append(event.kind)
+    ending = event.kind in ("fin", "rst", "closed")
     if event.by is not None and event.by != "netfault":
         words.append(f"by {event.by}")
-    elif event.fault and event.kind in ("fin", "rst", "closed"):
-        words.append(f"by {event.fault}")
+    elif event.fault is not None and ending:
+        words.append(f"by {event.fault!r}")
     if event.connection is not None:
         words.append(f"(up {event.bytes_up} B, down {event.bytes_down} B)")
-    if event.detail:
-        words.append(event.detail)
-    return printable(" ".join(words))
+    if event.fault is not None and event.kind in ("fault", "hit", "heal"):
+        words.append(repr(event.fault))
+    if event.direction == "both" and ending:
+        words.append("both ways")
+    elif event.direction is not None and event.kind == "hit":
+        words.append(event.direction)
+    more = ": ".join(filter(None, (event.address, event.detail)))
+    return printable(" ".join([*words, more] if more else words))

@@ -377,10 +377,14 @@ def _fields(kind: type[Fault]) -> tuple[dataclasses.Field[Any], ...]:
     return dataclasses.fields(kind) if hasattr(kind, "__dataclass_fields__") else ()  # type: ignore[arg-type]
 
 
-def fault_to_json(fault: Fault) -> dict[str, Any]:
+def fault_to_json(fault: Fault, *, text_ok: bool = False) -> dict[str, Any]:
     """The fault as a JSON object: its name and the arguments that are not the defaults.
 
     A fault of your own is named by its module and class, so that whoever reads it can have imported the class.
+
+    Args:
+        fault: what to write.
+        text_ok: write a fault of your own that could not be read back as its name and its expression, for reports.
 
     Raises:
         TypeError: it is a fault of your own that could not be read back; the message says why.
@@ -389,14 +393,20 @@ def fault_to_json(fault: Fault) -> dict[str, Any]:
     {'fault': 'cut', 'after_bytes': 7, 'how': 'rst'}
     """
     if isinstance(fault, MissingFault):
-        return {"fault": fault.name, **json.loads(fault.arguments)}
+        shown_as = {_EXPRESSION: fault.expression} if fault.expression and text_ok else {}
+        return {"fault": fault.name, **json.loads(fault.arguments), **shown_as}
     made: dict[str, Any] = {"fault": _name_of(type(fault))}
     for field in _fields(type(fault)):
         value = getattr(fault, field.name)
         if not _is_default(field, value):
             made[field.name] = value
     if type(fault) not in FAULTS:
-        _check_read_back(fault, made)
+        try:
+            _check_read_back(fault, made)
+        except TypeError:
+            if not text_ok:
+                raise
+            return {"fault": made["fault"], _EXPRESSION: repr(fault)}
     return made
 
 
@@ -422,6 +432,9 @@ def _check_json(value: object, message: str) -> None:
     except (TypeError, ValueError, RecursionError) as error:
         raise TypeError(message) from error
 
+
+# How JSON names the expression of a fault that cannot be read back: no argument of a fault can be called that.
+_EXPRESSION = "shown as"
 
 _JSON_HOLDS = "JSON holds text, finite numbers, True, False, None, and lists and dicts of them"
 
@@ -466,12 +479,15 @@ class MissingFault(Fault):
 
     name: str
     arguments: str
+    expression: str = ""  # of one whose arguments JSON cannot hold
 
     def check(self) -> None:
         """See :meth:`Fault.check`."""
         _kind_named(self.name)
 
     def __repr__(self) -> str:
+        if self.expression:
+            return self.expression
         given = ", ".join(f"{name}={value!r}" for name, value in json.loads(self.arguments).items())
         return f"{self.name.rpartition('.')[2].rpartition(':')[2]}({given})"
 
@@ -494,6 +510,8 @@ def fault_from_json(data: object, *, missing_ok: bool = False) -> Fault:
         raise ValueError(f"a fault must be a JSON object, not {shown(data)}")
     arguments = dict(data)
     name = arguments.pop("fault", None)
+    if missing_ok and isinstance(name, str) and isinstance(arguments.get(_EXPRESSION), str):
+        return MissingFault(name, "{}", arguments[_EXPRESSION])
     try:
         kind = _kind_named(name)
     except ValueError:

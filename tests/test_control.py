@@ -131,7 +131,8 @@ class TestSeeing:
             event.time for event in served.link.events
         )
         assert {event.link for event in served.link.events} == {"served"}
-        assert served.link.events[2].detail == served.link.events[4].detail == "Delay(0)"
+        assert served.link.events[2].fault == served.link.events[4].fault == Delay(0)
+        assert [event.met for event in served.link.events if event.kind == "heal"] == [True]
 
     def test_events_are_bounded_and_the_last_are_kept(self, served: Served) -> None:
         for _ in range(EVENTS_KEPT // 2 + 100):

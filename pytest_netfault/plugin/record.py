@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from pytest_netfault.faults import Fault
     from pytest_netfault.plugin.observed import Outcome, WatchedLink
     from pytest_netfault.proof.host import Verdict
-    from pytest_netfault.report.terminal import LinkStory
+    from pytest_netfault.report.network_story import LinkStory
 
 __all__ = ["LINKS_KEPT", "RunningTest", "Tally"]
 

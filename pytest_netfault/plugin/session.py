@@ -18,7 +18,6 @@ import traceback
 import warnings
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -40,7 +39,8 @@ from pytest_netfault.plugin.progress import Live
 from pytest_netfault.plugin.record import LINKS_KEPT, RunningTest, Tally
 from pytest_netfault.plugin.shared_servers import SharedCluster, SharedEtcd
 from pytest_netfault.report.folder import folder_name, remove_files, write_folder
-from pytest_netfault.report.terminal import LinkStory, Totals, failure_text, rerun_command
+from pytest_netfault.report.network_story import LinkStory, NetworkStory
+from pytest_netfault.report.terminal import Totals, failure_text, rerun_command
 from pytest_netfault.report.timeline_links import link_picture
 
 if TYPE_CHECKING:
@@ -457,7 +457,7 @@ class NetFaultSession:
             upstream=link.upstream,
             bytes_up=seen.bytes_up,
             bytes_down=seen.bytes_down,
-            in_force=tuple(repr(fault) for fault in self._in_force(link, test)),
+            in_force=tuple(self._in_force(link, test)),
             events=tuple(event for event in seen.events if event.time >= test.began),
         )
 
@@ -475,11 +475,12 @@ class NetFaultSession:
     def _failure(self, test: RunningTest, links: list[LinkStory], wrong: str) -> str:
         nodeid = str(test.item.nodeid)
         folder = self.folder()
-        picture = self._picture(test, links, f"{nodeid} failed", wrong)
+        story = self._network_story(test, links, f"{nodeid} failed", wrong)
+        picture = _picture(story)
         page = page_of(picture) if folder is not None else ""
         text = failure_text(
             seed=self.settings.seed,
-            command=rerun_command(self._from_here(nodeid), self.settings.seed),
+            command=story.command,
             links=links,
             left=[_left_so(holding) for holding in self._still_left() if holding.by != nodeid],
             since=test.began,
@@ -493,25 +494,25 @@ class NetFaultSession:
         if folder is not None:
             try:
                 pages = {PAGE: page} if page else {}
-                self._write(test, folder, links, {"failure.txt": text + "\n", **pages})
+                self._write(test, folder, story, {"failure.txt": text + "\n", **pages})
             except OSError as error:
                 return f"{text}\n... or not: {printable(str(error))}"  # a full disk must not hide why the test failed
         return text
 
-    def _picture(
+    def _network_story(
         self, test: RunningTest, links: list[LinkStory], headline: str, wrong: str
-    ) -> Timeline | None:
-        """What the links of a test did, if anything happened on them."""
-        if not any(link.events for link in links):
-            return None
-        return link_picture(
-            links,
+    ) -> NetworkStory:
+        """What the links of a test did until now."""
+        nodeid = str(test.item.nodeid)
+        return NetworkStory(
+            nodeid=nodeid,
+            seed=self.settings.seed,
             headline=headline,
             wrong=wrong,
+            command=rerun_command(self._from_here(nodeid), self.settings.seed),
             began=test.began,
-            until=time.monotonic(),
-            facts=(("seed", str(self.settings.seed)), ("test", str(test.item.nodeid))),
-            command=rerun_command(self._from_here(str(test.item.nodeid)), self.settings.seed),
+            ended=time.monotonic(),
+            links=tuple(links),
         )
 
     def pytest_keyboard_interrupt(self) -> None:
@@ -521,11 +522,13 @@ class NetFaultSession:
         if test is None or test.over or folder is None:
             return
         links = self._stories(test)
-        picture = self._picture(test, links, f"{test.item.nodeid} was interrupted", "interrupted (Ctrl-C)")
-        page = page_of(picture)
+        story = self._network_story(
+            test, links, f"{test.item.nodeid} was interrupted", "interrupted (Ctrl-C)"
+        )
+        page = page_of(_picture(story))
         try:
             if page:
-                self._write(test, folder, links, {PAGE: page})
+                self._write(test, folder, story, {PAGE: page})
         except OSError as error:
             self.interrupted = f"netfault: what had happened by then was not written: {error}"
             return
@@ -534,10 +537,8 @@ class NetFaultSession:
 
     # -- what a test leaves behind ------------------------------------------------------------------------
 
-    def _write(self, test: RunningTest, folder: Path, links: list[LinkStory], texts: dict[str, str]) -> None:
-        story = {"nodeid": str(test.item.nodeid), "seed": self.settings.seed, "began": test.began}
-        events = json.dumps({**story, "links": [asdict(link) for link in links]}, indent=1) + "\n"
-        files = {**texts, "events.json": events}
+    def _write(self, test: RunningTest, folder: Path, story: NetworkStory, texts: dict[str, str]) -> None:
+        files = {**texts, "events.json": json.dumps(story.to_json(), indent=1) + "\n"}
         for name, etcd in (("etcd.log", self._etcd), ("etcd-cluster.log", self._cluster)):
             if etcd is not None and etcd.last_words():
                 files[name] = etcd.last_words() + "\n"
@@ -553,8 +554,9 @@ class NetFaultSession:
             if test.links or test.faults or test.verdicts:
                 try:
                     links = self._stories(test)
-                    page = page_of(self._picture(test, links, f"{test.item.nodeid} passed", ""))
-                    self._write(test, folder, links, {PAGE: page} if page else {})
+                    story = self._network_story(test, links, f"{test.item.nodeid} passed", "")
+                    page = page_of(_picture(story))
+                    self._write(test, folder, story, {PAGE: page} if page else {})
                 except OSError as error:
                     test.item.warn(LinkWarning(f"the files of a test were not written: {error}"))
             return
@@ -564,6 +566,11 @@ class NetFaultSession:
             remove_files(folder, verdict.files)
         if not folder.exists():
             test.artifact = ""
+
+
+def _picture(story: NetworkStory) -> Timeline | None:
+    """The picture of a test, if anything happened on its links."""
+    return link_picture(story) if any(link.events for link in story.links) else None
 
 
 def _met_nothing(tally: Tally) -> str:

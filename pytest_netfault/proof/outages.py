@@ -98,7 +98,9 @@ class Outages:
 
     def records(self) -> tuple[FaultRecord, ...]:
         """Every fault that came into force, in order."""
-        return tuple(FaultRecord(place, one.fault, one.met_traffic) for place, one, _ in self._applied)
+        return tuple(
+            FaultRecord(place, one.fault, one.met_traffic, one.fault_id) for place, one, _ in self._applied
+        )
 
     def events(self) -> tuple[LinkEvent, ...]:
         """What happened on the link."""

@@ -17,6 +17,7 @@ from __future__ import annotations
 import threading
 import time
 from dataclasses import dataclass, replace
+from typing import Literal
 
 from pytest_netfault.checks.reading import Outcome
 from pytest_netfault.common.printable import represented
@@ -26,12 +27,11 @@ from pytest_netfault.schedules.steps import Via
 from pytest_netfault.store import Delivery
 
 __all__ = [
-    "PAUSED",
-    "RESUMED",
     "FaultRecord",
     "Outcome",
     "Recording",
     "Remark",
+    "ServerState",
     "TimedDelivery",
     "WriteRecord",
 ]
@@ -40,9 +40,7 @@ _KEPT_REPEATS = 100
 # No run that is worth anything comes near this; to judge so many takes a tenth of a second.
 _MOST = 20_000
 
-# The remarks between which a server was paused: nothing else says when that was.
-PAUSED = "the server stands still"
-RESUMED = "the server goes on"
+ServerState = Literal["paused", "resumed"]
 
 
 @dataclass(frozen=True)
@@ -84,28 +82,32 @@ class FaultRecord:
         place: the number of its step, from 1.
         fault: what it was.
         met_traffic: whether it touched bytes, an ending or a connection.
+        fault_id: its number on the link, which the events of the link name.
     """
 
     place: int
     fault: Fault
     met_traffic: bool
+    fault_id: int
 
 
 @dataclass(frozen=True)
 class Remark:
-    """What became of a step, in words, for reports.
+    """What became of a step, for reports.
 
     Attributes:
         time: ``time.monotonic()``.
         place: the number of the step, from 1; None concerns the end of the run, or no step at all.
-        text: what became of it.
+        text: what became of it, in words, for people.
         speaker: who says so, if it is no remark about a step.
+        server: what became of the server, where that changed.
     """
 
     time: float
     place: int | None
     text: str
     speaker: str | None = None
+    server: ServerState | None = None
 
 
 class Recording:

@@ -35,7 +35,7 @@ from pytest_netfault.proof.contract import Breakable, Run, Server, Timeouts
 from pytest_netfault.proof.limits import NO_DEADLINE, Deadline
 from pytest_netfault.proof.outages import ACTIVITY, Outages
 from pytest_netfault.proof.quiescence import Conclude, Ending, LastWrite
-from pytest_netfault.proof.recording import PAUSED, RESUMED, Recording, Remark
+from pytest_netfault.proof.recording import Recording, Remark, ServerState
 from pytest_netfault.proof.server_side import ServerSide
 from pytest_netfault.proof.trace_builder import decode_utf8, record_trace
 from pytest_netfault.proof.writing import Writing
@@ -263,15 +263,15 @@ class _Player:
         elif isinstance(step, Restart):
             self._server.restart(self._outages.hold_back())
             if paused:
-                self._remark(place, RESUMED)
+                self._remark(place, "the server goes on", "resumed")
             self._writer.renew(self._task.timeouts.settle)
             self._outages.mark_change()
         elif isinstance(step, Pause) and not paused:
             self._server.pause()
-            self._remark(place, PAUSED)
+            self._remark(place, "the server stands still", "paused")
         elif isinstance(step, Resume) and paused:
             self._server.resume()
-            self._remark(place, RESUMED)
+            self._remark(place, "the server goes on", "resumed")
 
     def _wait_seen(self, place: int, events: int | None) -> None:
         self._note_subscription(place)
@@ -300,8 +300,8 @@ class _Player:
                 self._remark(place, _WENT_ON)
                 return
 
-    def _remark(self, place: int | None, text: str) -> None:
-        self._remarks.append(Remark(time.monotonic(), place, text))
+    def _remark(self, place: int | None, text: str, server: ServerState | None = None) -> None:
+        self._remarks.append(Remark(time.monotonic(), place, text, server=server))
 
     def _patience(self) -> float:
         timeouts = self._task.timeouts
@@ -320,7 +320,7 @@ class _Player:
         """Heal everything, wait until all has arrived or is lost, and judge."""
         if self._server.paused:
             self._server.resume()
-            self._remark(None, RESUMED)
+            self._remark(None, "the server goes on", "resumed")
         self._outages.heal()
         timeouts = self._task.timeouts.at_the_end_of(self._task.schedule)
         self._subscribe_after_all(timeouts.settle)

@@ -1,6 +1,6 @@
 """The story of a loss, in one screen: what was written, where the cut was, what never arrived, how to see it again.
 
-Rules of this file: pure functions from a :class:`Run` to text. At most ``LINES`` lines of at most ``COLUMNS`` columns,
+Pure functions from a :class:`Run` to text. At most ``LINES`` lines of at most ``COLUMNS`` columns,
 but for a schedule that does not fit: what can be pasted is never shortened.
 """
 
@@ -8,27 +8,27 @@ from __future__ import annotations
 
 import textwrap
 from pathlib import Path
+from typing import NamedTuple
 
 from pytest_netfault.checks.guarantees import Breakage
 from pytest_netfault.checks.trace import Delivered, Resynced, TraceEvent
 from pytest_netfault.checks.writes import WriteBreakage
 from pytest_netfault.common.printable import printable, printable_lines
 from pytest_netfault.common.wording import counted
-from pytest_netfault.events import LinkEvent
 from pytest_netfault.proof.contract import Run
+from pytest_netfault.proof.picture_cards import LOSSES
 from pytest_netfault.proof.recording import WriteRecord
 from pytest_netfault.proof.shortening import count_hidden
 from pytest_netfault.proof.unnoticed import dead_flow_of, in_words, never_noticed
 from pytest_netfault.schedules.dead_flows import NOTICE_SECONDS, has_dead_flow
 from pytest_netfault.schedules.schedule import imports_for, wrapped
-from pytest_netfault.schedules.steps import Break
+from pytest_netfault.schedules.steps import Break, Subscribe
 
 __all__ = ["COLUMNS", "LINES", "tell"]
 
 LINES = 24
 COLUMNS = 100
 _STEP_COLUMNS = 34
-_MORE = "more deliveries"
 
 
 def tell(
@@ -54,7 +54,7 @@ def tell(
         settle: how long the subscriber was waited for.
         notice: the same where a flow died without a word; None if ``settle`` holds there too.
         trace_path: where the trace was written, if it was.
-        page: the name of the picture beside it, if it was drawn. It is told where there is room.
+        page: the name of the picture beside it, if it was drawn. It is named where there is room.
     """
     broken = [f"Broken: {_cut(printable(one), COLUMNS - 8)}" for one in _evidence(run)]
     arguments = "" if promise == "every-event" else f", promise={promise!r}"
@@ -74,10 +74,10 @@ def tell(
         *([f"Trace: {printable(str(trace_path))}"] if trace_path is not None else []),
     ]
     first = textwrap.wrap(printable(_headline(run, notice)), COLUMNS)
-    rows = _rows(run)
-    if page is not None and len(page) <= COLUMNS - 9 and len(first) + len(rows) + len(last) < LINES:
+    story = _rows(run)
+    if page is not None and len(page) <= COLUMNS - 9 and len(first) + len(story) + len(last) < LINES:
         last.append(f"Picture: {page}")
-    rows = _elide(rows, LINES - len(first) - len(last))
+    rows = _elide(story, LINES - len(first) - len(last))
     return printable_lines("\n".join([*first, *rows, *last]))
 
 
@@ -94,13 +94,13 @@ def _headline(run: Run, notice: float | None) -> str:
         what = f"{run.naming.name_of(lost[0].revision)} ({_said(run, lost[0])})"
         more = f" and {len(lost) - 1} more" if len(lost) > 1 else ""
         return f"An update was lost: {what}{more} never reached the subscriber."
-    missing = next((one for one in run.verdict.evidence if one.guarantee in ("reliable", "complete")), None)
+    missing = next((one for one in run.verdict.evidence if one.guarantee in LOSSES), None)
     if missing is not None and missing.revision is not None:
         return f"An update was lost: {run.naming.name_of(missing.revision)} did not reach the subscriber in time."
     wrong = dict.fromkeys(one.guarantee for one in run.verdict.evidence)
     if wrong:
-        return f"The subscriber was told something wrong: {', '.join(wrong)} is broken."
-    return f"A writer was told something wrong: {', '.join(run.broken)} is broken."
+        return f"What the subscriber got is wrong: {', '.join(wrong)} is broken."
+    return f"What a writer was answered is wrong: {', '.join(run.broken)} is broken."
 
 
 def _evidence(run: Run) -> list[str]:
@@ -123,28 +123,38 @@ def _said(run: Run, event: TraceEvent) -> str:
 # -- what was done, and what came of it ---------------------------------------------------------------------
 
 
-def _rows(run: Run) -> list[str]:
+class _Row(NamedTuple):
+    """A line of the story; one that matters tells of a cut or of a loss, and is left out last."""
+
+    text: str
+    matters: bool
+
+
+def _rows(run: Run) -> list[_Row]:
     rows = []
     for place, step in enumerate(run.schedule, start=1):
-        came = [*_came_of_writes(run, place), *(one.text for one in run.remarks if one.place == place)]
-        if isinstance(step, Break):
-            came += _came_of_fault(run, place)
-        rows.append(_row(str(place), repr(step), "; ".join(came)))
-    healed = (
-        "everything is healed but the dead flow" if has_dead_flow(run.schedule) else "everything is healed"
-    )
-    rows.append(_row("end", healed, ""))
-    last = [write for write in run.writes if write.place is None]
-    rows += [_row("end", f"put {_key(run, one)} = {one.changes[0][1]!r}", _fate(run, one)) for one in last]
-    hidden = count_hidden(run)
-    return [*rows, f"       ... and {hidden:,} {_MORE}: too many to show"] if hidden else rows
+        writes = [write for write in run.writes if write.place == place]
+        matters = isinstance(step, (Break, Subscribe)) or any(_went_wrong(run, one) for one in writes)
+        came = [
+            *(_fate(run, write) for write in writes),
+            *(one.text for one in run.remarks if one.place == place),
+        ]
+        more = [_came_of_fault(run, place, short=short) for short in (False, True)]
+        shown, shorter = (_row(str(place), repr(step), *came, *one) for one in more)
+        rows.append(_Row(shown if len(shown) <= COLUMNS else _cut(shorter, COLUMNS), matters))
+    flow = " but the dead flow" if has_dead_flow(run.schedule) else ""
+    rows.append(_Row(_row("end", f"everything is healed{flow}"), matters=False))
+    for write in run.writes:
+        if write.place is None:
+            what = f"put {_key(run, write)} = {write.changes[0][1]!r}"
+            rows.append(_Row(_cut(_row("end", what, _fate(run, write)), COLUMNS), _went_wrong(run, write)))
+    if hidden := count_hidden(run):
+        rows.append(_Row(f"       ... and {hidden:,} more deliveries: too many to show", matters=True))
+    return rows
 
 
-def _row(place: str, what: str, came: str) -> str:
-    row = printable(f"{place:>5}  {what:<{_STEP_COLUMNS}} {came}".rstrip())
-    if len(row) > COLUMNS:
-        row = row.replace("cut connection #", "cut #")
-    return _cut(row, COLUMNS)
+def _row(place: str, what: str, *came: str) -> str:
+    return printable(f"{place:>5}  {what:<{_STEP_COLUMNS}} {'; '.join(came)}".rstrip())
 
 
 def _cut(text: str, columns: int) -> str:
@@ -155,87 +165,93 @@ def _key(run: Run, write: WriteRecord) -> str:
     return repr(write.changes[0][0].removeprefix(_prefix(run)))
 
 
-def _came_of_writes(run: Run, place: int) -> list[str]:
-    return [_fate(run, write) for write in run.writes if write.place == place]
-
-
 def _fate(run: Run, write: WriteRecord) -> str:
-    told = {"ok": "", "fail": "rejected, ", "info": "outcome unknown, "}[write.outcome]
+    outcome = {"ok": "", "fail": "rejected, ", "info": "outcome unknown, "}[write.outcome]
     fates = []
     for key, value in write.changes:
-        revisions = [
-            entry.revision
-            for entry in run.log
-            for event in entry.events
-            if event.key == key and (event.value if event.type == "put" else None) == value
-        ]
-        if revisions:
-            fates.append(f"{run.naming.name_of(revisions[-1])}{_arrival(run, key, value, revisions[-1])}")
+        revision = _revision_of(run, key, value)
+        if revision is not None:
+            fates.append(f"{run.naming.name_of(revision)}, {_arrival(run, key, value, revision)}")
         else:
             fates.append("changed nothing" if value is None and write.outcome == "ok" else "not in the log")
-    return told + ", ".join(dict.fromkeys(fates))
+    return outcome + ", ".join(dict.fromkeys(fates))
+
+
+def _revision_of(run: Run, key: str, value: str | None) -> int | None:
+    """The last revision that made this change."""
+    return next(
+        (
+            entry.revision
+            for entry in reversed(run.log)
+            for event in entry.events
+            if event.key == key and (event.value if event.type == "put" else None) == value
+        ),
+        None,
+    )
 
 
 def _arrival(run: Run, key: str, value: str | None, revision: int) -> str:
     if not key.startswith(_prefix(run)):
-        return ", outside the subscription"
+        return "outside the subscription"
     if revision <= run.trace.start_revision_exclusive:
-        return ", before the subscription"
+        return "before the subscription"
+    times = _times_delivered(run, key, value, revision)
+    if times is None:
+        return "in a snapshot"
+    if not times:
+        return "NEVER ARRIVED"
+    return "arrived" if times == 1 else f"arrived {times} times"
+
+
+def _times_delivered(run: Run, key: str, value: str | None, revision: int) -> int | None:
+    """How often a change was delivered; None if a snapshot came first that has it."""
     times = 0
     for item in run.trace.stream:
         if isinstance(item, Delivered):
             times += sum((one.key, one.value, one.revision) == (key, value, revision) for one in item.events)
         elif isinstance(item, Resynced) and item.revision >= revision and not times:
-            return ", in a snapshot"
-    if not times:
-        return ", NEVER ARRIVED"
-    return ", arrived" if times == 1 else f", arrived {times} times"
+            return None
+    return times
 
 
-def _came_of_fault(run: Run, place: int) -> list[str]:
-    number = next((number for number, fault in enumerate(run.faults) if fault.place == place), None)
-    if number is None:
+def _went_wrong(run: Run, write: WriteRecord) -> bool:
+    """Whether a change of this write did not arrive exactly once."""
+    for key, value in write.changes:
+        revision = _revision_of(run, key, value)
+        within = revision is not None and revision > run.trace.start_revision_exclusive
+        if within and key.startswith(_prefix(run)):
+            assert revision is not None
+            if _times_delivered(run, key, value, revision) not in (None, 1):
+                return True
+    return False
+
+
+def _came_of_fault(run: Run, place: int, *, short: bool) -> list[str]:
+    fault = next((fault for fault in run.faults if fault.place == place), None)
+    if fault is None:
         return []
     flow = dead_flow_of(run)
     if flow is not None and flow.place == place:
         return [f"{flow.name} died without a word"]
     ended = [
         f"#{event.connection} at {event.bytes_up} B up, {event.bytes_down} B down"
-        for event in _done_by(run, number)
-        if event.kind in ("fin", "rst") and event.connection is not None
+        for event in run.events
+        if event.fault_id == fault.fault_id and event.kind in ("fin", "rst") and event.connection is not None
     ]
     if ended:
         more = f" and {len(ended) - 1} more" if len(ended) > 1 else ""
-        return [f"cut connection {ended[0]}{more}"]
-    return ["met traffic" if run.faults[number].met_traffic else "met no traffic"]
+        return [f"cut {'' if short else 'connection '}{ended[0]}{more}"]
+    return ["met traffic" if fault.met_traffic else "met no traffic"]
 
 
-def _done_by(run: Run, number: int) -> list[LinkEvent]:
-    """The events that one of the run's faults has caused."""
-    ids: list[int | None] = []  # of the faults of the run; the runner has some of its own, around a restart
-    for event in run.events:
-        known = event.kind == "fault" and len(ids) < len(run.faults)
-        if known and event.fault == repr(run.faults[len(ids)].fault):
-            ids.append(event.fault_id)
-    if number >= len(ids) or ids[number] is None:
-        return []
-    return [event for event in run.events if event.fault_id == ids[number]]
-
-
-def _elide(rows: list[str], room: int) -> list[str]:
-    """As many rows as there is room for; those that tell of a cut or of a loss stay longest."""
+def _elide(rows: list[_Row], room: int) -> list[str]:
+    """As many rows as there is room for."""
     if len(rows) <= room:
-        return rows
+        return [row.text for row in rows]
     room = max(room - 1, 3)
-    ranked = sorted(range(len(rows)), key=lambda n: (not _telling(rows[n]), n))
+    ranked = sorted(range(len(rows)), key=lambda n: (not rows[n].matters, n))
     kept = sorted(ranked[:room])
     return [
-        *(rows[n] for n in kept),
+        *(rows[n].text for n in kept),
         f"       ... and {counted(len(rows) - room, 'more step')}: see the schedule below",
     ]
-
-
-def _telling(row: str) -> bool:
-    return (
-        _MORE in row or "NEVER ARRIVED" in row or "Break(" in row or " times" in row or "Subscribe()" in row
-    )

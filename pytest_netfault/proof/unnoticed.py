@@ -53,7 +53,7 @@ def dead_flow_of(run: Run) -> DeadFlow | None:
     steps = run.schedule.steps
     for fault in run.faults:
         if fault.met_traffic and leaves_dead_flow(steps[fault.place - 1]):
-            hits = [event for event in run.events if event.kind == "hit" and event.fault == repr(fault.fault)]
+            hits = [event for event in run.events if event.kind == "hit" and event.fault_id == fault.fault_id]
             if hits:
                 return _dead_flow(run, fault.place, hits)
     return None

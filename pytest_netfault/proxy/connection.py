@@ -23,8 +23,10 @@ import functools
 import os
 import socket
 from collections.abc import Callable
+from typing import Protocol
 
 from pytest_netfault.events import Actor, Cause, ConnectionState, EventKind
+from pytest_netfault.faults import Direction as FaultDirection
 from pytest_netfault.proxy import kernel
 from pytest_netfault.proxy.budget import Budget
 from pytest_netfault.proxy.end import End
@@ -45,6 +47,21 @@ _QUEUE_POLL_SECONDS = 0.02
 _NO_SOCKET = socket.socket(socket.AF_UNIX)
 _NO_SOCKET.close()
 _OURS = Cause()
+
+
+class Recorder(Protocol):
+    """Records an event of a link; :meth:`.ProxyLink.log` is one."""
+
+    def __call__(
+        self,
+        kind: EventKind,
+        connection: Connection | None,
+        cause: Cause,
+        detail: str = "",
+        direction: FaultDirection | None = None,
+        *,
+        address: str = "",
+    ) -> None: ...
 
 
 class Meter:
@@ -98,7 +115,7 @@ class Connection:
         names: tuple[str, str],
         connect: Callable[[], socket.socket | OSError | None],
         *,
-        log: Callable[[EventKind, Connection, Cause, str, Direction | None], None],
+        log: Recorder,
         on_closed: Callable[[Connection], None],
         meter: Meter,
         budget: Budget,
@@ -197,7 +214,7 @@ class Connection:
             self._attempt(OSError(error, os.strerror(error)))
             return
         self.state = "open"
-        self.log("connected", _OURS, detail=self.upstream_name)
+        self.log("connected", _OURS, address=self.upstream_name)
         self.up.pump()
         self.down.pump()
 
@@ -215,7 +232,7 @@ class Connection:
     def _upstream_failed(self, why: str) -> None:
         """Nobody answers upstream: the client is told by RST, through whatever holds the way down."""
         self.cause = Cause("upstream")
-        self.log("upstream_failed", self.cause, detail=f"{self.upstream_name}: {why}")
+        self.log("upstream_failed", self.cause, address=self.upstream_name, detail=why)
         if self.upstream is None:
             end = End(self.engine, _NO_SOCKET, "upstream")
             end.outgoing, end.incoming = self.down, self.up
@@ -229,17 +246,26 @@ class Connection:
     # -- what pipes report --------------------------------------------------------------------------------
 
     def log(
-        self, kind: EventKind, cause: Cause, *, detail: str = "", direction: Direction | None = None
+        self,
+        kind: EventKind,
+        cause: Cause,
+        *,
+        detail: str = "",
+        direction: FaultDirection | None = None,
+        address: str = "",
     ) -> None:
         """Write an event of this connection."""
-        self._log(kind, self, cause, detail, direction)
+        self._log(kind, self, cause, detail, direction, address=address)
 
     def ended_by(self, side: Actor, ending: Ending) -> None:
         """A peer has ended its direction, or reset the connection."""
         cause = Cause(side)
         if self.cause is None or ending is Ending.RST:  # a RST ends what was half-closed until then
             self.cause = cause
-        self.log("fin" if ending is Ending.FIN else "rst", cause)
+        if ending is Ending.FIN:
+            self.log("fin", cause, direction="up" if side == "client" else "down")
+        else:
+            self.log("rst", cause, direction="both")
 
     def other(self, pipe: Pipe) -> Pipe:
         """The pipe of the other direction."""
@@ -275,8 +301,7 @@ class Connection:
     def _log_cut(self, pipe: Pipe, stage: CutStage) -> None:
         if not stage.hit:
             stage.hit = True
-            detail = f"cut after {pipe.count} B {pipe.direction}, {stage.how}"
-            self.log("hit", stage.cause, detail=detail, direction=pipe.direction)
+            self.log("hit", stage.cause, direction=pipe.direction)
 
     def _freeze(self, pipe: Pipe, key: CutStage) -> None:
         """Let nothing pass in this direction until the cut is healed."""
@@ -309,7 +334,7 @@ class Connection:
             return
         self.state = "closing"
         self.cause = cause
-        self.log("fin", cause, detail="both ways")
+        self.log("fin", cause, direction="both")
         self._still()
         for end in self._ends():
             end.finish_writing()
@@ -375,7 +400,7 @@ class Connection:
         if self.state != "closed":
             if self.alive:  # what was severed a moment ago is reset now, and stays ended by what severed it
                 self.cause = cause
-            self.log("rst", cause, detail="both ways")
+            self.log("rst", cause, direction="both")
             self._finish(reset=True)
 
     def carry_reset(self) -> None:

@@ -111,7 +111,7 @@ class Connections:
             budget=self._budget,
             standing=standing,
         )
-        self._log.write("accepted", connection, Cause("client"), name)
+        self._log.write("accepted", connection, Cause("client"), address=name)
         return connection
 
     def leave_behind(self, connection: Connection) -> None:

@@ -27,7 +27,6 @@ class InForce:
     """A fault on a link, from ``apply`` to ``heal``."""
 
     fault: Fault
-    words: str = ""  # its expression, for events
     # Of every random choice: the seed, and how many faults of its kind were in force before it.
     root: str = ""
     ordinal: int = 0  # that number

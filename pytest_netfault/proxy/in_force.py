@@ -83,9 +83,8 @@ class FaultsInForce:
         """
         fault = active.fault
         self._check_supported(fault)
-        active.words = repr(fault)
         self.applied += 1
-        active.cause = Cause(fault=active.words, fault_id=self.applied)
+        active.cause = Cause(fault=fault, fault_id=self.applied)
         # Two faults of a kind in force together never draw the same numbers: twice the same damage would be none.
         ordinals = self._ordinals.setdefault(type(fault), Ordinals())
         active.ordinal = ordinals.take()
@@ -110,7 +109,7 @@ class FaultsInForce:
             connection.catch_up()  # an older fault stands before a newer one
         # All that may fail comes first: what somebody else's code says must not hold for half of the connections.
         plans = [(connection, self._plan(active, connection)) for connection in moved]
-        self._log.write("fault", None, active.cause, active.words)
+        self._log.write("fault", None, active.cause)
         if isinstance(fault, Reset):
             self._listener.accept_all()
             open_now = [one for one in self._connections if one.state != "forgotten"]
@@ -144,10 +143,10 @@ class FaultsInForce:
                     connection.set_loss(up=1.0, down=1.0)
             except BaseException:
                 self._set_losses(anew=True)
-                self._log.write("heal", None, active.cause, active.words)
+                self._log.write("heal", None, active.cause, met=active.met)
                 raise
         for connection in flows:
-            self._log.write("hit", connection, active.cause, f"{active.words} both")
+            self._log.write("hit", connection, active.cause, direction="both")
             connection.forget_flow(
                 packets=fault.packets,
                 on_client_ended=functools.partial(self._connections.leave_behind, connection),
@@ -212,9 +211,8 @@ class FaultsInForce:
 
     def _give_up(self, active: InForce, connection: Connection, error: BaseException) -> None:
         """The code of a custom fault has failed on a connection: that one ends, the proxy lives on."""
-        self._log.write(
-            "trouble", connection, active.cause, f"{active.words} failed: {type(error).__name__}: {error}"
-        )
+        sentence = f"{active.fault!r} failed: {type(error).__name__}: {error}"
+        self._log.write("trouble", connection, active.cause, sentence)
         connection.give_up(active.cause)
 
     def _put_on(self, active: InForce, connection: Connection, plan: list[tuple[Pipe, Stage]]) -> None:
@@ -298,7 +296,7 @@ class FaultsInForce:
         placed = [one for of_connection in stages.values() for one in of_connection]
         for pipe, stage in placed:
             pipe.forget(stage)
-        self._log.write("heal", None, active.cause, active.words)
+        self._log.write("heal", None, active.cause, met=active.met)
         for pipe, stage in placed:
             connection = pipe.connection
             if not connection.alive:

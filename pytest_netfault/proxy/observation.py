@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
 
 from pytest_netfault.events import Cause, ConnectionState, EventKind, LinkEvent
+from pytest_netfault.faults import Direction
 from pytest_netfault.proxy.calls import Moment
 from pytest_netfault.proxy.connection import Connection, Meter
 
@@ -70,7 +70,10 @@ class EventLog:
         connection: Connection | None,
         cause: Cause = _OURS,
         detail: str = "",
-        direction: Literal["up", "down"] | None = None,
+        direction: Direction | None = None,
+        *,
+        address: str = "",
+        met: bool | None = None,
     ) -> None:
         """Append an event that happens now."""
         self.events.append(
@@ -86,6 +89,8 @@ class EventLog:
                 fault=cause.fault,
                 fault_id=cause.fault_id,
                 direction=direction,
+                address=address,
+                met=met,
             )
         )
 

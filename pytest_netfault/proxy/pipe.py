@@ -256,8 +256,7 @@ class Pipe:
         ]
 
     def _log_hit(self, fault: Cause) -> None:
-        detail = f"{fault.fault} {self.direction}"
-        self.connection.log("hit", fault, detail=detail, direction=self.direction)
+        self.connection.log("hit", fault, direction=self.direction)
 
     def forget(self, stage: Stage) -> None:
         """A fault is being taken away: what it has not met here, it never will."""

@@ -1,6 +1,6 @@
-"""What a terminal shows of the network: one section in a failure, one line at the end, and where a long proof is.
+"""What a terminal shows of the network: one section in a failure, and one line at the end.
 
-Rules of this file: pure; data in, text out; no colours, because the same text goes into JUnit files and logs.
+Pure functions from data to text, without colours, because the same text goes into JUnit files and logs.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ from dataclasses import asdict, dataclass, fields
 from pytest_netfault.common.printable import printable, printable_lines
 from pytest_netfault.common.wording import counted
 from pytest_netfault.events import LinkEvent, describe
+from pytest_netfault.report.network_story import LinkStory
 
 __all__ = [
     "EVENTS_SHOWN",
-    "LinkStory",
     "ProofStory",
     "Totals",
     "failure_text",
@@ -29,29 +29,6 @@ EVENTS_SHOWN = 20
 # What was done to a link, as opposed to what its two sides did.
 _DONE_TO_IT = frozenset({"fault", "hit", "heal", "trouble"})
 _COLUMNS = 100
-
-
-@dataclass(frozen=True)
-class LinkStory:
-    """What a link did in one test.
-
-    Attributes:
-        name: the link's name.
-        address: where clients connected.
-        upstream: where it forwarded to.
-        bytes_up: bytes delivered to the upstream since the link was opened.
-        bytes_down: bytes delivered to clients since then.
-        in_force: the faults still in force, as expressions, the oldest first.
-        events: what happened during the test, the oldest first.
-    """
-
-    name: str
-    address: str
-    upstream: str
-    bytes_up: int
-    bytes_down: int
-    in_force: tuple[str, ...]
-    events: tuple[LinkEvent, ...]
 
 
 @dataclass(frozen=True)
@@ -180,8 +157,9 @@ def failure_text(
         page: where the picture of the links is.
         left: the faults that earlier tests have left in force, a sentence each.
 
-    >>> story = LinkStory("etcd", "127.0.0.1:4001", "127.0.0.1:2379", 12, 0, ("Sever()",),
-    ...                   (LinkEvent(5.5, "etcd", "fault", detail="Sever()"),))
+    >>> from pytest_netfault import Sever
+    >>> story = LinkStory("etcd", "127.0.0.1:4001", "127.0.0.1:2379", 12, 0, (Sever(),),
+    ...                   (LinkEvent(5.5, "etcd", "fault", fault=Sever(), fault_id=1),))
     >>> print(failure_text(seed=7, command="pytest t.py --netfault-seed=7", links=[story], since=5.0))
     seed 7, to run it again: pytest t.py --netfault-seed=7
     etcd 127.0.0.1:4001 -> 127.0.0.1:2379, 12 B up, 0 B down, in force: Sever()
@@ -194,7 +172,7 @@ def failure_text(
     for proof in proofs:
         lines += _proof_lines(proof)
     for link in links:
-        holding = f", in force: {', '.join(link.in_force)}" if link.in_force else ""
+        holding = f", in force: {', '.join(map(repr, link.in_force))}" if link.in_force else ""
         lines.append(
             printable(
                 f"{link.name} {link.address} -> {link.upstream}, "

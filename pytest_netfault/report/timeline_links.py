@@ -1,10 +1,8 @@
 """A failing test as a picture: what its links did, on one time axis, and where the test failed.
 
 A test that was written by hand says nothing of its calls, so this shows less than the picture of a proof: faults,
-connections with their bytes, and when the test began and ended.
-
-Rules of this file: pure functions from the records of links to a :class:`Timeline`; nothing is blamed that was not
-seen: the fault that is pointed at is the last one that met traffic, and it is called that.
+connections with their bytes, and when the test began and ended. The fault that it points at is the last one that was
+seen to meet traffic, and it is called that.
 """
 
 from __future__ import annotations
@@ -12,10 +10,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from pytest_netfault.report.terminal import LinkStory
+from pytest_netfault.report.network_story import NetworkStory
 from pytest_netfault.report.timeline import Card, Lane, Mark, Timeline, number_marks, packed
 from pytest_netfault.report.timeline_axis import milliseconds
-from pytest_netfault.report.timeline_network import connection_marks, fault_marks
+from pytest_netfault.report.timeline_connections import connection_marks
+from pytest_netfault.report.timeline_faults import FaultSpan, broke_card, fault_spans
 
 __all__ = ["link_picture"]
 
@@ -24,96 +23,60 @@ _LINKS = 6
 _TITLE = 120
 
 
-def link_picture(
-    links: Sequence[LinkStory],
-    *,
-    headline: str,
-    wrong: str,
-    began: float,
-    until: float,
-    facts: Sequence[tuple[str, str]] = (),
-    command: str = "",
-) -> Timeline:
-    """The picture of a test.
-
-    Args:
-        links: those that it used.
-        headline: what became of it, in one sentence.
-        wrong: what it said when it failed; empty if it did not say anything.
-        began: when it began, ``time.monotonic()`` in seconds.
-        until: when it was over.
-        facts: what else is worth telling.
-        command: what runs it again.
-    """
-    shown = [link for link in links if link.events][:_LINKS]
+def link_picture(story: NetworkStory) -> Timeline:
+    """The picture of a test."""
+    over = story.ended - story.began
+    shown = [link for link in story.links if link.events][:_LINKS]
     lanes = [Lane("test", "The test", "steps")]
     marks = [
         Mark("began", "test", 0.0, 0.0, "begins", shape="flag"),
         Mark(
             "ended",
             "test",
-            until - began,
-            until - began,
-            _short(wrong) or "over",
-            tone="bad" if wrong else "plain",
+            over,
+            over,
+            _short(story.wrong) or "over",
+            tone="bad" if story.wrong else "plain",
             shape="flag",
         ),
     ]
+    spans: list[FaultSpan] = []
     for number, link in enumerate(shown):
-        named = (
-            [f"{link.name}: faults", f"{link.name}: connections"]
-            if len(shown) > 1
-            else ["Faults", "Connections"]
-        )
-        faults = fault_marks(
-            link.events, lane=f"faults{number}", since=began, until=until, prefix=f"fault{number}-"
-        )
-        if faults:
-            placed, rows = packed(faults, at_most=4)
-            lanes.append(Lane(f"faults{number}", named[0], "faults", rows))
+        owner = f"{link.name}: " if len(shown) > 1 else ""
+        of_link = fault_spans(link.events, since=story.began, until=story.ended, prefix=f"fault{number}-")
+        spans += of_link
+        if of_link:
+            lane = f"faults{number}"
+            placed, rows = packed((span.mark(lane) for span in of_link), at_most=4)
+            lanes.append(Lane(lane, f"{owner}faults" if owner else "Faults", "faults", rows))
             marks += placed
+        lane = f"connections{number}"
         bars, rows = connection_marks(
-            link.events, lane=f"connections{number}", since=began, until=until, prefix=f"connection{number}"
+            link.events, lane=lane, since=story.began, until=story.ended, prefix=f"connection{number}"
         )
-        lanes.append(Lane(f"connections{number}", named[1], "connections", rows))
+        lanes.append(Lane(lane, f"{owner}connections" if owner else "Connections", "connections", rows))
         marks += bars
-    guilty = _last_that_met(marks)
-    marks = [replace(mark, tone="culprit") if mark.id == guilty else mark for mark in marks]
+    guilty = _last_that_met(spans)
+    marks = [replace(mark, tone="culprit") if guilty and mark.id == guilty.id else mark for mark in marks]
     names, numbered = number_marks(marks)
-    by_name = {mark.id: mark for mark in marks}
-    cards = [_broke(by_name[guilty], names[guilty])] if guilty else []
-    if wrong:
-        cards.append(Card("missing", _short(wrong), f"At {milliseconds(until - began)}.", names["ended"]))
+    cards = []
+    if guilty is not None:
+        cards.append(broke_card(guilty, names[guilty.id], opening="The last fault that met traffic."))
+    if story.wrong:
+        cards.append(Card("missing", _short(story.wrong), f"At {milliseconds(over)}.", names["ended"]))
     return Timeline(
-        headline=headline,
+        headline=story.headline,
         lanes=tuple(lanes),
         marks=numbered,
         cards=tuple(cards),
-        facts=tuple(facts),
-        paste=command,
+        facts=(("seed", str(story.seed)), ("test", story.nodeid)),
+        paste=story.command,
     )
 
 
-def _last_that_met(marks: Sequence[Mark]) -> str:
-    met = [
-        mark
-        for mark in marks
-        if mark.tone == "fault"
-        and mark.shade is not None
-        and not dict(mark.details).get("what it did", "met no").startswith("met no")
-    ]
-    return max(met, key=lambda mark: mark.start).id if met else ""
-
-
-def _broke(fault: Mark, name: str) -> Card:
-    details = dict(fault.details)
-    start, end = fault.shade or (fault.start, fault.end or fault.start)
-    when = (
-        f"at {milliseconds(start)}" if start == end else f"from {milliseconds(start)} to {milliseconds(end)}"
-    )
-    does = details.get("what it does", "a fault")
-    text = f"{does[0].upper()}{does[1:]}, {when}. It {details['what it did']}."
-    return Card("broke", fault.label, f"The last fault that met traffic. {text}", name)
+def _last_that_met(spans: Sequence[FaultSpan]) -> FaultSpan | None:
+    met = [span for span in spans if span.met and span.shade is not None]
+    return max(met, key=lambda span: span.start, default=None)
 
 
 def _short(text: str) -> str:

@@ -14,9 +14,11 @@ from hypothesis import strategies as st
 
 from pytest_netfault.common.printable import error_words, json_text, printable, printable_lines, represented
 from pytest_netfault.events import LinkEvent, describe
+from pytest_netfault.faults import MissingFault
 from pytest_netfault.report.html import render
 from pytest_netfault.report.markdown import Row, session_summary
-from pytest_netfault.report.terminal import LinkStory, ProofStory, Totals, failure_text
+from pytest_netfault.report.network_story import LinkStory
+from pytest_netfault.report.terminal import ProofStory, Totals, failure_text
 from pytest_netfault.report.timeline import Card, Lane, Mark, Timeline
 from pytest_netfault.report.timeline_text import drawn
 from pytest_netfault.servers.errors import ServerError
@@ -87,7 +89,7 @@ def test_what_cannot_say_what_it_is_is_shown_all_the_same() -> None:
 
 # -- every output -------------------------------------------------------------------------------------------------
 
-EVENT = LinkEvent(1.0, UGLY, "upstream_failed", 1, "upstream", detail=UGLY)
+EVENT = LinkEvent(1.0, UGLY, "upstream_failed", 1, "upstream", detail=UGLY, address=UGLY)
 
 
 def test_an_event() -> None:
@@ -98,7 +100,7 @@ def test_the_section_of_a_failing_test() -> None:
     text = failure_text(
         seed=7,
         command=UGLY,
-        links=[LinkStory(UGLY, UGLY, UGLY, 1, 2, (UGLY,), (EVENT,))],
+        links=[LinkStory(UGLY, UGLY, UGLY, 1, 2, (MissingFault("a:B", "{}", UGLY),), (EVENT,))],
         since=0.0,
         crash=UGLY,
         folder=UGLY,

@@ -10,6 +10,9 @@ from typing import Any
 
 import pytest
 
+from pytest_netfault.report.network_story import NetworkStory
+from pytest_netfault.report.timeline_links import link_picture
+
 pytestmark = pytest.mark.slow
 
 FAILS = """
@@ -428,6 +431,42 @@ def test_what_the_client_did_itself_is_blamed_on_no_fault(sessions: Any) -> None
     ] * 2
     for page in (sessions.pytester.path / "out").glob("*/report.html"):
         assert "The last fault that met traffic" not in page.read_text("utf-8")
+
+
+def test_the_events_beside_a_page_say_all_that_the_page_says(sessions: Any) -> None:
+    pytest.importorskip("jinja2", reason="the report is drawn with Jinja2")
+    from pytest_netfault.report.html import render
+
+    sessions.file(
+        """
+        import threading
+        import pytest
+        from pytest_netfault.proxy import CustomFault
+
+        class Mine(CustomFault):
+            def __init__(self):
+                self.lock = threading.Lock()  # which JSON cannot hold
+            def stage(self, place):
+                return None
+
+        def test_it(netfault, echo, talk):
+            link = netfault.forward(echo, name="shop")
+            link.apply(Mine())
+            with link.delay(0.001):
+                talk(link)
+            link.cut(3, direction="up", how="rst")
+            with pytest.raises((OSError, AssertionError)):
+                talk(link)
+            assert 0, "the order is gone"
+        """
+    )
+    sessions.run("--netfault-output=out")
+    [events] = (sessions.pytester.path / "out").glob("*/events.json")
+    story = NetworkStory.from_json(json.loads(events.read_text("utf-8")))
+    page = render(link_picture(story))
+    assert page == (events.parent / "report.html").read_text("utf-8")
+    for said in ("the order is gone", "test_it.py::test_it", "Cut(3, ", "Delay(0.001)", "Mine()"):
+        assert said in page
 
 
 LEFT = """

@@ -30,6 +30,7 @@ QUICK = Timeouts(settle=0.3, patience=0.05, impatience=0.02, last_writes=(0.02, 
 class ActiveInMemory:
     fault: Fault
     link: Link
+    fault_id: int
     met_traffic: bool = True
 
     def heal(self) -> None:
@@ -53,7 +54,7 @@ class Link:
     def apply(self, fault: Fault) -> ActiveInMemory:
         with self.world.lock:
             self.faults += 1
-            cause = {"fault": repr(fault), "fault_id": self.faults}
+            cause: dict[str, Any] = {"fault": fault, "fault_id": self.faults}
             self.note("fault", **cause)
             if isinstance(fault, Sever):
                 self.state = "severed"
@@ -64,7 +65,7 @@ class Link:
                     self.note("fin", connection=1, by="netfault", bytes_up=10, bytes_down=20, **cause)
                     client.connected = False
                     client.reconnect()
-            return ActiveInMemory(fault, self)
+            return ActiveInMemory(fault, self, self.faults)
 
     def heal(self) -> None:
         with self.world.lock:

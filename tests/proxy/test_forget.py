@@ -94,8 +94,12 @@ def test_each_flow_that_was_forgotten_is_named(rig: Any) -> None:
     for _ in range(2):
         rig.connect()
     rig.link.forget()
-    said = [(event.kind, event.connection, event.detail) for event in rig.link.events[-3:]]
-    assert said == [("fault", None, "Forget()"), ("hit", 1, "Forget() both"), ("hit", 2, "Forget() both")]
+    said = [(event.kind, event.connection, event.fault, event.direction) for event in rig.link.events[-3:]]
+    assert said == [
+        ("fault", None, Forget(), None),
+        ("hit", 1, Forget(), "both"),
+        ("hit", 2, Forget(), "both"),
+    ]
 
 
 @packets

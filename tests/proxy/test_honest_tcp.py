@@ -283,4 +283,4 @@ def test_an_end_that_a_fault_made_names_it(rig: Any, helpers: Any, fault: Fault)
         if event.connection == 1 and event.kind in ("fin", "rst", "closed")
     ]
     kind = "rst" if "rst" in repr(fault) or "eset" in repr(fault) else "fin"
-    assert ends == [(kind, "netfault", repr(fault), 2), ("closed", "netfault", repr(fault), 2)]
+    assert ends == [(kind, "netfault", fault, 2), ("closed", "netfault", fault, 2)]

@@ -183,9 +183,8 @@ class TestUnix:
     def test_an_upstream_that_is_not_there(self, net: NetFault, short_path: Path, helpers: Any) -> None:
         link = net.forward(f"unix:{short_path}/nobody")
         assert helpers.call(link) == (b"", "rst")
-        assert [event.detail for event in link.events if event.kind == "upstream_failed"] == [
-            f"unix:{short_path}/nobody: No such file or directory"
-        ]
+        (failed,) = (event for event in link.events if event.kind == "upstream_failed")
+        assert (failed.address, failed.detail) == (f"unix:{short_path}/nobody", "No such file or directory")
 
     def test_a_path_that_is_taken(self, net: NetFault, short_path: Path) -> None:
         (short_path / "taken").touch()

@@ -123,13 +123,13 @@ def make_run() -> Callable[..., Run]:
             )
         if events is None:
             events = (
-                LinkEvent(100.0, "link", "accepted", 1, "client", detail="127.0.0.1:4001"),
+                LinkEvent(100.0, "link", "accepted", 1, "client", address="127.0.0.1:4001"),
                 LinkEvent(100.0, "link", "connected", 1, "netfault"),
-                LinkEvent(100.04, "link", "fault", by="netfault", fault=repr(fault), fault_id=1),
-                LinkEvent(100.041, "link", "fin", 1, "netfault", 457, 211, "both ways", repr(fault), 1),
-                LinkEvent(100.042, "link", "closed", 1, "netfault", 457, 211, "", repr(fault), 1),
-                LinkEvent(100.1, "link", "heal", by="netfault", fault=repr(fault), fault_id=1),
-                LinkEvent(100.15, "link", "accepted", 2, "client", detail="127.0.0.1:4002"),
+                LinkEvent(100.04, "link", "fault", by="netfault", fault=fault, fault_id=1),
+                LinkEvent(100.041, "link", "fin", 1, "netfault", 457, 211, "", fault, 1, "both"),
+                LinkEvent(100.042, "link", "closed", 1, "netfault", 457, 211, "", fault, 1),
+                LinkEvent(100.1, "link", "heal", by="netfault", fault=fault, fault_id=1),
+                LinkEvent(100.15, "link", "accepted", 2, "client", address="127.0.0.1:4002"),
             )
         trace = Trace(
             "every-event",
@@ -140,12 +140,14 @@ def make_run() -> Callable[..., Run]:
             quiet_at_end=True,
             initial={},
         )
+        verdict, breakages = judge_trace(trace), judge_writes(writes, log)
+        broken_writes = dict.fromkeys(one.guarantee for one in breakages)
         return Run(
             schedule=schedule,
             trace=trace,
-            verdict=replace(judge_trace(trace), writes=judge_writes(writes, log)),
+            verdict=replace(verdict, broken=(*verdict.broken, *broken_writes), writes=breakages),
             writes=writes,
-            faults=(FaultRecord(4, fault, True),),
+            faults=(FaultRecord(4, fault, True, 1),),
             server_troubles=0,
             remarks=remarks,
             events=events,

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from pytest_netfault.events import LinkEvent
-from pytest_netfault.report.terminal import LinkStory
+from pytest_netfault.faults import Sever
+from pytest_netfault.report.network_story import LinkStory, NetworkStory
 from pytest_netfault.report.timeline import Flow, Timeline
 from pytest_netfault.report.timeline_links import link_picture
 
@@ -252,12 +253,14 @@ def test_the_wheel_zooms_and_a_drag_moves(show: Callable[..., Any], large: Timel
 
 def test_the_picture_of_a_test_is_well_too(show: Callable[..., Any]) -> None:
     events = (
-        LinkEvent(1.0, "shop", "accepted", 1, "client", detail="127.0.0.1:1"),
-        LinkEvent(1.1, "shop", "fault", by="netfault", fault="Sever()", fault_id=1),
-        LinkEvent(1.2, "shop", "fin", 1, "netfault", 5, 7, fault="Sever()", fault_id=1),
+        LinkEvent(1.0, "shop", "accepted", 1, "client", address="127.0.0.1:1"),
+        LinkEvent(1.1, "shop", "fault", by="netfault", fault=Sever(), fault_id=1),
+        LinkEvent(1.2, "shop", "fin", 1, "netfault", 5, 7, fault=Sever(), fault_id=1),
     )
-    story = LinkStory("shop", "127.0.0.1:2", "127.0.0.1:3", 5, 7, ("Sever()",), events)
-    drawn = link_picture([story], headline="t failed", wrong="TimeoutError: late", began=0.9, until=2.0)
+    story = LinkStory("shop", "127.0.0.1:2", "127.0.0.1:3", 5, 7, (Sever(),), events)
+    drawn = link_picture(
+        NetworkStory("t", 7, "t failed", "TimeoutError: late", "pytest t", 0.9, 2.0, (story,))
+    )
     browser = show(drawn)
     assert browser.run(SHOWN) == len(drawn.marks)
     assert "TimeoutError: late" in browser.run(SELECTED)

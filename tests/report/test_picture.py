@@ -12,14 +12,15 @@ import pytest
 from pytest_netfault.checks.guarantees import GUARANTEES
 from pytest_netfault.checks.trace import Bookmarked, Delivered, Failed, Resynced, TraceEvent
 from pytest_netfault.events import LinkEvent
-from pytest_netfault.faults import Blackhole, Cut, Reset
-from pytest_netfault.proof.captions import WRONG, focus
+from pytest_netfault.faults import Blackhole, Cut, Delay, Refuse, Reset, Sever
 from pytest_netfault.proof.contract import Run
 from pytest_netfault.proof.files import document, write_report
 from pytest_netfault.proof.picture import picture
-from pytest_netfault.proof.recording import PAUSED, RESUMED, Remark, WriteRecord
+from pytest_netfault.proof.picture_cards import WRONG, focus
+from pytest_netfault.proof.recording import FaultRecord, Remark, WriteRecord
 from pytest_netfault.report.timeline import Mark, Timeline
-from pytest_netfault.report.timeline_network import connection_marks, fault_marks
+from pytest_netfault.report.timeline_connections import connection_marks
+from pytest_netfault.report.timeline_faults import fault_spans
 
 
 def lane(timeline: Timeline, name: str) -> list[Mark]:
@@ -139,23 +140,23 @@ def test_everything_that_a_subscriber_can_get_has_a_mark(make_run: MakeRun) -> N
     )
     drawn = picture(make_run(handed=handed))
     labels = [mark.label for mark in lane(drawn, "arrived")]
-    for label in ("snapshot at 1", "all up to 1", "snapshot at 4", "told: not served any more"):
+    for label in ("snapshot at 1", "all up to 1", "snapshot at 4", "error: not served any more"):
         assert label in labels
 
 
 def test_a_cut_is_shaded_where_it_cuts_and_not_where_it_waits() -> None:
     events = (
-        LinkEvent(10.0, "l", "fault", by="netfault", fault="Cut(9, how='rst')", fault_id=1),
-        LinkEvent(11.0, "l", "hit", 1, "netfault", 9, 0, fault="Cut(9, how='rst')", fault_id=1),
-        LinkEvent(11.5, "l", "rst", 1, "netfault", 9, 0, fault="Cut(9, how='rst')", fault_id=1),
+        LinkEvent(10.0, "l", "fault", by="netfault", fault=Cut(9, how="rst"), fault_id=1),
+        LinkEvent(11.0, "l", "hit", 1, "netfault", 9, 0, fault=Cut(9, how="rst"), fault_id=1),
+        LinkEvent(11.5, "l", "rst", 1, "netfault", 9, 0, fault=Cut(9, how="rst"), fault_id=1),
     )
-    (mark,) = fault_marks(events, lane="f", since=10.0, until=14.0)
+    (mark,) = (span.mark("f") for span in fault_spans(events, since=10.0, until=14.0))
     assert (mark.start, mark.end, mark.shade) == (0.0, 4.0, (1.0, 1.0))
     assert dict(mark.details)["what it did"] == "reset connection #1 after 9 B up and 0 B down"
-    (waits,) = fault_marks(events[:1], lane="f", since=10.0, until=14.0)
+    (waits,) = fault_spans(events[:1], since=10.0, until=14.0)
     assert waits.shade is None
-    silent = (replace(events[0], fault="Cut(9, how='blackhole')"), events[1])
-    (silence,) = fault_marks(silent, lane="f", since=10.0, until=14.0)
+    silent = [replace(event, fault=Cut(9, how="blackhole")) for event in events[:2]]
+    (silence,) = fault_spans(silent, since=10.0, until=14.0)
     assert silence.shade == (1.0, 4.0)
 
 
@@ -168,17 +169,41 @@ def test_a_reset_is_a_moment_whenever_it_is_healed(make_run: MakeRun) -> None:
 
 @pytest.mark.parametrize("healed", [1, 2])
 def test_of_two_faults_of_one_kind_the_one_that_was_healed_ends(healed: int) -> None:
-    sever = [LinkEvent(n, "l", "fault", by="netfault", fault="Sever()", fault_id=n) for n in (1, 2)]
-    heal = LinkEvent(3.0, "l", "heal", by="netfault", fault="Sever()", fault_id=healed)
-    ends = [mark.end for mark in fault_marks([*sever, heal], lane="f", since=0.0, until=9.0)]
+    sever = [LinkEvent(n, "l", "fault", by="netfault", fault=Sever(), fault_id=n) for n in (1, 2)]
+    heal = LinkEvent(3.0, "l", "heal", by="netfault", fault=Sever(), fault_id=healed)
+    ends = [span.mark("f").end for span in fault_spans([*sever, heal], since=0.0, until=9.0)]
     assert ends == ([3.0, 9.0] if healed == 1 else [9.0, 3.0])
+
+
+@pytest.mark.parametrize(("met", "did"), [(True, "met traffic"), (False, "met no traffic that was seen")])
+def test_a_fault_whose_heal_says_that_it_met_traffic_has_met_it(met: bool, did: str) -> None:
+    begins = LinkEvent(1.0, "l", "fault", by="netfault", fault=Refuse(), fault_id=1)
+    heal = LinkEvent(2.0, "l", "heal", by="netfault", fault=Refuse(), fault_id=1, met=met)
+    (span,) = fault_spans([begins, heal], since=0.0, until=9.0)
+    assert dict(span.mark("f").details)["what it did"] == did
+
+
+def test_of_two_equal_faults_each_is_drawn_with_what_it_did_itself(make_run: MakeRun) -> None:
+    """They print the same, and so does what holds the link during a restart; only their numbers differ."""
+    events = (
+        *(
+            LinkEvent(100.01 * number, "link", kind, fault=Delay(9), fault_id=number, by="netfault")
+            for number in (1, 2, 3)
+            for kind in ("fault", "heal")
+        ),
+    )
+    run = replace(
+        make_run(events=events),
+        faults=(FaultRecord(4, Delay(9), False, 1), FaultRecord(4, Delay(9), False, 3)),
+    )
+    assert [mark.label for mark in lane(picture(run), "faults")] == ["Delay(9)", "Restart()", "Delay(9)"]
 
 
 @pytest.mark.parametrize("fault", [Blackhole(), Cut(400, how="rst")])
 def test_what_the_fault_does_is_said_in_words(make_run: MakeRun, fault: Any) -> None:
     events = (
         *make_run(fault=fault).events[:3],
-        LinkEvent(100.041, "link", "hit", 1, "netfault", 400, 0, fault=repr(fault), fault_id=1),
+        LinkEvent(100.041, "link", "hit", 1, "netfault", 400, 0, fault=fault, fault_id=1),
     )
     drawn = picture(make_run(fault=fault, events=events))
     assert card(drawn, "broke").title == repr(fault)
@@ -208,13 +233,17 @@ def test_connections_carry_their_bytes_and_get_rows_of_their_own() -> None:
 
 
 def test_a_server_that_pauses_or_restarts_is_a_fault_too(make_run: MakeRun) -> None:
-    held = "Delay(3600.0, direction='up')"
+    held = Delay(3600.0, direction="up")
     run = make_run(
         events=(
-            LinkEvent(100.04, "link", "fault", by="netfault", fault=held, fault_id=1),
-            LinkEvent(100.08, "link", "heal", by="netfault", fault=held, fault_id=1),
+            LinkEvent(100.04, "link", "fault", by="netfault", fault=held, fault_id=2),
+            LinkEvent(100.08, "link", "heal", by="netfault", fault=held, fault_id=2),
         ),
-        remarks=(Remark(100.5, 4, PAUSED), Remark(100.7, None, RESUMED), Remark(100.8, 5, PAUSED)),
+        remarks=(
+            Remark(100.5, 4, "stands still", server="paused"),
+            Remark(100.7, None, "goes on", server="resumed"),
+            Remark(100.8, 5, "stands still", server="paused"),
+        ),
     )
     faults = {(mark.label, mark.shade) for mark in lane(picture(run), "faults")}
     assert {label for label, _ in faults} == {"Restart()", "Pause()"}

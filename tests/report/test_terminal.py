@@ -7,7 +7,8 @@ import re
 import pytest
 
 from pytest_netfault.events import EventKind, LinkEvent
-from pytest_netfault.report.terminal import EVENTS_SHOWN, LinkStory, failure_text
+from pytest_netfault.report.network_story import LinkStory
+from pytest_netfault.report.terminal import EVENTS_SHOWN, failure_text
 
 
 def shown(kinds: list[EventKind]) -> list[str]:

@@ -5,31 +5,32 @@ from __future__ import annotations
 from dataclasses import replace
 
 from pytest_netfault.events import LinkEvent
-from pytest_netfault.report.terminal import LinkStory
+from pytest_netfault.faults import Delay, Sever
+from pytest_netfault.report.network_story import LinkStory, NetworkStory
 from pytest_netfault.report.timeline_links import link_picture
 from pytest_netfault.report.timeline_text import drawn
 
 EVENTS = (
-    LinkEvent(10.0, "etcd", "accepted", 1, "client", detail="127.0.0.1:4001"),
+    LinkEvent(10.0, "etcd", "accepted", 1, "client", address="127.0.0.1:4001"),
     LinkEvent(10.0, "etcd", "connected", 1, "netfault"),
-    LinkEvent(10.2, "etcd", "fault", by="netfault", fault="Delay(0.5)", fault_id=1),
-    LinkEvent(10.3, "etcd", "heal", by="netfault", fault="Delay(0.5)", fault_id=1),
-    LinkEvent(10.4, "etcd", "fault", by="netfault", fault="Sever()", fault_id=2),
-    LinkEvent(10.401, "etcd", "fin", 1, "netfault", 457, 211, fault="Sever()", fault_id=2),
-    LinkEvent(10.402, "etcd", "closed", 1, "netfault", 457, 211, fault="Sever()", fault_id=2),
+    LinkEvent(10.2, "etcd", "fault", by="netfault", fault=Delay(0.5), fault_id=1),
+    LinkEvent(10.3, "etcd", "heal", by="netfault", fault=Delay(0.5), fault_id=1),
+    LinkEvent(10.4, "etcd", "fault", by="netfault", fault=Sever(), fault_id=2),
+    LinkEvent(10.401, "etcd", "fin", 1, "netfault", 457, 211, fault=Sever(), fault_id=2),
+    LinkEvent(10.402, "etcd", "closed", 1, "netfault", 457, 211, fault=Sever(), fault_id=2),
 )
-STORY = LinkStory("etcd", "127.0.0.1:4000", "127.0.0.1:2379", 457, 211, ("Sever()",), EVENTS)
+STORY = LinkStory("etcd", "127.0.0.1:4000", "127.0.0.1:2379", 457, 211, (Sever(),), EVENTS)
+
+
+def of(*links: LinkStory, wrong: str = "no") -> NetworkStory:
+    """A test that used these links."""
+    return NetworkStory(
+        "t.py::test_a", 7, "t.py::test_a failed", wrong, "pytest t.py::test_a", 9.9, 11.0, links
+    )
 
 
 def test_it_shows_what_the_link_did_and_where_the_test_failed() -> None:
-    drawing = link_picture(
-        [STORY],
-        headline="t.py::test_a failed",
-        wrong="TimeoutError: late\nmore",
-        began=9.9,
-        until=11.0,
-        command="pytest t.py::test_a",
-    )
+    drawing = link_picture(of(STORY, wrong="TimeoutError: late\nmore"))
     assert drawing.paste == "pytest t.py::test_a"
     assert drawing.headline == "t.py::test_a failed"
     assert [lane.name for lane in drawing.lanes] == ["The test", "Faults", "Connections"]
@@ -45,32 +46,32 @@ def test_it_shows_what_the_link_did_and_where_the_test_failed() -> None:
 
 def test_a_fault_that_met_nothing_is_not_blamed() -> None:
     story = replace(STORY, events=EVENTS[:4])
-    drawing = link_picture([story], headline="", wrong="no", began=9.9, until=11.0)
+    drawing = link_picture(of(story))
     assert [card.kind for card in drawing.cards] == ["missing"]
     assert not any(mark.tone == "culprit" for mark in drawing.marks)
 
 
 def test_what_a_client_did_itself_is_blamed_on_no_fault() -> None:
     """The connection ends at the same time, right after the heal; only who ended it differs."""
-    healed = LinkEvent(10.35, "etcd", "heal", by="netfault", fault="Sever()", fault_id=2)
-    ours = LinkEvent(10.4, "etcd", "rst", 1, "netfault", 9, 9, fault="Sever()", fault_id=2)
+    healed = LinkEvent(10.35, "etcd", "heal", by="netfault", fault=Sever(), fault_id=2)
+    ours = LinkEvent(10.4, "etcd", "rst", 1, "netfault", 9, 9, fault=Sever(), fault_id=2)
     began = (*EVENTS[:2], replace(EVENTS[4], time=10.2), healed)
 
     def cards(end: LinkEvent) -> list[str]:
         story = replace(STORY, events=(*began, end))
-        drawing = link_picture([story], headline="", wrong="no", began=9.9, until=11.0)
+        drawing = link_picture(of(story))
         return [card.kind for card in drawing.cards]
 
     assert cards(ours) == ["broke", "missing"]
-    assert cards(replace(ours, by="client", fault="", fault_id=None)) == ["missing"]
-    assert cards(replace(ours, by="netfault", fault="", fault_id=None)) == [
+    assert cards(replace(ours, by="client", fault=None, fault_id=None)) == ["missing"]
+    assert cards(replace(ours, by="netfault", fault=None, fault_id=None)) == [
         "missing"
     ]  # a link that was closed
 
 
 def test_a_fault_from_before_the_test_is_drawn_from_its_beginning() -> None:
-    hit = LinkEvent(10.5, "etcd", "hit", 1, "netfault", 9, 9, fault="Delay(1)", fault_id=7, direction="up")
-    drawing = link_picture([replace(STORY, events=(hit,))], headline="", wrong="no", began=9.9, until=11.0)
+    hit = LinkEvent(10.5, "etcd", "hit", 1, "netfault", 9, 9, fault=Delay(1), fault_id=7, direction="up")
+    drawing = link_picture(of(replace(STORY, events=(hit,))))
     (mark,) = (mark for mark in drawing.marks if mark.label == "Delay(1)")
     assert (mark.start, mark.end) == (0.0, drawing.ends)
     assert [card.title for card in drawing.cards if card.kind == "broke"] == ["Delay(1)"]
@@ -78,7 +79,7 @@ def test_a_fault_from_before_the_test_is_drawn_from_its_beginning() -> None:
 
 def test_links_are_told_apart_and_silent_ones_are_left_out() -> None:
     others = [replace(STORY, name=f"link{number}", events=EVENTS if number else ()) for number in range(9)]
-    drawing = link_picture(others, headline="", wrong="", began=9.9, until=11.0)
+    drawing = link_picture(of(*others, wrong=""))
     names = [lane.name for lane in drawing.lanes]
     assert names[:3] == ["The test", "link1: faults", "link1: connections"]
     assert len(names) == 13
@@ -86,5 +87,5 @@ def test_links_are_told_apart_and_silent_ones_are_left_out() -> None:
 
 
 def test_a_test_without_events_can_be_drawn() -> None:
-    drawing = link_picture([], headline="", wrong="", began=9.9, until=11.0)
+    drawing = link_picture(of(wrong=""))
     assert [mark.label for mark in drawing.marks] == ["begins", "over"]

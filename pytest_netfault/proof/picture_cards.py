@@ -1,8 +1,6 @@
 """The words of a picture: its headline, the three cards above it, and which part of it is looked at first.
 
 A stranger reads three things from left to right: what was written, where the network broke, what never arrived.
-
-Rules of this file: pure functions; marks go by the names that ``picture.py`` gives them.
 """
 
 from __future__ import annotations
@@ -10,21 +8,26 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from typing import NamedTuple
 
 from pytest_netfault.checks.guarantees import Breakage
 from pytest_netfault.checks.trace import Delivered, Failed, Resynced
 from pytest_netfault.checks.writes import WriteBreakage
+from pytest_netfault.proof.commit_times import Commit, makers_of
 from pytest_netfault.proof.contract import Run
-from pytest_netfault.report.timeline import Card, Flow, Mark
+from pytest_netfault.proof.recording import WriteRecord
+from pytest_netfault.report.timeline import Card, Mark
 from pytest_netfault.report.timeline_axis import milliseconds
+from pytest_netfault.report.timeline_faults import FaultSpan, broke_card
 
-__all__ = ["WRONG", "Commit", "cards", "culprit", "focus", "headline", "plainly"]
+__all__ = ["LOSSES", "WRONG", "cards", "culprit", "focus", "headline", "outcome_of", "plainly"]
 
 # A picture of so many marks is readable as a whole.
 _WHOLE = 80
 # Of a larger one, this many marks around the loss are in view first.
 _AROUND = 40
+
+# The guarantees that break where an update is missing.
+LOSSES = ("reliable", "complete")
 
 # The guarantees, for a reader who has never heard of them: what happened if one is broken.
 WRONG = {
@@ -71,95 +74,73 @@ def plainly(run: Run, sentence: str) -> str:
     return re.sub(r"\bitem (\d+)\b", when, sentence.replace(run.trace.filter.key, ""))
 
 
-class Commit(NamedTuple):
-    """When a revision was committed, in seconds from the beginning of the run.
-
-    Attributes:
-        earliest: not before this.
-        latest: not after this; infinite if nothing shows it.
-        at: where it is drawn.
-    """
-
-    earliest: float
-    latest: float
-    at: float
-
-
-def culprit(faults: Sequence[Mark], commit: Commit | None, *, wrong: float | None) -> str:
-    """The fault to blame for a loss, or for what was told wrong at ``wrong``; "" if there is none.
+def culprit(outages: Sequence[FaultSpan], commit: Commit | None, *, wrong: float | None) -> FaultSpan | None:
+    """The fault to blame for a loss, or for a wrong delivery at ``wrong``; None if there is none.
 
     It is the last one that held while the update may have been committed; if none did, the last one before, whose
     traces the client may still have been clearing away; else the first one after.
 
-    >>> held, later = Mark("a", "f", 1, 2, "", shade=(1, 2)), Mark("b", "f", 4, 5, "", shade=(4, 5))
-    >>> [culprit([held, later], Commit(at, at, at), wrong=None) for at in (0.5, 1.5, 3.0, 4.5)]
+    >>> first, later = FaultSpan("a", "", 1, 2, until=9), FaultSpan("b", "", 4, 5, until=9)
+    >>> [culprit([first, later], Commit(at, at, at), wrong=None).id for at in (0.5, 1.5, 3.0, 4.5)]
     ['a', 'a', 'a', 'b']
     """
     earliest = latest = wrong or 0.0
     if commit is not None:
         # Every later fault would be within a time that has no end.
         earliest, latest = commit.earliest, commit.latest if math.isfinite(commit.latest) else commit.at
-    acted = [mark for mark in faults if mark.shade is not None]
-    during = [one for one in acted if one.shade and one.shade[0] <= latest and one.shade[1] >= earliest]
-    before = [one for one in acted if one.shade and one.shade[1] < earliest]
+    acted = [(span, shade) for span in outages if (shade := span.shade) is not None]
+    during = [span for span, (start, end) in acted if start <= latest and end >= earliest]
+    before = [span for span, (_, end) in acted if end < earliest]
     for group in (during, before):
         if group:
-            return group[-1].id
-    return acted[0].id if acted else ""
+            return group[-1]
+    return acted[0][0] if acted else None
 
 
 def cards(
-    run: Run, marks: Mapping[str, Mark], *, missing: Mapping[int, str], guilty: str, flows: Iterable[Flow]
+    run: Run, marks: Mapping[str, Mark], *, missing: Mapping[int, str], guilty: FaultSpan | None
 ) -> list[Card]:
     """What was written, where the network broke, what never arrived (or what is wrong)."""
     if not run.broken:
         return []
-    told: list[Card] = []
+    found: list[Card] = []
     main = min(missing, default=_revision_of_evidence(run))
-    way = next((flow.marks for flow in flows if f"revision{main}" in flow.marks), ())
-    write = next((marks[name] for name in way if name.startswith("write")), None)
-    if write is None and run.write_breakages:
+    number = None if main is None else makers_of(run).get(main)
+    if number is None and run.write_breakages:
         change = (run.write_breakages[0].key, run.write_breakages[0].value)
         number = next((n for n, one in enumerate(run.writes) if change in one.changes), None)
-        write = None if number is None else marks[f"write{number}"]
-    if write is not None:
-        told.append(_written(run, write, main))
-    if guilty:
-        told.append(_broke(marks[guilty]))
-    told.append(_missing_card(run, min(missing), missing) if missing else _wrong(run, marks))
-    return told
+    if number is not None:
+        found.append(_written(run, run.writes[number], marks[f"write{number}"], main))
+    if guilty is not None:
+        found.append(broke_card(guilty))
+    found.append(_missing_card(run, min(missing), missing) if missing else _wrong(run, marks))
+    return found
+
+
+def outcome_of(write: WriteRecord) -> str:
+    """What the caller of a write knows of it, in words."""
+    if write.begun is None:
+        return "never made: an earlier call of this client had not returned"
+    return {
+        "ok": "acknowledged",
+        "fail": "rejected",
+        "info": "the outcome is unknown: it may have happened or not",
+    }[write.outcome]
 
 
 def _revision_of_evidence(run: Run) -> int | None:
     return next((one.revision for one in run.verdict.evidence if one.revision is not None), None)
 
 
-def _written(run: Run, write: Mark, revision: int | None) -> Card:
-    by = (
-        "by another service, over a connection of its own"
-        if write.lane == "direct"
-        else "by the client itself"
-    )
-    outcome = dict(write.details)["outcome"]
+def _written(run: Run, write: WriteRecord, mark: Mark, revision: int | None) -> Card:
+    by = {
+        "direct": "by another service, over a connection of its own",
+        "link": "by the client itself",
+    }[write.via]
     known = revision is not None and run.naming.log_from == "server"
     stored = f" The store committed it as revision {revision}." if known else ""
-    told = ", and acknowledged" if write.tone == "good" else f"; {outcome}"
-    text = f"At {milliseconds(write.start)}, {by}{told}.{stored}"
-    return Card("written", write.label, text, write.id)
-
-
-def _broke(fault: Mark) -> Card:
-    details = dict(fault.details)
-    start, end = fault.shade or (fault.start, fault.end or fault.start)
-    when = (
-        f"at {milliseconds(start)}" if start == end else f"from {milliseconds(start)} to {milliseconds(end)}"
-    )
-    does = details.get("what it does", "the network was broken")
-    sentences = [f"{does[0].upper()}{does[1:]}, {when}."]
-    did = details.get("what it did", "")
-    if did and not did.startswith("met no"):
-        sentences.append(f"It {did}.")
-    return Card("broke", fault.label, " ".join(sentences), fault.id)
+    outcome = ", and acknowledged" if write.outcome == "ok" else f"; {outcome_of(write)}"
+    return Card("written", mark.label, f"At {milliseconds(mark.start)}, {by}{outcome}.{stored}", mark.id)
 
 
 def _missing_card(run: Run, main: int, missing: Mapping[int, str]) -> Card:
@@ -185,7 +166,7 @@ def _missing_card(run: Run, main: int, missing: Mapping[int, str]) -> Card:
     )
     more = "" if len(missing) == 1 else f" Missing in all: {_listed(run, missing)}."
     error = next((item.error for item in run.trace.stream if isinstance(item, Failed)), "")
-    loudly = f" It was told: {error}." if error else " No error was reported to it."
+    loudly = f" It was reported to it: {error}." if error else " No error was reported to it."
     text = f"The subscriber got {got}, {then}.{more}{loudly}"
     return Card("missing", f"{run.naming.name_of(main)} {missing[main]}", text, f"never{main}")
 
@@ -199,7 +180,7 @@ def _listed(run: Run, missing: Iterable[int]) -> str:
 def _wrong(run: Run, marks: Mapping[str, Mark]) -> Card:
     breakages: list[Breakage | WriteBreakage] = [*run.verdict.evidence, *run.write_breakages]
     first = breakages[0]
-    at = f"handed{first.item}" if isinstance(first, Breakage) else ""
+    at = f"delivery{first.item}" if isinstance(first, Breakage) else ""
     sentence = plainly(run, first.sentence)
     title = WRONG.get(first.guarantee, f"{first.guarantee} is broken")
     text = f"{sentence[0].upper()}{sentence[1:]}. The guarantee {first.guarantee!r} is broken."
