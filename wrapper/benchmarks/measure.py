@@ -3,10 +3,10 @@
     python wrapper/benchmarks/measure.py                   # all of it: about four minutes, most of them outages
     python wrapper/benchmarks/measure.py calls scale       # some of: calls events backlog stores scale outages
 
-Prints tables; asserts nothing. Figures of the two clients are taken in turns, so that a busy machine slows both.
+Prints tables; asserts nothing. The two clients are measured alternately, so that a busy machine slows both.
 
-A store always follows its root, so each write comes back to the process that makes it, which costs that process some
-time. `etcd3` does that only while it watches; so its writes are measured as they are, and with such a watch.
+A store always follows its root, so each write is delivered to the process that makes it, which costs that process some
+time. `etcd3` does that only while it watches; so its writes are measured both with and without such a watch.
 """
 
 # ruff: noqa: T201 - printing is what it does
@@ -80,7 +80,7 @@ def calls(address: str) -> None:
 
 
 def events(address: str) -> None:
-    """From before the write until the subscriber has it; then, how many a second when the writer does not wait."""
+    """From before the write until its delivery; then, how many per second when the writer does not wait."""
     print("a change on its way                                wrapper        etcd3")
     client = plain(address)
     with ConfigStore(address, root="/bench") as store, store.subscribe(LIMIT) as updates:

@@ -1,4 +1,4 @@
-"""The proof kit's figures for the wrapper: schedules that are drawn, and a cut at every single byte.
+"""The proof kit's figures for the wrapper: drawn schedules, and a cut at every single byte.
 
     python wrapper/benchmarks/proof.py                     # 200 schedules, then every byte: about 10 minutes
     python wrapper/benchmarks/proof.py --examples 1000 --stride 0 --seed 7
@@ -24,7 +24,7 @@ ADAPTER = Path(__file__).parents[2] / "docs" / "examples" / "stores" / "runtime_
 
 
 def adapter() -> ModuleType:
-    """The wrapper behind the methods that the kit needs, as the documentation shows it."""
+    """The wrapper behind the kit's `Store` protocol, as in the documentation."""
     spec = importlib.util.spec_from_file_location("runtime_config_store", ADAPTER)
     assert spec is not None
     assert spec.loader is not None
@@ -33,7 +33,7 @@ def adapter() -> ModuleType:
     return module
 
 
-def told(progress: verify.Progress) -> None:
+def report_progress(progress: verify.Progress) -> None:
     if progress.done % 500 == 0:
         print(f"  {progress.done} of {progress.of}, {progress.seconds:.0f} s", file=sys.stderr, flush=True)
 
@@ -55,12 +55,16 @@ def main() -> int:
         if options.examples:
             count, seed = options.examples, options.seed
             print(
-                verify.no_update_lost(open_store, server, max_examples=count, seed=seed, progress=told),
+                verify.no_update_lost(
+                    open_store, server, max_examples=count, seed=seed, progress=report_progress
+                ),
                 flush=True,
             )
         if options.stride:
             print(
-                verify.sweep(open_store, server, stride=options.stride, seed=options.seed, progress=told),
+                verify.sweep(
+                    open_store, server, stride=options.stride, seed=options.seed, progress=report_progress
+                ),
                 flush=True,
             )
     except AssertionError as error:

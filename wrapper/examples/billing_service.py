@@ -48,14 +48,14 @@ def on_item(item: Item) -> None:
             new = "its default" if isinstance(change, Deleted) else change.new
             say("%s is now %s", change.key.name, new)
     elif isinstance(item, Resynced):
-        # Intermediate values may be missing, but this is the truth now, and `changes` is what differs for us.
+        # Intermediate values may be missing, but this is the current state, and `changes` is what differs for us.
         say("resynced (%s): limit %d", item.reason, item.values[LIMIT])
     elif isinstance(item, Undecodable):
-        say("somebody stored nonsense: %s", item.error)
+        say("a value cannot be decoded: %s", item.error)
 
 
 def on_state(state: State) -> None:
-    """An outage is no change of the configuration: the service goes on with what it has, and says so."""
+    """An outage is no change of the configuration: the service goes on with what it has, and logs it."""
     say("the configuration is %s", state.value)
 
 
@@ -63,7 +63,9 @@ def main(address: str, stop: threading.Event) -> None:
     with ConfigStore(address, root="/config/demo", wait=False) as store:
         store.on_state(on_state)
         store.on_change(Section("billing"), on_item)
-        limit = store.live(LIMIT)  # read it wherever it is needed: it costs nothing and is always the newest
+        limit = store.live(
+            LIMIT
+        )  # read it wherever it is needed: no request is made, and it is always current
         store.wait_synced(30)
         say("ready, serving with limit %d", limit.value)
         stop.wait()

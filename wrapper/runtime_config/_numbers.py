@@ -1,10 +1,10 @@
-"""The bounds of every number that a caller gives, and the one sentence that names the value and what is valid."""
+"""The bounds of every number that a caller passes, and the errors that name the value and what would be valid."""
 
 from __future__ import annotations
 
 from typing import Any
 
-# A week. What waits longer has another purpose, and clocks of other libraries end not far above: gRPC counts a
+# A week. Longer waits are almost certainly a unit error, and other libraries have limits not far above: gRPC keeps a
 # keepalive in 32 bits of milliseconds (24 days).
 LONGEST = 604_800.0
 # Servers count revisions in 63 bits.
@@ -45,7 +45,7 @@ def revision(name: str, value: object) -> int:
 
 
 def shown(value: Any) -> str:
-    """`repr(value)` for a message: at most 100 characters, and never raising whatever the object does.
+    """`repr(value)` for a message: at most 100 characters; never raises, whatever the object does.
 
     >>> shown(10**5000), shown("a" * 200)[-6:]
     ('a number of 16610 bits', 'aaa...')

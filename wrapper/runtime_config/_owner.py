@@ -1,7 +1,7 @@
 """Which process a store belongs to: its threads and connections do not exist in a child that was forked.
 
-A lock that another thread held at the fork stays locked in the child for ever, so the question is asked before any
-lock is taken, by everything that a user can call.
+A lock that another thread held at the fork stays locked in the child for ever, so everything that a user can call
+checks this before it takes any lock.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from runtime_config import errors
 
 
 class Owner:
-    """The process that opened a store; what belongs to the store shares one."""
+    """The process that opened a store, or something that belongs to it."""
 
     __slots__ = ("pid",)
 

@@ -1,8 +1,8 @@
 """How values become bytes and back.
 
-Rules of this file: what is stored is what a person would type (`etcdctl get` shows `100`, `true`, `{"a":1}`),
-decoding is strict (a value of another type is an error, never a guess), and `decode(encode(value)) == value`
-for every value that `encode` takes.
+Invariants: values are stored as a person would type them (`etcdctl get` shows `100`, `true`, `{"a":1}`), decoding is
+strict (a value of another type is an error, never a guess), and `decode(encode(value)) == value` for every value that
+`encode` accepts.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ from typing import Any, Protocol, TypeVar, Union, runtime_checkable
 
 T = TypeVar("T")
 
-# Python itself reads and prints 4,300 digits unless told otherwise; what is encoded here is decoded everywhere.
+# Python's own limit for reading and printing is 4,300 digits by default; what is encoded here can be decoded anywhere.
 MAX_DIGITS = 4000
 _TOO_LARGE = 10**MAX_DIGITS
-# Deeper JSON is encoded by some releases of Python and not decoded by others.
+# Some releases of Python encode deeper JSON and others do not decode it.
 MAX_DEPTH = 200
 _INT = re.compile(rb"[+-]?[0-9]{1,%d}\Z" % MAX_DIGITS)
 _FLOAT = re.compile(rb"[+-]?([0-9]+\.?[0-9]*([eE][+-]?[0-9]+)?|\.[0-9]+([eE][+-]?[0-9]+)?|inf|nan)\Z")
@@ -29,11 +29,11 @@ _FLOAT = re.compile(rb"[+-]?([0-9]+\.?[0-9]*([eE][+-]?[0-9]+)?|\.[0-9]+([eE][+-]
 
 @runtime_checkable
 class Codec(Protocol[T]):
-    """What a type needs to be stored. Write your own class with these two methods for a type of yours.
+    """Converts values of one type to bytes and back. Write a class with these two methods for a type of your own.
 
-    Either method may raise anything: the caller sees an `EncodeError` or a `DecodeError` with it as the cause. In the
-    main thread, which gets the signals, what is no `Exception` (such as KeyboardInterrupt) passes on as it is.
-    Both are called from the thread that asked (a subscription decodes in the thread that iterates it).
+    Either method may raise anything: the caller gets an `EncodeError` or a `DecodeError` with it as the cause. In the
+    main thread, which receives signals, an exception that is no `Exception` (such as KeyboardInterrupt) propagates.
+    Both are called in the thread of the caller (a subscription decodes in the thread that iterates it).
     """
 
     def encode(self, value: T, /) -> bytes: ...
@@ -51,9 +51,8 @@ class _Str(_Named):
     name = "str"
 
     def encode(self, value: str, /) -> bytes:
-        return str.encode(
-            _expect(value, str), "utf-8"
-        )  # of a member of a str Enum too, whose str() is another text
+        # Not `value.encode()`: a member of a str Enum may override it.
+        return str.encode(_expect(value, str), "utf-8")
 
     def decode(self, raw: bytes, /) -> str:
         return raw.decode("utf-8")
@@ -136,7 +135,7 @@ class _Json(_Named):
 
 
 class _Enum(_Named):
-    """An enum member is stored by its name, which is what code refers to; values may change with a release."""
+    """An enum member is stored by its name, which code refers to; its value may change with a release."""
 
     def __init__(self, kind: type[enum.Enum]) -> None:
         self.kind = kind
@@ -243,7 +242,7 @@ def _check_size(number: int) -> int:
 
 
 def _check_json(value: Any, depth: int = 0) -> None:
-    """Refuse what `json.dumps` takes and what would come back as something else, or not at all.
+    """Refuse what `json.dumps` accepts although it would be decoded as something else, or not at all.
 
     The key 1 would become "1", and a tuple a list.
     """
@@ -264,7 +263,7 @@ def _check_json(value: Any, depth: int = 0) -> None:
 
 
 def _same(value: Any, back: Any) -> bool:
-    """Whether a field came back as it was, looking into dataclasses: they may be declared without equality."""
+    """Whether a field was decoded to an equal value; dataclasses, which may lack equality, are compared by field."""
     if dataclasses.is_dataclass(value):
         return type(value) is type(back) and all(
             _same(getattr(value, field.name), getattr(back, field.name))
@@ -346,7 +345,7 @@ def _one_of(kinds: tuple[Any, ...], value: Any, where: str) -> Any:
     for kind in kinds:
         try:
             return _from_json(kind, value, where)
-        except ValueError:  # noqa: PERF203 - that is how a union is read
+        except ValueError:  # noqa: PERF203 - the types of a union are tried in turn
             continue
     raise ValueError(f"{where}: {value!r} fits none of {', '.join(str(kind) for kind in kinds)}")
 

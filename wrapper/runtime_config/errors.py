@@ -1,10 +1,10 @@
-"""What can go wrong, sorted by what you may do next.
+"""What can go wrong, classified by what a caller may do next.
 
-The question after a failed write is always "did it happen?", so the classes answer that first:
+The question after a failed write is always "was it applied?", so the classes answer that first:
 
 * certainly not applied: `Unavailable`, `Conflict`, `ValueTooLarge`, `StoreFull`, `EncodeError`, `PermissionDenied`,
   `AuthenticationFailed`, `Closed`;
-* nobody can know yet: `OutcomeUnknown`, and nothing else. `ConfigStore.settle` finds out later.
+* not known yet: `OutcomeUnknown`, and nothing else. `ConfigStore.settle` determines it later.
 
 A wrong argument is a `ValueError` or `TypeError` at the call, never one of these.
 """
@@ -19,7 +19,7 @@ class ConfigError(Exception):
 
 
 class Unavailable(ConfigError):
-    """No server could be reached. A write that raises this was certainly not applied; try it again when you like."""
+    """No server could be reached. A write that raises this was certainly not applied; it can be retried."""
 
 
 class DeadlineExceeded(ConfigError):
@@ -27,11 +27,11 @@ class DeadlineExceeded(ConfigError):
 
 
 class OutcomeUnknown(ConfigError):
-    """A write was sent, and no verdict came back: it may have been applied, or may still be.
+    """A write was sent, and no reply came back: it may have been applied, or may still be.
 
-    `write_id` names this one write, `key` is the dotted name of its (first) key, and `floor` a revision from
-    before it. Hand the exception to `ConfigStore.settle` once a server can be reached: that tells whether the
-    write was applied, and makes sure that it is not applied later. Do not just repeat the write: it could
+    `write_id` identifies the write, `key` is the dotted name of its (first) key, and `floor` a revision from
+    before it. Pass the exception to `ConfigStore.settle` once a server can be reached: it determines whether the
+    write was applied, and ensures that it is not applied later. Do not just repeat the write: that could
     overwrite a newer value.
     """
 
@@ -45,7 +45,7 @@ class OutcomeUnknown(ConfigError):
 class Conflict(ConfigError):
     """The key does not hold what was expected, so nothing was written.
 
-    `current` is what it holds (a `Versioned`, or `ABSENT`), read in the same instant as the comparison.
+    `current` is what it holds (a `Versioned`, or `ABSENT`), read atomically with the comparison.
     """
 
     def __init__(self, message: str, *, key: str, current: Any) -> None:
@@ -59,7 +59,7 @@ class KeyNotSet(ConfigError):
 
 
 class DecodeError(ConfigError):
-    """The stored bytes are not a value of the key's type. Somebody else wrote them; `raw` carries them."""
+    """The stored bytes are not a value of the key's type. Another client wrote them; they are in `raw`."""
 
     def __init__(self, message: str, *, raw: bytes = b"") -> None:
         super().__init__(message)
@@ -71,7 +71,7 @@ class EncodeError(ConfigError):
 
 
 class ValueTooLarge(ConfigError):
-    """The server refused the request because of its size (1.5 MiB unless the server is told otherwise)."""
+    """The server refused the request because of its size (1.5 MiB unless the server is configured otherwise)."""
 
 
 class StoreFull(ConfigError):
@@ -80,7 +80,7 @@ class StoreFull(ConfigError):
 
 
 class AuthenticationFailed(ConfigError):
-    """User name or password were refused, or the server wants some and the store was opened without."""
+    """User name or password were refused, or the server requires them and the store was opened without."""
 
 
 class PermissionDenied(ConfigError):

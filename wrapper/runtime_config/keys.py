@@ -1,10 +1,10 @@
 """What a service names: keys with a type, and sections of keys.
 
 A name is dotted, `billing.limit`: one or more segments of letters, digits, `_` and `-`, each starting with a
-letter or a digit. How names become bytes in the store is nobody's business but `_layout`'s.
+letter or a digit. Only `_etcd.layout` knows how names become etcd keys.
 
-Every `Key` made in this process is remembered under its name, so that a `Section` can decode what it finds. When a
-name is declared twice, the later one counts.
+Every `Key` made in this process is registered under its name, so that a `Section` can decode what it finds. If a name
+is declared twice, the later declaration counts.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ UNSET = Unset()
 def check_name(name: object) -> str:
     """Return `name` if it is a valid dotted name.
 
-    Raises TypeError when it is no string, ValueError when it is not a dotted name.
+    Raises TypeError if it is not a string, ValueError if it is not a dotted name.
 
     >>> check_name("billing.limit")
     'billing.limit'
@@ -55,7 +55,7 @@ class Key(Generic[T]):
     """One typed setting. Immutable; equal to every key of the same name, and to that name.
 
     `type` is `str`, `int`, `float`, `bool`, `bytes`, `dict` or `list` (both JSON), an `enum.Enum` class, a dataclass,
-    or a `Codec` of your own. `default` is what `get` answers while the store holds nothing for it.
+    or a `Codec` of your own. `default` is what `get` returns while the store holds nothing for it.
 
     Raises ValueError for a bad name, TypeError for a type that has no codec and for a default that the codec refuses.
 
@@ -107,7 +107,7 @@ class Section:
     """All keys below a name: `Section("billing")` is `billing.limit`, `billing.retry.count`, but not
     `billing2.limit`.
 
-    Keys declared as `Key` in this process are decoded by their codec; the others are given as `bytes`.
+    Keys declared as `Key` in this process are decoded by their codec; all others are returned as `bytes`.
 
     >>> "billing.limit" in Section("billing"), "billing2.limit" in Section("billing")
     (True, False)
@@ -138,7 +138,7 @@ class Section:
 
 
 def key_named(name: str) -> Key[Any]:
-    """The key declared under this name in this process, or one that gives bytes as they are."""
+    """The key declared under this name in this process, or one that returns bytes as they are."""
     found = _declared.get(name)
     if found is None:
         found = Key.__new__(Key)

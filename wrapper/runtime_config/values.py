@@ -1,4 +1,4 @@
-"""What you are handed: values with their versions, and the items of a subscription. Frozen data, nothing else.
+"""What reads return and subscriptions deliver: values with their versions, and items. Frozen data.
 
 A revision counts the transactions of the whole store: it rises by one with each, so it orders everything.
 """
@@ -41,10 +41,10 @@ ABSENT: Final = Absent()
 
 @dataclass(frozen=True)
 class Versioned(Generic[T_co]):
-    """A value and where it stands in the store's history. Equal when value and revision are.
+    """A value and its place in the store's history. Equal if value and revision are.
 
     `revision` is that of the last write of this key, `created_revision` that of its first since it was last deleted,
-    `version` counts the writes since then. A default that stands in for a missing key has 0 in all three.
+    `version` counts the writes since then. A default returned for a missing key has 0 in all three.
     """
 
     value: T_co
@@ -60,7 +60,7 @@ class Versioned(Generic[T_co]):
 
 class Values(Mapping[str, Any]):
     """Values by name. Look up with a `Key` to get its type and, where nothing is stored, its default; with a `str` to
-    get just what is stored. Iterating gives dotted names. Compares equal to a `dict` keyed by either.
+    get just what is stored. Iterating yields dotted names. Compares equal to a `dict` keyed by either.
 
     >>> values = Values({"billing.limit": 5})
     >>> values["billing.limit"], values[Key("billing.limit", int)], values[Key("billing.rate", float, default=0.5)]
@@ -114,7 +114,7 @@ class Updated(Generic[T_co]):
 
 @dataclass(frozen=True)
 class Deleted(Generic[T_co]):
-    """`key` holds nothing any more. `previous` is what this subscriber last saw there, or `ABSENT`."""
+    """`key` was deleted. `previous` is what this subscriber last saw there, or `ABSENT`."""
 
     key: Key[Any]
     previous: T_co | Absent
@@ -125,7 +125,7 @@ Change = Updated[Any] | Deleted[Any]
 
 @dataclass(frozen=True)
 class Changes:
-    """What one transaction did to the subscribed keys, whole and in its order."""
+    """What one transaction changed in the subscribed keys, complete and in its order."""
 
     revision: int
     changes: tuple[Change, ...]
@@ -133,11 +133,11 @@ class Changes:
 
 @dataclass(frozen=True)
 class Resynced:
-    """Changes between `after_revision` and `revision` cannot all be told one by one any more; this is the truth now.
+    """The changes between `after_revision` and `revision` can no longer be delivered one by one; this is the state now.
 
     `reason` is `compacted` (the store has dropped that part of its history), `store_replaced` (it was wiped or
     restored from elsewhere) or `overflow` (this subscriber was too slow). `values` is everything as of
-    `revision`; `changes` the difference to what this subscriber was last told, vanished keys as `Deleted`.
+    `revision`; `changes` the difference to what this subscriber received last, with vanished keys as `Deleted`.
     """
 
     reason: Reason
@@ -149,8 +149,7 @@ class Resynced:
 
 @dataclass(frozen=True)
 class Undecodable:
-    """Somebody stored bytes that are not of the key's type. The last good value stays in force for this
-    subscriber."""
+    """The stored bytes are not a value of the key's type. The last good value stays in force for this subscriber."""
 
     key: Key[Any]
     raw: bytes
@@ -158,5 +157,5 @@ class Undecodable:
     revision: int
 
 
-#: Whatever a subscription can hand out.
+#: Everything that a subscription can deliver.
 Item = Snapshot | Changes | Resynced | Undecodable

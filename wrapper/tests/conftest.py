@@ -17,7 +17,7 @@ sys.path.append(str(Path(__file__).parent))
 
 @pytest.fixture
 def root(etcd_server: Any) -> str:
-    """A root that nobody else uses, in the session's etcd."""
+    """A root of the test's own, in the session's etcd."""
     return str(etcd_server.prefix).rstrip("/")
 
 
@@ -40,7 +40,7 @@ def store(open_store: Callable[..., ConfigStore]) -> ConfigStore:
 
 @pytest.fixture
 def surely() -> Callable[..., int]:
-    """Set a key although its connection may have just been cut; return the revision, as a careful service would."""
+    """Set a key although its connection may have just been cut, and settle what is unknown; return the revision."""
 
     def write(store: ConfigStore, key: Key[Any], value: object) -> int:
         while True:

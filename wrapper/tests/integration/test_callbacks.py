@@ -1,4 +1,4 @@
-"""Whatever a callback raises, the next one comes: it is logged, counted, and nobody else's business."""
+"""Whatever a callback raises is logged and counted, and the next call is made."""
 
 from __future__ import annotations
 

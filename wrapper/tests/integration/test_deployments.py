@@ -60,7 +60,7 @@ def test_a_token_that_ran_out_is_renewed(users: Any, netfault: Any, surely: Call
         assert updates.get(PATIENT).revision == again
 
 
-def test_a_wrong_password_is_told_at_once(users: Any) -> None:
+def test_a_wrong_password_is_refused_at_once(users: Any) -> None:
     with pytest.raises(AuthenticationFailed):
         ConfigStore(users.address, root=users.root, username="service", password="wrong", timeout=PATIENT)
     with pytest.raises(AuthenticationFailed):
@@ -79,7 +79,7 @@ def test_a_reader_may_follow_and_not_write(users: Any) -> None:
                 reader.set(LIMIT, 2)
 
 
-def test_a_subscriber_that_may_no_longer_read_is_told(users: Any, netfault: Any) -> None:
+def test_a_subscriber_that_may_no_longer_read_gets_an_error(users: Any, netfault: Any) -> None:
     link = netfault.forward(users.address)
     options: dict[str, Any] = {"root": users.root, "username": "service", "password": "secret"}
     with ConfigStore(link.address, **options) as store, store.subscribe(LIMIT) as updates:

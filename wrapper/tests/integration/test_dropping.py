@@ -1,4 +1,4 @@
-"""A store that nobody refers to any more ends, and a warning says that it should have been closed."""
+"""A store that is garbage-collected is released, and a warning says that it should have been closed."""
 
 from __future__ import annotations
 

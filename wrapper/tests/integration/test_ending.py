@@ -101,7 +101,7 @@ def test_a_store_that_could_not_be_opened_leaves_nothing(netfault: Any, etcd_ser
 
 
 def test_many_stores_leave_nothing(etcd_server: Any, root: str) -> None:
-    # In a process of its own, where nobody else opens anything. gRPC closes its sockets a little after its channel;
+    # In a process of its own, where nothing else is opened. gRPC closes its sockets a little after its channel;
     # an old one keeps the two descriptors of its poller for the life of the process.
     code = f"""
 import os, threading, time

@@ -1,4 +1,4 @@
-"""What a subscriber is told when a link or a server fails, in detail, on a real etcd.
+"""What a subscription delivers when a link or a server fails, in detail, on a real etcd.
 
 Every way to fail is a row of `test_scenarios`; here is what needs more than the common oracle, and variations. The
 oracle is the same for all: the items' revisions strictly rise, each carries what the store's log says, and in
@@ -42,7 +42,7 @@ PATIENT = 60.0
 
 @dataclass
 class Follower:
-    """A subscriber that keeps its own copy of the section, and everything that it was handed."""
+    """A subscriber that keeps its own copy of the section, and everything that was delivered to it."""
 
     store: ConfigStore
     items: list[Item] = field(default_factory=list)
@@ -66,7 +66,7 @@ class Follower:
             self.news.notify_all()
 
     def wait_for(self, revision: int, seconds: float = PATIENT) -> None:
-        """Until everything up to `revision` has been handed over."""
+        """Until everything up to `revision` has been delivered."""
         with self.news:
             arrived = self.news.wait_for(
                 lambda: bool(self.items) and self.items[-1].revision >= revision, seconds
@@ -244,7 +244,7 @@ def test_a_cut_in_the_middle_of_a_big_revision(follower: Follower, writer: Confi
     settled(follower, writer, [txn.revision])
 
 
-def test_history_that_was_compacted_meanwhile_is_told(
+def test_history_that_was_compacted_meanwhile_is_reported(
     follower: Follower, writer: ConfigStore, link: Any, etcd_server: Any
 ) -> None:
     write = counting(writer)
@@ -258,11 +258,11 @@ def test_history_that_was_compacted_meanwhile_is_told(
         last = write()
         writer.delete(other)
         etcd_server.compact()
-    told = follower.wait_for_resync()
-    assert (told.reason, told.after_revision) == ("compacted", first)
-    assert told.revision > last
-    assert told.values == {"out.limit": 3}
-    assert set(told.changes) == {Updated(LIMIT, 3, 1), Deleted(other, "x")}
+    resynced = follower.wait_for_resync()
+    assert (resynced.reason, resynced.after_revision) == ("compacted", first)
+    assert resynced.revision > last
+    assert resynced.values == {"out.limit": 3}
+    assert set(resynced.changes) == {Updated(LIMIT, 3, 1), Deleted(other, "x")}
     follower.wait_for(write())
     assert follower.held == {"out.limit": 4}
     assert follower.store.counters.resyncs == 1
@@ -277,9 +277,9 @@ def test_a_delete_right_before_the_compaction_is_not_lost(
         wait_state(follower.store, STALE)
         writer.delete(LIMIT)
         _compact_exactly_here(etcd_server)
-    told = follower.wait_for_resync()
-    assert told.values == {}
-    assert told.changes == (Deleted(LIMIT, 1),)
+    resynced = follower.wait_for_resync()
+    assert resynced.values == {}
+    assert resynced.changes == (Deleted(LIMIT, 1),)
 
 
 def _compact_exactly_here(etcd_server: Any) -> None:
@@ -315,7 +315,7 @@ def own_etcd(netfault_factory: Any, request: pytest.FixtureRequest) -> Iterator[
 
 
 @pytest.mark.parametrize("ahead", [False, True], ids=["revision lower", "revision higher"])
-def test_a_replaced_store_is_told(own_etcd: Callable[[], Any], netfault: Any, ahead: bool) -> None:
+def test_a_replaced_store_is_reported(own_etcd: Callable[[], Any], netfault: Any, ahead: bool) -> None:
     """The link is led to another etcd, as after a restore: the same root, other contents, any revision."""
     first, second = own_etcd(), own_etcd()
     options: dict[str, Any] = {"root": "/config", "timeout": PATIENT, "dead_after": DEAD_AFTER}
@@ -335,9 +335,9 @@ def test_a_replaced_store_is_told(own_etcd: Callable[[], Any], netfault: Any, ah
             follower.wait_for(last)
             old.sever()
             new.heal()
-            told = follower.wait_for_resync()
-            assert told.reason == "store_replaced"
-            assert told.values == dict(other.get_all(SECTION).values)
+            resynced = follower.wait_for_resync()
+            assert resynced.reason == "store_replaced"
+            assert resynced.values == dict(other.get_all(SECTION).values)
             after = other.set(LIMIT, 99)
             with follower.news:
                 assert follower.news.wait_for(lambda: follower.held.get("out.limit") == 99, PATIENT)

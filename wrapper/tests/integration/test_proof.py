@@ -37,7 +37,7 @@ def subject() -> ModuleType:
 
 @pytest.fixture
 def quiet() -> Iterator[None]:
-    """Hundreds of outages are what is asked for: nobody wants to read of each."""
+    """Hundreds of outages are intended: a warning for each would bury the result."""
     logger = logging.getLogger("runtime_config")
     before = logger.level
     logger.setLevel(logging.CRITICAL)

@@ -291,7 +291,7 @@ def test_a_root_inside_another_is_a_part_of_it(open_store: Callable[..., ConfigS
         beside.get(limit)
 
 
-def test_its_state_is_told(store: ConfigStore) -> None:
+def test_its_state_is_reported(store: ConfigStore) -> None:
     store.wait_synced(30)
     assert store.state is State.SYNCED
     assert store.stale_since is None
@@ -299,15 +299,15 @@ def test_its_state_is_told(store: ConfigStore) -> None:
     assert store.health()
     assert store.counters.last_contact is not None
     states: list[State] = []
-    told = threading.Event()
+    notified = threading.Event()
 
     def listen(state: State) -> None:
         states.append(state)
-        told.set()
+        notified.set()
 
     store.on_state(listen)
     store.close()
-    assert told.wait(10)
+    assert notified.wait(10)
     assert states == [State.CLOSED]
 
 

@@ -81,7 +81,7 @@ def test_with_nothing_listening_every_call_is_unavailable_in_time(netfault: Any,
             store.wait_synced(0.1)
 
 
-def test_without_patience_a_refusal_is_told_at_once(netfault: Any, etcd_server: Any) -> None:
+def test_without_patience_a_refusal_is_raised_at_once(netfault: Any, etcd_server: Any) -> None:
     link = netfault.forward(etcd_server.address)
     with link.refuse(), ConfigStore(link.address, wait=False, patience=0, timeout=PATIENT) as store:
         with pytest.raises(Unavailable):
@@ -266,7 +266,7 @@ def test_eight_writers_lose_no_increment_under_cuts(
 
 
 @pytest.mark.parametrize("how", ["sever", "reset"])
-def test_every_write_around_a_cut_is_told_right(
+def test_every_write_around_a_cut_is_reported_correctly(
     linked: ConfigStore, writer: ConfigStore, link: Any, how: str
 ) -> None:
     """Write in a loop, cut in between: what was acknowledged is there, what was rejected is not, the rest settles."""
@@ -288,6 +288,6 @@ def test_every_write_around_a_cut_is_told_right(
 
 
 def test_a_failed_connect_is_worded_as_we_know_it() -> None:
-    """`Unavailable` for a write rests on gRPC's words for a connect that failed; this is the installed gRPC's."""
+    """`Unavailable` for a write depends on how gRPC words a connect that failed; this is the installed gRPC's."""
     with ConfigStore("127.0.0.1:1", wait=False, patience=0) as store, pytest.raises(Unavailable):
         store.set(LIMIT, 1)

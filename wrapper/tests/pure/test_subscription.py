@@ -1,4 +1,4 @@
-"""What a subscriber is handed, without a server: the feed's side is played by the test."""
+"""What a subscription delivers, without a server: the test plays the feed's side."""
 
 from __future__ import annotations
 
@@ -156,7 +156,7 @@ def test_a_bad_value_does_not_end_anything() -> None:
     assert updates.get(0) == Changes(12, (Updated(LIMIT, 6, 5),))
 
 
-def test_a_bad_value_at_the_start_is_told_after_the_snapshot() -> None:
+def test_a_bad_value_at_the_start_is_reported_after_the_snapshot() -> None:
     updates = subscription()
     updates.join([entry("sub.limit", b"many", 8)], 10)
     first, bad = updates.get(0), updates.get(0)
@@ -191,7 +191,7 @@ def test_bytes_are_bounded_too() -> None:
     assert isinstance(big.get(0), Changes), "one item always fits, or it could never be delivered"
 
 
-def test_a_replaced_store_is_the_graver_reason() -> None:
+def test_a_replaced_store_is_the_more_serious_reason() -> None:
     updates = started(max_items=1)
     for revision in (11, 12):
         updates.batch(revision, [change("sub.limit", b"1", revision)])
@@ -413,7 +413,7 @@ def test_whatever_a_callback_raises_the_next_item_comes(error: BaseException) ->
     assert not ends
 
 
-def test_what_ends_a_delivery_is_told() -> None:
+def test_what_ends_a_delivery_is_reported() -> None:
     updates = subscription()
     updates.join([], 10)
     ends: queue.SimpleQueue[BaseException] = queue.SimpleQueue()

@@ -381,11 +381,11 @@ def test_a_server_that_never_answers_progress_requests_is_not_called_stale(
     made.begin()
     for _ in range(4):
         made.server.next_stream().created()
-    told = [made.states.get(timeout=SECONDS) for _ in range(made.states.qsize())]
+    seen = [made.states.get(timeout=SECONDS) for _ in range(made.states.qsize())]
     for _ in range(2):
         made.server.next_stream().created()
     after = [made.states.get(timeout=SECONDS) for _ in range(made.states.qsize())]
-    assert told.count(STALE) == 3
+    assert seen.count(STALE) == 3
     assert STALE not in after
     assert made.monitor.state is SYNCED
 
