@@ -134,6 +134,7 @@ class TestSeeing:
         assert served.link.events[2].fault == served.link.events[4].fault == Delay(0)
         assert [event.met for event in served.link.events if event.kind == "heal"] == [True]
 
+    @pytest.mark.slow
     def test_events_are_bounded_and_the_last_are_kept(self, served: Served) -> None:
         for _ in range(EVENTS_KEPT // 2 + 100):
             served.link.refuse().heal()
@@ -270,6 +271,7 @@ def applied(link: Link) -> int:
 class TestBadArguments:
     """Whatever is passed to whichever method: it is taken, or refused at the call by a TypeError or ValueError."""
 
+    @pytest.mark.slow
     @settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
     @given(data=st.data())
     def test_of_every_fault_method(self, served: Served, data: st.DataObject) -> None:

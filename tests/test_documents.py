@@ -149,6 +149,7 @@ def test_the_page_of_faults_names_every_argument(name: str) -> None:
     assert signature == ", ".join(shown)
 
 
+@pytest.mark.slow
 def test_the_page_of_options_is_complete(pytester: pytest.Pytester) -> None:
     text = (ROOT / "docs/reference/options.md").read_text(encoding="utf-8")
     help_text = pytester.runpytest_subprocess("--help").stdout.str()
@@ -224,6 +225,7 @@ SITE = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("file", "text", "told"),
     [

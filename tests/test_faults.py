@@ -83,6 +83,7 @@ def test_a_fault_prints_as_the_expression_that_makes_it(fault: Fault) -> None:
     assert eval(repr(fault), dict(vars(faults))) == fault
 
 
+@pytest.mark.slow
 @given(any_fault)
 def test_a_fault_reads_back_from_json(fault: Fault) -> None:
     assert fault_from_json(json.loads(json.dumps(fault_to_json(fault)))) == fault
@@ -169,6 +170,7 @@ def test_other_words_are_checked_too() -> None:
         Blackhole(packets=1)  # type: ignore[arg-type]
 
 
+@pytest.mark.slow
 @given(any_fault)
 def test_the_directions_of_a_fault(fault: Fault) -> None:
     direction = getattr(fault, "direction", "both")

@@ -68,6 +68,7 @@ def test_strategies_without_hypothesis_name_the_extra() -> None:
     assert len(run.stdout.splitlines()) == 1
 
 
+@pytest.mark.slow
 def test_what_a_loss_prints_can_be_pasted() -> None:
     run = without_extras(
         "from pytest_netfault.schedules import *\n"  # what older reports hold

@@ -161,6 +161,7 @@ def some_acks(draw: st.DrawFn) -> Acks:
     return Acks(writes, tuple(draw(st.lists(pairs, max_size=6))), draw(final), draw(st.booleans()))
 
 
+@pytest.mark.slow
 @given(some_acks())
 def test_every_write_is_accounted_for(case: Acks) -> None:
     report = judge_acks(case)

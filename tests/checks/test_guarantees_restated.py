@@ -450,6 +450,7 @@ def placed(event: TraceEvent | LogEvent, trace: Trace) -> list[TraceEvent]:
     return found or [TraceEvent(*event, 0)]
 
 
+@pytest.mark.slow
 @settings(max_examples=400, deadline=None)
 @given(blind_traces())
 def test_who_is_right_in_one_of_all_places_is_right(trace: Trace) -> None:
@@ -463,6 +464,7 @@ def test_who_is_right_in_one_of_all_places_is_right(trace: Trace) -> None:
         assert set(verdict.broken) == Restated(verdict.trace).broken()
 
 
+@pytest.mark.slow
 @settings(max_examples=200, deadline=None)
 @given(blind_traces())
 def test_what_leaves_something_open_survives_its_file(trace: Trace) -> None:

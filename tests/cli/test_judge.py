@@ -369,6 +369,7 @@ def test_a_byte_order_mark_is_no_damage(run: Any) -> None:
     assert run(b"\xef\xbb\xbf" + json.dumps(KEPT).encode())[0] == 0
 
 
+@pytest.mark.slow
 @settings(max_examples=150, deadline=None)
 @given(st.data())
 def test_no_damage_does_more_than_be_refused(data: st.DataObject) -> None:
@@ -407,6 +408,7 @@ def members_of(document: Any) -> list[tuple[Any, Any]]:
     return found
 
 
+@pytest.mark.slow
 @settings(max_examples=400, deadline=None)
 @given(st.data())
 def test_whatever_can_be_read_can_be_judged(data: st.DataObject) -> None:

@@ -140,6 +140,7 @@ def test_the_command_plays_it_on_a_real_etcd(trace: Path, etcd_server: Any) -> N
     assert done.stdout.startswith("kept: ")
 
 
+@pytest.mark.slow
 def test_a_module_is_looked_for_in_the_current_folder(trace: Path, stores: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "pytest_netfault", "replay", str(trace), "--store", "replay_stores:number"],

@@ -60,6 +60,7 @@ def _needs(distribution: str) -> None:
         pytest.skip(f"{distribution} is not installed")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "end",
     [
@@ -93,6 +94,7 @@ def test_a_fixture_closes_in_order_however_the_test_ends(sessions: Any, end: str
         result.stdout.fnmatch_lines(["shop *, in force: Blackhole()", "*shop heal Blackhole()"])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("way", ["(tryfirst=True)", "(trylast=True)", "(wrapper=True)"])
 def test_a_fixture_closes_in_order_after_an_exception_of_somebody_elses_hook(sessions: Any, way: str) -> None:
     sessions.conftest(
@@ -111,6 +113,7 @@ def test_a_fixture_closes_in_order_after_an_exception_of_somebody_elses_hook(ses
     result.stdout.fnmatch_lines(["*closed in order*", "*OSError: somebody else's"])
 
 
+@pytest.mark.slow
 def test_a_set_up_that_fails_is_healed_too(sessions: Any) -> None:
     sessions.conftest(CLIENT)
     sessions.file(
@@ -130,6 +133,7 @@ def test_a_set_up_that_fails_is_healed_too(sessions: Any) -> None:
     result.stdout.fnmatch_lines(["*closed in order*", "shop *, in force: Blackhole()"])
 
 
+@pytest.mark.slow
 def test_what_other_plugins_do_after_the_call_finds_it_healed(sessions: Any) -> None:
     sessions.conftest(
         CLIENT
@@ -145,6 +149,7 @@ def test_what_other_plugins_do_after_the_call_finds_it_healed(sessions: Any) -> 
     sessions.run("-W", "ignore::pytest_netfault.LinkWarning").assert_outcomes(passed=1)
 
 
+@pytest.mark.slow
 def test_tear_down_of_a_unittest_class_finds_it_healed(sessions: Any) -> None:
     sessions.conftest(CLIENT)
     sessions.file(
@@ -199,6 +204,7 @@ def test_tear_down_of_a_unittest_class_finds_it_healed(sessions: Any) -> None:
     result.stdout.no_fnmatch_line("*healing.py*")
 
 
+@pytest.mark.slow
 def test_asyncio_fixtures_and_tasks_of_a_loop_find_it_healed(sessions: Any) -> None:
     _needs("pytest-asyncio")
     sessions.file(
@@ -227,6 +233,7 @@ def test_asyncio_fixtures_and_tasks_of_a_loop_find_it_healed(sessions: Any) -> N
     assert sum("closed in order" in line for line in result.outlines) == 2
 
 
+@pytest.mark.slow
 def test_a_loop_that_ends_within_the_call_finds_it_healed(sessions: Any) -> None:
     """AnyIO closes its loop, and cancels what still runs there, before the call phase ends."""
     _needs("anyio")
@@ -310,6 +317,7 @@ TIMES_OUT = """
 """
 
 
+@pytest.mark.slow
 def test_what_a_timeout_interrupts_gets_out(sessions: Any) -> None:
     """Not only fixtures: the test's own ``finally`` and the tasks of its loop need the network, too."""
     _needs("pytest-timeout")
@@ -322,6 +330,7 @@ def test_what_a_timeout_interrupts_gets_out(sessions: Any) -> None:
     result.stdout.fnmatch_lines(["*in force: Blackhole()*"])
 
 
+@pytest.mark.slow
 def test_each_attempt_is_healed(sessions: Any) -> None:
     _needs("pytest-rerunfailures")
     sessions.conftest(CLIENT)
@@ -360,6 +369,7 @@ def test_ctrl_c(sessions: Any, read_until: Any, interrupt: Any) -> None:
     assert process.returncode == pytest.ExitCode.INTERRUPTED
 
 
+@pytest.mark.slow
 def test_a_cluster_is_whole_again_before_its_clients_close(sessions: Any) -> None:
     sessions.conftest(
         """

@@ -70,6 +70,7 @@ def test_everything_that_others_could_collide_with_carries_the_prefix(sessions: 
     assert all(value.startswith("netfault_") for value in ini), ini
 
 
+@pytest.mark.slow
 def test_no_fixture_is_used_without_being_asked_for(sessions: Any) -> None:
     sessions.file("def test_it(request): print('uses', request.fixturenames)")
     (line,) = (line for line in sessions.run("-s").outlines if "uses [" in line)

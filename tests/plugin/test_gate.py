@@ -196,6 +196,7 @@ def test_which_tests_leave_a_folder(sessions: Any, option: str | None, kept: set
         assert (folder / "events.json").is_file()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("given_by", ["option", "ini"])
 def test_an_unknown_mode_is_refused_at_once(sessions: Any, given_by: str) -> None:
     sessions.file("def test_it(): pass")
@@ -229,6 +230,7 @@ def test_a_summary_is_appended_where_it_was_asked_for(
     assert "test_kept" not in text
 
 
+@pytest.mark.slow
 def test_without_a_step_summary_there_is_nothing_to_append_to(
     sessions: Any, monkeypatch: pytest.MonkeyPatch, files_below: Any
 ) -> None:
@@ -293,6 +295,7 @@ def test_a_server_is_kept_after_a_failure_until_ctrl_c(
     sessions.run("--netfault-keep=on-failure", option).assert_outcomes(passed=1)
 
 
+@pytest.mark.slow
 def test_several_processes_keep_nothing_and_say_so(sessions: Any) -> None:
     sessions.file("def test_it(): pass")
     result = sessions.run("--netfault-keep=on-failure", "-n2", plugins=["xdist"])
@@ -316,6 +319,7 @@ COUNTED = """
 UNSEEN = ["sever()", "refuse()", "lose(0.5)", "blackhole(packets=True)", "apply(Mine())"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fault", UNSEEN)
 @pytest.mark.parametrize(
     ("does", "passes"),
@@ -357,6 +361,7 @@ def test_it(netfault, echo, talk):
         )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fault", ["sever()", "refuse()"])
 @pytest.mark.parametrize("still", [False, True])
 def test_a_client_that_is_only_ever_refused_is_not_blamed(sessions: Any, fault: str, still: bool) -> None:
@@ -392,6 +397,7 @@ def test_the_kernel_says_that_a_client_was_refused(
     assert active._state.unseen
 
 
+@pytest.mark.slow
 def test_a_link_of_the_session_must_be_used_in_the_test_itself(sessions: Any) -> None:
     sessions.conftest(COUNTED)
     sessions.file(
@@ -431,6 +437,7 @@ def test_a_link_of_the_session_must_be_used_in_the_test_itself(sessions: Any) ->
     result.stdout.fnmatch_lines(["*ERROR at teardown of test_does_not*"])
 
 
+@pytest.mark.slow
 def test_inputs_of_one_test_are_excused_together(sessions: Any) -> None:
     sessions.conftest(COUNTED)
     sessions.file(
@@ -455,6 +462,7 @@ def test_inputs_of_one_test_are_excused_together(sessions: Any) -> None:
     )
 
 
+@pytest.mark.slow
 def test_the_summary_says_why_a_test_failed_or_was_skipped(sessions: Any) -> None:
     sessions.conftest(
         """

@@ -66,6 +66,7 @@ def test_more_is_listened_on_if_the_test_says_so_and_this_file_would_see_it() ->
             assert ("::1", six.port) in _listening("self")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["one", "cluster"])
 def test_an_etcd_of_ours_listens_on_loopback_only(kind: str) -> None:
     try:

@@ -36,6 +36,7 @@ def test_the_option_goes_before_the_ini_value(sessions: Any) -> None:
     assert _seeds(sessions.run("-s", "-o", "netfault_seed=6")) == {"6"}
 
 
+@pytest.mark.slow
 def test_ini_values_may_be_toml(sessions: Any) -> None:
     sessions.file(PRINTS_ITS_SEED)
     sessions.pytester.makepyprojecttoml(

@@ -70,6 +70,7 @@ def test_each_failing_test_has_a_page_of_its_own(sessions: Any) -> None:
     }
 
 
+@pytest.mark.slow
 def test_without_an_output_there_is_a_drawing_and_no_page(sessions: Any, files_below: Any) -> None:
     sessions.file(FAILS)
     before = files_below(sessions.pytester.path)
@@ -79,6 +80,7 @@ def test_without_an_output_there_is_a_drawing_and_no_page(sessions: Any, files_b
     assert files_below(sessions.pytester.path) - before <= {"stdout", "stderr"}
 
 
+@pytest.mark.slow
 def test_without_jinja2_the_text_is_all_there_is(sessions: Any, files_below: Any) -> None:
     sessions.file(FAILS)
     sessions.conftest("import sys; sys.modules['jinja2'] = None")
@@ -262,6 +264,7 @@ def test_an_interrupted_proof_keeps_what_it_knows(
     assert {".json", ".py", ".html"} <= names
 
 
+@pytest.mark.slow
 def test_a_proof_that_its_client_ended_says_after_how_much(
     sessions: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -341,6 +344,7 @@ PROPERTY = """
 """
 
 
+@pytest.mark.slow
 def test_of_the_losses_of_a_property_only_the_smallest_is_told_and_kept(
     sessions: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -87,6 +87,7 @@ def assert_only_theirs(lines: list[str]) -> None:
     assert not [line for line in lines if re.match(r">.*(announced|recorded|_session)\(", line)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("line", FAILURES.values(), ids=FAILURES)
 def test_a_failure_shows_no_frame_of_ours(shown: Any, line: str) -> None:
     lines = shown(line)
@@ -99,6 +100,7 @@ def test_a_client_that_does_not_open_is_shown_where_it_raised(shown: Any) -> Non
     assert any(line.startswith(">") and "the client's own" in line for line in lines)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("option", ["-Werror", "--netfault-strict"])
 def test_a_fault_that_met_nothing_shows_no_frame_of_ours(shown: Any, option: str) -> None:
     lines = shown("link.delay(1)", option)

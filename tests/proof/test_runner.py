@@ -356,6 +356,7 @@ def test_what_is_not_a_delivery_is_the_mistake_of_the_adapter(world: Any) -> Non
         world.play(LOSS, world.opener(subscribe=subscribe))
 
 
+@pytest.mark.slow
 def test_a_subscription_that_does_not_return_is_not_blamed_for_where_it_began(world: Any) -> None:
     let_go = threading.Event()
 

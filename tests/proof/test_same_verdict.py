@@ -72,6 +72,7 @@ def of_run(run: Run) -> tuple[str, tuple[str, ...]]:
     return "broken" if run.broken else "kept" if run.conclusive else "inconclusive", run.broken
 
 
+@pytest.mark.slow
 def test_a_run_and_its_file_have_the_same_verdict(make_world: Any) -> None:
     seen: Counter[Any] = Counter()
 
@@ -98,6 +99,7 @@ def test_a_run_and_its_file_have_the_same_verdict(make_world: Any) -> None:
     assert len(seen) == 8, seen  # each promise, with a log and without one, kept and broken
 
 
+@pytest.mark.slow
 def test_a_right_client_is_kept_whatever_it_shows(make_world: Any) -> None:
     @settings(deadline=None, max_examples=150)
     @given(

@@ -237,6 +237,7 @@ class TestMemory:
         assert not talk.flow.full(0.5)
         assert talk.flow.full(1.0)
 
+    @pytest.mark.slow
     @pytest.mark.parametrize(
         "later", [delay(3600), ThrottleStage(1), HoldStage()], ids=lambda s: type(s).__name__
     )

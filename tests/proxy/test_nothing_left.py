@@ -136,6 +136,7 @@ class TestDescriptorsAndThreads:
             assert left_since(during) == set()
             assert kept_by(net) == keeping
 
+    @pytest.mark.slow
     @pytest.mark.parametrize(
         "fault",
         [Sever(), Refuse(), Blackhole(), Blackhole(packets=True), StallAccept(), Delay(3600), Throttle(1),

@@ -27,6 +27,7 @@ def bars(draw: st.DrawFn) -> list[Mark]:
     ]
 
 
+@pytest.mark.slow
 def test_to_a_file_and_back(small: Timeline, large: Timeline) -> None:
     for picture in (small, large):
         assert Timeline.from_json(json.loads(json.dumps(picture.to_json()))) == picture

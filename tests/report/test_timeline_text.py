@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -41,6 +42,7 @@ def marks(draw: st.DrawFn) -> Mark:
     )
 
 
+@pytest.mark.slow
 @given(st.lists(marks(), max_size=40), st.integers(60, 160))
 def test_any_picture_fits(found: list[Mark], columns: int) -> None:
     numbered = tuple(replace(mark, id=f"e{number}") for number, mark in enumerate(found))

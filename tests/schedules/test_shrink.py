@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 
 from pytest_netfault.schedules import (
@@ -29,6 +30,7 @@ def owed(schedule: Schedule) -> int:
     )
 
 
+@pytest.mark.slow
 @given(schedules(abilities=EVERYTHING))
 def test_every_candidate_is_simpler_and_still_tells_something(schedule: Schedule) -> None:
     found = list(candidates(schedule))

@@ -85,6 +85,7 @@ def test_bad_arguments_are_refused_at_the_call() -> None:
         schedules(faults=["x"])  # type: ignore[list-item]
 
 
+@pytest.mark.slow
 def test_without_hypothesis_one_sentence_names_the_extra() -> None:
     code = (
         "import sys; sys.modules['hypothesis'] = None\n"

@@ -193,6 +193,7 @@ def _refuses(port: int) -> bool:
     return False
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("then", "code", "tidy"),
     [

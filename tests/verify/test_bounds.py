@@ -181,6 +181,7 @@ def floods(toy: Any) -> Any:
     return Floods
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("new", "broken"), [(False, "unique"), (True, "phantom")])
 def test_a_flood_takes_no_longer_than_it_may_and_is_cut_in_the_middle(
     floods: Any, server: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str], new: bool, broken: str
@@ -200,6 +201,7 @@ def test_a_flood_takes_no_longer_than_it_may_and_is_cut_in_the_middle(
     assert all(name in judged for name in lost.broken)
 
 
+@pytest.mark.slow
 def test_a_flood_that_breaks_nothing_is_no_loss_and_ends(toy: Any, server: Any) -> None:
     class Bookmarks(toy.RightStore):  # type: ignore[misc, name-defined]
         """Says a hundred thousand times how far it is."""

@@ -198,6 +198,7 @@ def test_it_is_drawn_as_a_class_and_as_it_is(faults: Any) -> None:
     assert {type(fault) for fault in drawn} <= {Snap, Sever}
 
 
+@pytest.mark.slow
 def test_a_strategy_draws_it() -> None:
     from hypothesis import find
 
@@ -207,6 +208,7 @@ def test_a_strategy_draws_it() -> None:
     assert "Break(Snap())" in repr(found)
 
 
+@pytest.mark.slow
 def test_a_proof_finds_shrinks_tells_and_saves_it(toy: Any, server: Any, tmp_path: Path) -> None:
     class FromNow(toy.RightStore):  # type: ignore[misc]
         def resume_at(self) -> None:
@@ -250,6 +252,7 @@ class Noop(CustomFault):
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("there", [True, False])
 def test_the_command_replays_it_if_the_stores_module_brings_the_class(tmp_path: Path, there: bool) -> None:
     mutants = Path(__file__).parent / "mutants"

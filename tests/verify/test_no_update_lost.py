@@ -291,6 +291,7 @@ def test_a_store_without_a_log_is_judged_by_what_it_holds(
 # -- runs that prove nothing ------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_without_an_acknowledged_write_nothing_is_proved(toy: Any, server: Any) -> None:
     class Mute(toy.RightStore):  # type: ignore[misc, name-defined]
         def put_many(self, changes: Any) -> None:

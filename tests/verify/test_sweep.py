@@ -45,6 +45,7 @@ def test_all_shards_together_hold_each_place_once(
     assert len(whole) == expected
 
 
+@pytest.mark.slow
 @given(st.lists(TRAFFIC, min_size=1, max_size=7), DIRECTIONS, st.integers(1, 9), HOW)
 def test_shards_that_learn_different_numbers_of_bytes_hold_no_place_twice(
     learned: list[dict[int, tuple[int, int]]], direction: Literal["up", "down", "both"], stride: int, how: Any

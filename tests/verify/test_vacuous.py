@@ -80,6 +80,7 @@ def once(toy: Any) -> Any:
     return Once
 
 
+@pytest.mark.slow
 def test_deletes_of_what_is_not_there_are_no_writes(deletes_only: Any, truth: Any) -> None:
     with pytest.raises(verify.ProvedNothing, match="no write was acknowledged in 10 examples") as caught:
         verify.no_update_lost(deletes_only, truth, seed=1, max_examples=10)
@@ -145,6 +146,7 @@ def test_a_snapshot_after_the_fault_is_an_arrival(toy: Any, server: Any) -> None
     verify.no_update_lost(Snapshots, server, seed=1, max_examples=5, promise="latest-value", faults=[Reset])
 
 
+@pytest.mark.slow
 def test_parts_carry_it(deletes_only: Any, toy: Any, server: Any, tmp_path: Path) -> None:
     def prove(kind: Any, folder: str, shard: str) -> None:
         verify.no_update_lost(

@@ -70,6 +70,7 @@ def test_the_log_is_whole_after_a_compaction(etcd: EtcdServer, writer: Any) -> N
     ]
 
 
+@pytest.mark.slow
 def test_a_restart_keeps_address_data_and_log(etcd: EtcdServer, writer: Any) -> None:
     address, before = etcd.address, etcd.pid
     writer.put(b"a", b"1")

@@ -129,6 +129,7 @@ def test_any_text_comes_back(value: str) -> None:
     assert codec_for(str).decode(codec_for(str).encode(value)) == value
 
 
+@pytest.mark.slow
 @given(json_values)
 def test_any_json_comes_back(value: object) -> None:
     assert codec_for(JSON).decode(codec_for(JSON).encode(value)) == value

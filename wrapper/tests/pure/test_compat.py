@@ -22,6 +22,7 @@ def run(code: str) -> str:
     return out.stdout.strip()
 
 
+@pytest.mark.slow
 def test_the_plain_package_works() -> None:
     code = """
 from runtime_config.compat import etcd3

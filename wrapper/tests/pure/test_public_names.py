@@ -45,6 +45,7 @@ def test_every_error_is_one_of_ours() -> None:
             assert issubclass(value, runtime_config.ConfigError)
 
 
+@pytest.mark.slow
 def test_importing_brings_neither_pytest_nor_its_plugin() -> None:
     code = (
         "import sys, runtime_config; print(sorted({'pytest', 'pytest_netfault', 'trio'} & set(sys.modules)))"

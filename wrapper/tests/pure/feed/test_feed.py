@@ -355,6 +355,7 @@ def test_listing_again_is_tried_until_it_works(bench: Callable[..., Bench]) -> N
     assert left == [0]
 
 
+@pytest.mark.slow
 def test_a_silent_stream_is_asked_and_then_left(bench: Callable[..., Bench]) -> None:
     made = bench(dead_after=0.4)
     stream = made.begin()
