@@ -16,7 +16,7 @@ lost                 The write was made and was never delivered: it was acknowle
                      the final read is no evidence of a loss: it may have expired.
 phantom              A write that certainly did not happen (``fail``) was delivered, or is in the final read; or a
                      value was delivered that nobody wrote, named by key and value because it has no id.
-duplicate            It was delivered more than once. That breaks nothing here: a client that retries a write whose
+duplicate            It was delivered more than once. This breaks nothing: a client that retries a write whose
                      outcome is unknown makes a second one.
 unknown_applied      Outcome unknown; it was delivered, or the final read shows it.
 unknown_not_applied  Outcome unknown, never delivered, all was quiet, and the final read shows that it was not made:
@@ -36,7 +36,7 @@ from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from pytest_netfault.checks.reading import OUTCOMES, FormatError, Outcome, Path, place, shown, wrong
+from pytest_netfault.checks.reading import OUTCOMES, FormatError, Outcome, Path, location, quoted, wrong
 from pytest_netfault.checks.values import freeze
 from pytest_netfault.checks.verdict import VerdictName, abridged
 from pytest_netfault.common.renamed import renamed
@@ -76,7 +76,7 @@ class Acks:
     Attributes:
         writes: in the order of issue. Ids are unique, and so are the values of a key.
         delivered: in the order of arrival.
-        final_read: what the store held in the end, or None if nobody looked. An absent key had no value.
+        final_read: what the store held in the end, or None if it was not read. An absent key had no value.
         quiet_at_end: False if the run was stopped before things were quiet.
         id: a name for reports.
 
@@ -163,7 +163,7 @@ class AckVerdict:
             reason = ": some writes are undetermined" if self.undetermined else ": no write was acknowledged"
         return [
             f"{self.verdict}{reason}",
-            *(f"    {name}: {abridged(list(map(shown, ids)), _MOST_IDS)}" for name, ids in lists.items()),
+            *(f"    {name}: {abridged(list(map(quoted, ids)), _MOST_IDS)}" for name, ids in lists.items()),
         ]
 
 
@@ -179,13 +179,13 @@ def judge_acks(acks: Acks) -> AckVerdict:
     times = [0] * len(acks.writes)
     furthest: dict[str, int] = {}  # key -> the latest of its writes that was delivered
     phantom: list[Any] = []
-    strangers: set[Hashable] = set()
+    unknown: set[Hashable] = set()
     for pair in acks.delivered:
         name = (pair.key, freeze(pair.value))
         index = by_value.get(name)
         if index is None:
-            if name not in strangers:
-                strangers.add(name)
+            if name not in unknown:
+                unknown.add(name)
                 phantom.append(pair)
             continue
         times[index] += 1
@@ -264,4 +264,4 @@ class _Final:
 
 
 def _repeated(path: Path, value: object, rule: str) -> FormatError:
-    return FormatError(f"{place(path)} is {shown(value)} a second time, and {rule}", path)
+    return FormatError(f"{location(path)} is {quoted(value)} a second time, and {rule}", path)

@@ -43,7 +43,7 @@ class CommittedLog:
         changes: all changes in order; the index is the position.
         revisions: the revision of each position.
         inside: one byte a position: 1 where the change belongs to the subscription.
-        whole: False if keys may have existed before the log begins that nobody wrote down.
+        whole: False if keys may have existed before the log begins that were not recorded.
     """
 
     def __init__(

@@ -1,7 +1,7 @@
-"""The text of a file, taken apart into what can be judged.
+"""The text of a file, parsed into what can be judged.
 
-Rules of this file: the content says which format it is, never the name of the file; no I/O. A file with ``cases``
-gives one :class:`Case` each, and a damaged case is one more result: its neighbours are not to be lost for it.
+The content decides the format, never the name of the file. A file with ``cases`` gives one :class:`Case` each; a
+damaged case is a result like the others, so that its neighbours are not lost.
 
     an event as the first line      a history of operations, one event a line
     an object with ``writes``       acknowledgements
@@ -21,14 +21,14 @@ from typing import Any
 from pytest_netfault.checks.acks import Acks
 from pytest_netfault.checks.history import History
 from pytest_netfault.checks.locate import line_of
-from pytest_netfault.checks.reading import NESTED, FormatError, Path, decode, items, members, place, shown
+from pytest_netfault.checks.reading import NESTED, FormatError, Path, decode, items, location, members, quoted
 from pytest_netfault.checks.trace import Trace
 
 __all__ = ["Case", "Foreign", "NothingToJudge", "read_document"]
 
 _EVENT = frozenset({"process", "type", "op", "index"})
 _OBJECT = frozenset({"cases", "writes", "delivered", "stream", "log", "promise"})
-# What session.py writes as events.json, and verifying/shards.py as *-shard-*.json.
+# What a session writes as events.json, and a part of a proof as *-shard-*.json.
 _EVENTS_OF_LINKS = frozenset({"nodeid", "seed", "links"})
 _PART_OF_PROOF = frozenset({"call", "shard", "counted"})
 
@@ -45,7 +45,7 @@ class NothingToJudge:
 
 
 class Foreign(FormatError):
-    """A JSON document that is none of the formats: in a folder, somebody else's file."""
+    """A JSON document that is none of the formats: in a folder, a file of another program."""
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,7 @@ def read_document(text: str) -> list[Case]:
     document = decode(text)
     try:
         if not isinstance(document, dict):
-            raise Foreign(f"the document must be an object, not {shown(document)}")
+            raise Foreign(f"the document must be an object, not {quoted(document)}")
         of = members(document, ())
         if "cases" not in of:
             return [_case(of, (), None)]
@@ -133,7 +133,7 @@ def _case(document: Any, path: Path, number: int | None) -> Case:
     if set(of) >= _PART_OF_PROOF:
         return _lost_in_part(of, path, number)
     raise Foreign(
-        f'{place(path)} has neither "stream" (a trace) nor "writes" (acknowledgements), '
+        f'{location(path)} has neither "stream" (a trace) nor "writes" (acknowledgements), '
         "and its first line is not an event of a history",
         path,
     )

@@ -12,48 +12,48 @@ value. From there on a guarantee asks only its own question, so that one mistake
 
 The rules, and the reasons where a choice was made
 --------------------------------------------------
-phantom       The log has no such change. It counts for nothing else: the true change stays owed, and the
-              phantom moves nothing. That holds also below the start: what the log does not have cannot be told
-              from an invention.
-filter        The change is real and outside the subscription. It was handed over all the same, so that it can
-              also go back, or come twice. A stranger in a snapshot is ``resync``, for a snapshot is judged as a whole.
+phantom       The log has no such change. It counts for nothing else: the true change stays outstanding, and the
+              cursor does not move. That holds also below the start: what the log does not have cannot be
+              distinguished from an invention.
+filter        The change is real and outside the subscription. It was delivered nevertheless, so that it can also go
+              back, or come twice. Such a key in a snapshot is ``resync``: a snapshot is judged as a whole.
 before_start  The change is real and at or below the start. A snapshot is not: older state may come first, as one.
-unique        The same change was handed over again. A snapshot starts over: what lies above it may come again,
+unique        The same change was delivered again. A snapshot starts over: what lies above it may come again,
               once. A revision that repeats a change has as many of it as the log says.
-ordered       Its revision is below one that was handed over before (also if it is a repeat: who replays an old
-              value has gone back), or is at or below the last snapshot; or it is handed over for the first
-              time behind a later change of its own revision. A repeat inside the newest revision is ``unique``
+ordered       Its revision is below one that was delivered before (also if it is a repeat: replaying an old value is
+              going back), or is at or below the last snapshot; or it is delivered for the first time after a
+              later change of its own revision. A repeat inside the newest revision is ``unique``
               only: the subscriber did not leave the revision. A snapshot goes back if its revision is below
               that of a change or a snapshot before it, or below the start.
 atomic        Changes of one revision first arrived in different deliveries. Repeats do not count.
-reliable      After a delivery something owed is missing below a change that was in it. Looked at when the
-              delivery is over, because order inside it is the business of ``ordered``. Arriving late heals nothing.
-complete      Quiet at the end, and something owed is missing: be it the tail, or a gap that never closed. A gap
-              is therefore both ``reliable`` and ``complete``, and one that closed too late ``reliable`` alone.
-bookmarkable  A bookmark below an earlier bookmark, below a change handed over or a snapshot; a bookmark with
-              something owed at or below it; a change at or below an earlier bookmark, also if it is a repeat.
+reliable      After a delivery something is outstanding below a change that was in it. This is checked at the end of
+              the delivery, because order inside it is ``ordered``. Arriving late does not repair it.
+complete      Quiet at the end, and something is outstanding: the tail, or a gap that never closed. A gap is
+              therefore both ``reliable`` and ``complete``, and one that closed too late ``reliable`` alone.
+bookmarkable  A bookmark below an earlier bookmark, below a delivered change or a snapshot; a bookmark with something
+              outstanding at or below it; a change at or below an earlier bookmark, also if it is a repeat.
 resync        A snapshot is not the state of the log at its revision, limited to the subscription. If the log
               begins after the store had had a life of its own (its first revision lies above a start that is
               itself above 1, the revision of an empty etcd) and the trace does not say what was there
-              (``initial``), then of a key that the log has not mentioned yet anything may be said.
+              (``initial``), then a key that the log has not mentioned yet may have any value.
 
-What a snapshot skips is everything owed between the *cursor* (the newest change or snapshot handed over, or the
-start) and its revision. It is excused if nothing but disconnects (and deliveries of nothing) came before; if a
-compaction at or above the cursor had happened by then (``after_item`` items or fewer had been handed over);
-or if the store had been replaced. A gap from before the cursor is never excused later. A bookmark does not move
-the cursor: a client that resumes from its last change is not to be blamed for it.
+What a snapshot skips is everything outstanding between the *cursor* (the newest delivered change or snapshot, or the
+start) and its revision. It is excused if nothing but disconnects (and empty deliveries) came before; if a compaction
+at or above the cursor had happened by then (after ``after_item`` or fewer items of the stream); or if the store had
+been replaced. A gap from before the cursor is never excused later. A bookmark does not move the cursor: a client that
+resumes from its last change is right to do so.
 
-A replaced store shows in the trace as a ``Replacement``: the subscriber is held to the old store until its
-first snapshot after it, and from then on to the new one, with everything forgotten.
+A replaced store is a ``Replacement`` in the trace: the subscriber is judged by the old store until its first snapshot
+after it, and from then on by the new one, with a fresh state.
 
-Failed ends the duty to deliver (``reliable``, ``complete``) and nothing else: what is handed over afterwards
-must still be true.
+Failed ends the obligation to deliver (``reliable``, ``complete``) and nothing else: what is delivered afterwards must
+still be true.
 
-latest-value differs in what is owed only (``duty.py``): nothing is ``reliable``; ``complete`` means that the last
-thing said about each key, by a change or a snapshot, is the last thing that happened to it; and a bookmark
-is true if that holds at its revision. A snapshot needs no excuse.
+latest-value differs in what is outstanding only (``obligations.py``): nothing is ``reliable``; ``complete`` means that
+the last state of each key that was delivered, by a change or a snapshot, is its last committed state; and a bookmark is
+true if that holds at its revision. A snapshot needs no excuse.
 
-Inconclusive is a trace that breaks nothing, was stopped before things were quiet, and still owes something.
+A trace is inconclusive if it breaks nothing, was stopped before things were quiet, and something is outstanding.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ __all__ = ["GUARANTEES", "MAX_EVIDENCE", "Breakage", "Guarantee", "TraceVerdict"
 
 
 def judge_trace(trace: Trace) -> TraceVerdict:
-    """Judge a trace, in time proportional to its length: the subscription, and what writers were told.
+    """Judge a trace, in time proportional to its length: the subscription, and the outcomes of writes.
 
     >>> from pytest_netfault.checks.trace import Delivered, Filter, LogEvent, Revision, TraceEvent
     >>> log = tuple(Revision(n, (LogEvent("put", "k", str(n)),)) for n in (2, 3, 4))
@@ -98,7 +98,7 @@ def judge_trace(trace: Trace) -> TraceVerdict:
 
 
 def _judge_writers(trace: Trace) -> tuple[WriteBreakage, ...]:
-    """A log contradicts what writers were told; one that is made of it cannot, and only the store can."""
+    """A server's log may contradict the outcomes of writes; a log inferred from them cannot, but the store can."""
     if trace.writes is None:
         return ()
     if trace.log_from == "server":

@@ -1,17 +1,14 @@
-"""A history: what concurrent processes asked of a store, and what they were told, one event a line.
+"""A history: the operations of concurrent processes on a store, and their results, one event a line.
 
     {"index": 0, "process": 3, "type": "invoke", "op": "write", "value": 4}
     {"index": 1, "process": 3, "type": "ok",     "op": "write", "value": 4}
 
-Rules of this file:
-
-* Reading is strict: a history that breaks its own rules (a process with two operations at once, an answer
-  without a question, a process that lives on after an unknown outcome) proves nothing, and the error says which
-  line it is.
+* Reading is strict: a history that breaks its own rules (a process with two operations at once, a return without an
+  invocation, a process that goes on after an unknown outcome) proves nothing, and the error says which line it is.
 * Events become :class:`Operation` objects with the *moments* of invocation and return: whole numbers, and one
   operation is before another exactly if its return is below the other's invocation. With ``time``, intervals
-  are closed: at one and the same time invocations are put before returns, so that the operations overlap. Clocks
-  are not fine enough to tell which came first, and an order that nobody observed must not refute a store.
+  are closed: at the same time invocations are put before returns, so that the operations overlap. Clocks are too
+  coarse to decide which came first, and an order that was not observed must not refute a store.
 * An operation without a return may take effect at any moment after its invocation, or never.
 """
 
@@ -21,7 +18,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from pytest_netfault.checks.reading import OUTCOMES, FormatError, Outcome, decode, finite, shown
+from pytest_netfault.checks.reading import OUTCOMES, FormatError, Outcome, decode, finite, quoted
 
 __all__ = ["OPS", "History", "Operation"]
 
@@ -60,14 +57,14 @@ class Operation:
     lines: tuple[int, int | None]
 
     def __str__(self) -> str:
-        where = "" if self.key is None else f" {shown(self.key)}"
+        where = "" if self.key is None else f" {quoted(self.key)}"
         what = f"process {self.process}: {self.op}{where}"
         if self.op in READS:
-            return f"{what} -> {shown(self.answer)}" if self.outcome == "ok" else what
+            return f"{what} -> {quoted(self.answer)}" if self.outcome == "ok" else what
         if self.op == "cas":
-            what += f" {shown(self.value[0])} to {shown(self.value[1])}"
+            what += f" {quoted(self.value[0])} to {quoted(self.value[1])}"
         elif self.op != "delete":
-            what += f" {shown(self.value)}"
+            what += f" {quoted(self.value)}"
         if self.compare_failed:
             return what + " (compare failed)"
         return what + " (unknown)" if self.outcome == "info" else what
@@ -125,41 +122,41 @@ def _read_event(document: object, line: int) -> _Event:
         return FormatError(what, line=line)
 
     if not isinstance(document, dict):
-        raise refuse(f"an event must be an object, not {shown(document)}")
+        raise refuse(f"an event must be an object, not {quoted(document)}")
     process = document.get("process")
     if type(process) is not int and type(process) is not str:
-        raise refuse(f"process must be a number or a string, not {shown(process)}")
+        raise refuse(f"process must be a number or a string, not {quoted(process)}")
     kind = document.get("type")
     if kind not in ("invoke", *OUTCOMES):
-        raise refuse(f'type must be "invoke", "ok", "fail" or "info", not {shown(kind)}')
+        raise refuse(f'type must be "invoke", "ok", "fail" or "info", not {quoted(kind)}')
     if "index" in document and type(document["index"]) is not int:
-        raise refuse(f"index must be a whole number, not {shown(document['index'])}")
+        raise refuse(f"index must be a whole number, not {quoted(document['index'])}")
     time = document.get("time")
     if time is not None and not finite(time):
-        raise refuse(f"time must be a number of seconds, not {shown(time)}")
+        raise refuse(f"time must be a number of seconds, not {quoted(time)}")
     if kind == "invoke":
         op = document.get("op")
         if op not in OPS:
-            raise refuse(f"op must be one of {', '.join(OPS)}, not {shown(op)}")
+            raise refuse(f"op must be one of {', '.join(OPS)}, not {quoted(op)}")
         key = document.get("key")
         if key is None and op in _KEYED:
             raise refuse(f'{op} has no "key"')
         if key is not None and type(key) is not str and type(key) is not int:
-            raise refuse(f"key must be a string or a whole number, not {shown(key)}")
+            raise refuse(f"key must be a string or a whole number, not {quoted(key)}")
         if op in _WITH_VALUE and "value" not in document:
             raise refuse(f'{op} has no "value"')
         value = document.get("value")
         if op == "cas" and (not isinstance(value, list) or len(value) != 2):
-            raise refuse(f"the value of a cas must be [from, to], not {shown(value)}")
+            raise refuse(f"the value of a cas must be [from, to], not {quoted(value)}")
         if op == "append" and not isinstance(value, str):
-            raise refuse(f"append takes a string, not {shown(value)}")
+            raise refuse(f"append takes a string, not {quoted(value)}")
     return _Event(line, process, kind, document, time)
 
 
 def _pair(events: list[_Event]) -> Iterable[Operation]:
-    """Bring questions and answers together."""
+    """Match returns with their invocations."""
     running: dict[str | int, _Open] = {}
-    retired: dict[str | int, int] = {}  # process -> the line after which nobody can know what it does
+    retired: dict[str | int, int] = {}  # process -> the line of its unknown outcome
     opened: list[_Open] = []
     timed = [event for event in events if event.time is not None]
     if timed and len(timed) != len(events):
@@ -198,8 +195,8 @@ def _check_answer(invoke: _Event, end: _Event) -> None:
     for name in ("op", "key"):
         if name in end.of and end.of[name] != invoke.of.get(name):
             raise FormatError(
-                f"{name} is {shown(end.of[name])}, and the invoke of line {invoke.line} "
-                f"says {shown(invoke.of.get(name))}",
+                f"{name} is {quoted(end.of[name])}, and the invoke of line {invoke.line} "
+                f"says {quoted(invoke.of.get(name))}",
                 line=end.line,
             )
     if end.type == "ok" and invoke.of["op"] in READS and "value" not in end.of:

@@ -1,19 +1,19 @@
-"""The log that a store without one would have kept, from what writers were told, and from what the store holds.
+"""The log that a store without one would have kept, inferred from the outcomes of writes and from what the store holds.
 
-Surely made is what was acknowledged; a delete only if its key was surely there: put before the delete began, with no
-other delete that may lie between. Of one that finds nothing nobody is told. A write with an unknown outcome counts as
-made as soon as it was handed over, or when the store holds its value and nobody else wrote that.
+A write is certain if it was acknowledged; a delete only if its key certainly existed: put before the delete began, with
+no other delete that may lie between (a delete that finds nothing delivers nothing). A write of unknown outcome counts
+as made once it was delivered, or if the store holds its value and no other write explains that.
 
-Writes stand in the order in which they were issued. Two that were under way together may have taken effect the other
-way round. Where it matters (``latest-value``), what a key ended with tells which came last: what the store holds, or
-what the subscriber said last, which has the benefit of the doubt where nobody looked, and where a write of unknown
-outcome may have taken effect after somebody had.
+Writes are in the order of issue. Two concurrent ones may have taken effect in the other order. Where it matters
+(``latest-value``), the final value of a key shows which came last: what the store holds, or what was delivered last,
+which has the benefit of the doubt where the store was not read, and where a write of unknown outcome may have taken
+effect after it was.
 
-Such a log proves three things (``PROVABLE``): what was made while there was a subscription must arrive (``complete``),
-and nothing may arrive that nobody wrote or that was rejected (``phantom``, ``filter``). Order, repeats, bookmarks and
-snapshots are not judged: nobody knows in which order two writes took effect, of which one waited for its answer.
+Such a log proves three things (``PROVABLE``): what was made during the subscription must arrive (``complete``), and
+nothing may arrive that was never written or was rejected (``phantom``, ``filter``). Order, repeats, bookmarks and
+snapshots are not judged, because the order in which two concurrent writes took effect is unknown.
 
-Rules of this file: pure functions. A key that the store does not hold accuses nobody: it may have expired.
+A key that the store does not hold is no evidence: it may have expired.
 """
 
 from __future__ import annotations
@@ -50,18 +50,18 @@ def infer_log(
 
     Args:
         writes: all of them, in the order of issue.
-        stream: what the subscriber was handed; its revisions do not matter.
-        held: what the store held, if somebody looked.
+        stream: what was delivered to the subscriber; its revisions are ignored.
+        held: what the store held; None if it was not read.
         promise: what the subscriber was promised.
 
-    >>> from pytest_netfault.checks.writes import Write
-    >>> late, second = (Write((("k", str(n)),), "info", 0.0, None) for n in (1, 2))
+    >>> from pytest_netfault.checks.writes import Acknowledgement
+    >>> late, second = (Acknowledgement((("k", str(n)),), "info", 0.0, None) for n in (1, 2))
     >>> [entry.revision for entry in infer_log([late, second], (), {"k": "2"})]
     [3]
     """
     stream = tuple(stream)
     made = _surely_made(writes)
-    _add_handed(made, writes, stream)
+    _add_delivered(made, writes, stream)
     _add_held(made, writes, held or {})
     rows = [
         [change for change in write.changes if change in there]
@@ -102,8 +102,8 @@ class Hiding:
     def hides(self, kvs: Mapping[str, str], revision: int, key: str) -> bool:
         """Whether a snapshot of this state may come after what the write of this revision did to a key.
 
-        >>> from pytest_netfault.checks.writes import Write
-        >>> first, second = (Write((("k", str(n)),), "ok", n, n + 0.5) for n in (1, 2))
+        >>> from pytest_netfault.checks.writes import Acknowledgement
+        >>> first, second = (Acknowledgement((("k", str(n)),), "ok", n, n + 0.5) for n in (1, 2))
         >>> hiding = Hiding([first, second])
         >>> [hiding.hides({"k": "1"}, revision, "k") for revision in (2, 3)]
         [True, False]
@@ -145,8 +145,8 @@ def _events(stream: Iterable[StreamItem]) -> Iterable[Change]:
             yield from map(change_of, item.events)
 
 
-def _add_handed(made: list[set[Change]], writes: Sequence[Written], stream: Iterable[StreamItem]) -> None:
-    """What may have been made was made if it was handed over more often than it was surely made."""
+def _add_delivered(made: list[set[Change]], writes: Sequence[Written], stream: Iterable[StreamItem]) -> None:
+    """A write of unknown outcome was made if its change was delivered more often than it was certainly made."""
     spare = Counter(_events(stream))
     spare.subtract(change for there in made for change in there)
     for write, there in zip(writes, made, strict=True):
@@ -157,7 +157,7 @@ def _add_handed(made: list[set[Change]], writes: Sequence[Written], stream: Iter
 
 
 def _add_held(made: list[set[Change]], writes: Sequence[Written], held: Held) -> None:
-    """What the store holds was made by somebody: of several the first, which the subscriber is owed least surely."""
+    """What the store holds was written: of several candidates by the first, which had to be delivered least surely."""
     for change in held.items():
         if change[1] is None or any(change in there for there in made):
             continue

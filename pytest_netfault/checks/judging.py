@@ -51,7 +51,7 @@ class Unreadable:
     Attributes:
         reason: what is wrong, in one sentence.
         line: the line of the file, counted from 1, where that is known.
-        foreign: whether it is intact and of none of our formats: in a folder, somebody else's file.
+        foreign: whether it is intact and of none of our formats: in a folder, a file of another program.
     """
 
     reason: str

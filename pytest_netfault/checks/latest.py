@@ -1,12 +1,12 @@
-"""Where a subscriber that may skip values may have been, when it shows no revisions.
+"""Places the stream of a subscriber that may skip values and shows no revisions.
 
-It never goes back, and what it said last of each key must be the last that happened to it. The later something is
-placed the more it says, so that the stream is walked from its end, and everything stands as late as what comes after it
-allows. If the stream can be seen in a way in which nothing goes back, this finds it, and of all such ways the latest.
+It must never go back, and the last state of each key must be the last committed one. The later something is placed the
+more it says, so that the stream is walked from its end, and everything is placed as late as what comes after it allows.
+If there is a placement in which nothing goes back, this finds one, and of all of them the latest.
 
-What fits only behind its successor is placed there: then the stream has gone back, however it is seen.
+What fits only after its successor is placed there: then the stream has gone back in every placement.
 
-Rules of this file: pure; linear, but for looking up a change or a state.
+Linear, apart from looking up changes and states.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from pytest_netfault.checks.trace import (
     UnplacedSnapshot,
 )
 
-__all__ = ["find_latest_places", "told_apart"]
+__all__ = ["distinguishable", "find_latest_places"]
 
 
 def find_latest_places(trace: Trace, committed: CommittedLog, states: States) -> Places:
@@ -111,13 +111,13 @@ def _checked(trace: Trace, states: States, revisions: dict[int, tuple[int, ...]]
     return Places(trace.start_revision_exclusive if start is None else start, revisions, frozenset(misfits))
 
 
-def told_apart(
+def distinguishable(
     log: Sequence[Revision], raw: Sequence[StreamItem], stream: Sequence[StreamItem], reached: int
 ) -> tuple[Revision, ...]:
-    """The log without what a client that may skip, and shows no revisions, cannot be seen to have skipped.
+    """The log without what a client that may skip, and shows no revisions, cannot be shown to have missed.
 
-    Was a key put to 1, to 2 and to 1 again, and the last that such a client said of it is 1, then that is right: which
-    of the two it meant nobody can tell.
+    If a key was put to 1, to 2 and to 1 again, and the last that such a client delivered of it is 1, then that is
+    right: the two cannot be distinguished.
 
     Args:
         log: the log.
@@ -126,7 +126,7 @@ def told_apart(
         reached: up to where the subscriber is held to the log.
     """
     said: dict[str, TraceEvent] = {}  # the last of each key, if it came without a revision
-    floor = 0  # what a snapshot has told is told
+    floor = 0  # what the last snapshot covers
     for recorded, item in zip(raw, stream, strict=True):
         if isinstance(item, Resynced):
             said.clear()

@@ -1,14 +1,13 @@
 """Is there one order of the operations that explains every answer?
 
     verdict = check_linearizable(History.from_lines(lines))
-    verdict.linearizable    # True, False, or None: the search was given up, nobody knows
+    verdict.linearizable    # True, False, or None: the search was given up
     verdict.evidence        # of a refuted history: how far it can be explained, and the answer that cannot be
 
-Rules of this file: a key is searched by itself (``search.py`` has the theory); keys take turns, a few configurations
-each, so that one hard key cannot hide another one's refutation; after ``max_steps`` configurations the search ends
-without a verdict, which is neither a pass nor a failure; and when all keys together hold ``max_bytes``, the one that
-holds most is given up. Limits in steps and in bytes that are counted, not in seconds and what an interpreter takes:
-the same history has the same verdict on every machine.
+Each key is searched by itself (``search.py`` has the theory). Keys take turns, a few configurations each, so that one
+hard key cannot hide another one's refutation. After ``max_steps`` configurations the search ends without a verdict,
+which is neither a pass nor a failure; and when all keys together hold ``max_bytes``, the one that holds most is given
+up. Steps and bytes are counted rather than measured: the same history has the same verdict on every machine.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ from typing import Any
 
 from pytest_netfault.checks.history import History, Operation
 from pytest_netfault.checks.models import check_fits, implied_model, model_named
-from pytest_netfault.checks.reading import shown
+from pytest_netfault.checks.reading import quoted
 from pytest_netfault.checks.search import Search, layout_bytes
 from pytest_netfault.checks.values import as_text
 from pytest_netfault.checks.verdict import VerdictName
@@ -64,7 +63,7 @@ class Evidence:
     def __str__(self) -> str:
         first, last = self.operation.lines
         values = " or ".join(as_text(value) for value in self.possible)
-        where = "" if self.key is None else f"key {shown(self.key)}: "
+        where = "" if self.key is None else f"key {quoted(self.key)}: "
         return (
             f"{where}all before line {last} can be explained, and line {last} cannot: "
             f"{self.operation} (invoked in line {first}), where the value was {values}"
@@ -199,7 +198,7 @@ class _Searches:
         return list(self._waiting)
 
     def open_keys(self) -> tuple[Key, ...]:
-        """The keys that nobody knows the answer of."""
+        """The keys that are undecided."""
         return tuple(key for key in self._parts if key in self._waiting or key in self.given_up)
 
     def search(self, key: Key) -> Search | None:

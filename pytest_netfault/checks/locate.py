@@ -3,8 +3,7 @@
 The decoder of the standard library forgets where things were. Errors are rare and files are long, so that the text is
 walked again, once, and only along the path to the damaged member.
 
-Rules of this file: the text is valid JSON (it has been decoded before); a path that leads nowhere gives the line of
-the last member that exists.
+The text must be valid JSON. A path that leads nowhere gives the line of the last member that exists.
 
 >>> text = '{"cases": [{"id": "a"},\\n  {"id":\\n  7}]}'
 >>> line_of(text, ("cases", 0)), line_of(text, ("cases", 1)), line_of(text, ("cases", 1, "id"))

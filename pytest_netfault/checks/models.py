@@ -4,8 +4,7 @@ A history is judged key by key (linearizability is local: a history is lineariza
 each key is; Herlihy and Wing 1990), so that a model says what one operation does to one value.
 ``None`` is "no value". The two models differ in the operations that they take, not in what these do.
 
-Rules of this file: ``step`` is pure. It returns the new value, or ``IMPOSSIBLE`` where the answer that was given
-cannot be explained from this value.
+``step`` returns the new value, or ``IMPOSSIBLE`` where the answer that was given cannot be explained from this value.
 
 >>> step("a", Effect("append", "b")), step(None, Effect("append", "b")), step("a", Effect("read", "b"))
 ('ab', 'b', <impossible>)
@@ -57,7 +56,7 @@ def step(state: Hashable, effect: Effect) -> Hashable | _Impossible:
         return state if state != value else IMPOSSIBLE
     if state is None:
         return value
-    # Nobody has said what appending to a number means, so that no answer can be explained by it.
+    # Appending to a number is not defined, so that no answer can be explained by it.
     return f"{state}{value}" if isinstance(state, str) else IMPOSSIBLE
 
 

@@ -1,4 +1,4 @@
-"""Where a subscriber that is owed every event may have been, when it shows no revisions.
+"""Places the stream of a subscriber that must get every event and shows no revisions.
 
 What shows none is placed by the log: a change is the next one that says the same, and a snapshot stands wherever its
 state was. Several places may be possible, and which one is right may show only much later. So all of them are followed
@@ -10,15 +10,14 @@ at once:
                              +--- at revision 6 --- change a=1 is revision 7 --- ...      nothing is missing, either
                              +--- at revision 9 --- change a=1 is not behind it           wrong
 
-The one with the fewest troubles is taken, and of several that are free of any, the one that leaves least to come. If
-there is a way to see the stream in which nothing is wrong, then it is among those that are followed: behind a snapshot
-a stream without trouble can go on in one way only, and two paths that meet in one place have the same future.
+The one with the fewest troubles is taken, and of several without any, the one that leaves least outstanding. If there
+is a placement in which nothing is wrong, then it is among those that are followed: after a snapshot a stream without
+trouble can go on in one way only, and two paths that meet in one place have the same future.
 
-A snapshot that may skip (it comes first, or what it skips was compacted) may stand at each place of its state from
-where the subscriber is; one that may not stands at the first, for what it skips would be missing in any case.
+A snapshot that may skip (it comes first, or what it skips was compacted) may be at each place of its state from where
+the subscriber is; one that may not is at the first, because what it skips would be missing in any case.
 
-Rules of this file: pure. A path is never changed; the number of paths is bounded by ``_MOST``, beyond which those with
-most troubles are given up.
+The number of paths is bounded by ``_MOST``, beyond which those with most troubles are given up.
 """
 
 from __future__ import annotations
@@ -55,7 +54,7 @@ class Places:
     Attributes:
         start: where the subscription began.
         revisions: for each item of the stream that needs them, the revisions of its changes, or of its snapshot.
-        misfits: the snapshots whose state the log did not have at or after what the subscriber had got.
+        misfits: the snapshots whose state the log did not have at or after what had been delivered.
     """
 
     start: int
@@ -71,7 +70,7 @@ _Trail = tuple[int, tuple[int, ...], bool, Any] | None
 class _Path:
     start: int
     newest: int  # the revision that the subscriber has reached
-    end: int  # the position behind everything that it was handed
+    end: int  # the position after everything that was delivered
     troubles: int = 0
     trail: _Trail = None
 
@@ -189,8 +188,10 @@ class _Walk:
 
     def _bookmarked(self, path: _Path, revision: int) -> _Path:
         end = self._committed.end_of(revision)
-        handed_over = path.trail is not None  # a bookmark below the start is no lie
-        wrong = (handed_over and revision < path.newest) or self._committed.inside.find(1, path.end, end) >= 0
+        delivered_before = path.trail is not None  # a bookmark below the start is true
+        wrong = (delivered_before and revision < path.newest) or self._committed.inside.find(
+            1, path.end, end
+        ) >= 0
         return replace(path, troubles=path.troubles + wrong)
 
     def _snapshots(self, path: _Path, index: int, item: Resynced | UnplacedSnapshot) -> Iterator[_Path]:

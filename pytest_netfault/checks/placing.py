@@ -1,16 +1,16 @@
-"""From what was recorded to what is judged: a revision for everything, one start, and the log that is owed.
+"""From what was recorded to what is judged: a revision for everything, one start, and the log that must be delivered.
 
 A trace may leave open what the judge of guarantees must know. Here that is decided, in favour of the subscriber
 wherever more than one answer is possible:
 
 * what shows no revision is placed in the log (``paths.py``, or ``latest.py`` for a subscriber that may skip);
 * a subscription that began somewhere between two revisions began where the subscriber says;
-* what was committed above ``owed_until`` is owed only if the subscriber got that far: a write whose reply was cut may
-  be committed at any moment, also at the last;
-* a store that keeps no log is held to an inferred one (``inferred_log.py``); the revisions that its client shows
+* what was committed above ``owed_until`` must arrive only if the subscriber got that far: a write whose reply was cut
+  may be committed at any moment, also at the last;
+* a store that keeps no log is judged by an inferred one (``inferred_log.py``); the revisions that its client shows
   mean nothing there.
 
-Rules of this file: pure. A trace that leaves nothing open is returned as it is.
+A trace that leaves nothing open is returned as it is.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from dataclasses import dataclass, replace
 
 from pytest_netfault.checks.committed_log import CommittedLog
 from pytest_netfault.checks.inferred_log import Hiding, change_of, infer_log
-from pytest_netfault.checks.latest import find_latest_places, told_apart
+from pytest_netfault.checks.latest import distinguishable, find_latest_places
 from pytest_netfault.checks.paths import Places, earliest_start, find_places
 from pytest_netfault.checks.states import States
 from pytest_netfault.checks.trace import (
@@ -47,7 +47,7 @@ class Placed:
     Attributes:
         trace: what is judged.
         recorded: the trace as it was recorded.
-        log: the whole log, also what is not owed.
+        log: the whole log, also what need not arrive.
         misfits: the items of the stream that are snapshots whose state the log did not have.
         unknown: the items that are deliveries of which some change shows no revision.
         hiding: for an inferred log: which writes a snapshot may have hidden.
@@ -86,7 +86,7 @@ def place(trace: Trace) -> Placed:
     reached = _reached(trace, stream)
     log = trace.log if reached is None else tuple(one for one in trace.log if one.revision <= reached)
     if skipping and log:
-        log = told_apart(log, trace.stream, stream, log[-1].revision)
+        log = distinguishable(log, trace.stream, stream, log[-1].revision)
     closed = replace(
         trace,
         start_revision_exclusive=places.start,
@@ -132,7 +132,7 @@ def _inferred(trace: Trace) -> Placed:
     writes = trace.writes or ()
     skipping = trace.promise == "latest-value"
     log = infer_log(writes, trace.stream, trace.held, trace.promise)
-    first = next((item for item in trace.stream if _says_something(item)), None)
+    first = next((item for item in trace.stream if _delivers_something(item)), None)
     start = trace.start_revision_exclusive if first is None else earliest_start(trace)
     hiding = Hiding(writes)
     excused = _before_the_first(trace, first, start, log)
@@ -164,7 +164,7 @@ def _inferred(trace: Trace) -> Placed:
 def _before_the_first(
     trace: Trace, first: StreamItem | None, start: int, log: Sequence[Revision]
 ) -> set[tuple[int, str]]:
-    """What was asked for while subscribe() was under way, and did not surely come after what was handed over first."""
+    """Writes issued while subscribe() was under way that did not certainly come after what was delivered first."""
     if not isinstance(first, (Delivered, UnplacedDelivery)):
         return set()
     writes = trace.writes or ()
@@ -187,7 +187,7 @@ def _hidden(trace: Trace, hiding: Hiding, log: Sequence[Revision]) -> set[tuple[
         compacted = any(one.after_item <= index for one in trace.compactions)
         if isinstance(item, (Resynced, UnplacedSnapshot)) and (nothing_yet or compacted):
             snapshots.append(item.kvs)
-        nothing_yet = nothing_yet and not _says_something(item)
+        nothing_yet = nothing_yet and not _delivers_something(item)
     return {
         (entry.revision, event.key)
         for kvs in snapshots
@@ -197,16 +197,16 @@ def _hidden(trace: Trace, hiding: Hiding, log: Sequence[Revision]) -> set[tuple[
     }
 
 
-def _says_something(item: StreamItem) -> bool:
+def _delivers_something(item: StreamItem) -> bool:
     if isinstance(item, (Delivered, UnplacedDelivery)):
         return bool(item.events)
     return isinstance(item, (Resynced, UnplacedSnapshot))
 
 
 class _Counting:
-    """Gives revisions in a log of which nobody knows the order: only how often something was said counts.
+    """Assigns revisions in a log of unknown order: only how often a change was delivered counts.
 
-    What is said once more is first taken for a change that is owed. A client that may skip means the last one.
+    A further delivery is first taken for a change that must arrive. A client that may skip means the last one.
     """
 
     def __init__(

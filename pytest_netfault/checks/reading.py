@@ -5,8 +5,8 @@ Every format of this package is read by hand from plain ``dict`` and ``list`` ob
 path is enough to find the line in the text afterwards (``locate.py``), so that the decoder of the standard
 library, which forgets positions, is good enough.
 
-Rules of this file: one reader for each kind of member; a bool is never a number; unknown members are
-left alone, so that a newer writer can add to a file that an older checker still judges.
+There is one reader for each kind of member. A bool is never a number. Unknown members are ignored, so that a newer
+writer can add to a file that an older checker still judges.
 
 >>> integer({"revision": "7"}, "revision", ("log", 0))
 Traceback (most recent call last):
@@ -36,12 +36,12 @@ __all__ = [
     "integer",
     "integer_or_none",
     "items",
+    "location",
     "member",
     "members",
     "outcome",
-    "place",
+    "quoted",
     "seconds_or_none",
-    "shown",
     "string",
     "text_or_none",
     "wrong",
@@ -49,7 +49,7 @@ __all__ = [
 
 Path = tuple[str | int, ...]
 
-#: How an operation ended: it was acknowledged, it certainly did not happen, or nobody knows.
+#: How an operation ended: it was acknowledged, it certainly did not happen, or its outcome is unknown.
 Outcome = Literal["ok", "fail", "info"]
 OUTCOMES: tuple[Outcome, ...] = get_args(Outcome)
 
@@ -112,7 +112,7 @@ def _line(text: str, at: int) -> int:
     return text.count("\n", 0, at) + 1
 
 
-def shown(value: object) -> str:
+def quoted(value: object) -> str:
     """A value as JSON, shortened to fit into a message."""
     try:
         text = json.dumps(value, ensure_ascii=False)
@@ -124,7 +124,7 @@ def shown(value: object) -> str:
 
 
 def finite(value: object) -> TypeGuard[float]:
-    """Whether a value is a number of this world: no bool, not infinite, and not beyond what a float can hold.
+    """Whether a value is a finite number that a float can hold, and no bool.
 
     >>> finite(7), finite(True), finite(10**400), finite(float("nan"))
     (True, False, False, False)
@@ -137,10 +137,10 @@ def finite(value: object) -> TypeGuard[float]:
         return False
 
 
-def place(path: Path) -> str:
+def location(path: Path) -> str:
     """A path as a reader would write it.
 
-    >>> place(("cases", 3, "log", 0, "revision"))
+    >>> location(("cases", 3, "log", 0, "revision"))
     'cases[3].log[0].revision'
     """
     words = ""
@@ -151,7 +151,7 @@ def place(path: Path) -> str:
 
 def wrong(path: Path, expected: str, value: object) -> FormatError:
     """The error for a member that is not what it should be."""
-    return FormatError(f"{place(path)} must be {expected}, not {shown(value)}", path)
+    return FormatError(f"{location(path)} must be {expected}, not {quoted(value)}", path)
 
 
 def member(of: Mapping[str, Any], name: str, path: Path) -> Any:
@@ -159,7 +159,7 @@ def member(of: Mapping[str, Any], name: str, path: Path) -> Any:
     try:
         return of[name]
     except KeyError:
-        raise FormatError(f"{place(path)} has no {shown(name)}", path) from None
+        raise FormatError(f"{location(path)} has no {quoted(name)}", path) from None
 
 
 def members(value: object, path: Path) -> dict[str, Any]:

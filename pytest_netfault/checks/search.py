@@ -105,6 +105,9 @@ def layout_bytes(operations: Sequence[Operation]) -> int:
 class Search:
     """A search that can be paused: call :meth:`advance` until ``explained`` is not None.
 
+    It has more attributes than a class should: the operations, laid out for the walk, and the state of the search. They
+    are flat because a million configurations are examined in seconds.
+
     Attributes:
         explained: True or False once it is known.
     """

@@ -8,8 +8,8 @@ number. Two numbers are equal exactly if the values are.
 
     0 "a"      1 "b"      2 = 0 + "b"      3 = 1 + "a"          "ab" is 2, however it came about
 
-Rules of this file: a fingerprint only finds, and what it finds is compared; ``bytes_held`` is counted by a formula and
-not by what an interpreter takes, so that a limit means the same on every machine.
+A fingerprint only finds, and what it finds is compared; ``bytes_held`` is counted by a formula rather than measured, so
+that a limit means the same on every machine.
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
 """Where a log had a given state.
 
-A snapshot without a revision is placed by what it says. Between two changes of the subscription nothing changes, so
-that a state holds over a stretch of revisions; each is looked for once, by a fingerprint, however long the log is.
+A snapshot without a revision is placed by its content. Between two changes of the subscription the state is the same,
+so that a state holds over a range of revisions; candidates are found by a fingerprint, however long the log is.
 
-Rules of this file: a fingerprint only finds; whether a state is the one that is looked for is answered by the log
-itself (``CommittedLog.snapshot_differs``), so that the answer is the one that the judge gives.
+A fingerprint only finds; whether a state is the right one is decided by the log itself
+(``CommittedLog.snapshot_differs``), so that the answer is the one that the judge gives.
 """
 
 from __future__ import annotations
@@ -29,9 +29,7 @@ class States:
         """For each stretch with this state that reaches to ``floor`` or above: its first revision from there on."""
         begins = self._laid_out()
         numbers: Iterable[int] = range(len(begins) - 1)
-        if (
-            self._committed.whole
-        ):  # else keys may have been there that nobody knows, and no fingerprint finds them
+        if self._committed.whole:  # otherwise unrecorded keys may exist, and a fingerprint does not find them
             numbers = self._by_print.get(_fingerprint(kvs), ())
         found = []
         for number in numbers:

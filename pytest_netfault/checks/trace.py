@@ -1,4 +1,4 @@
-"""A trace: what a store committed, and what one subscriber was handed of it.
+"""A trace: what a store committed, and what was delivered of it to one subscriber.
 
 This is the data that ``guarantees.judge_trace`` judges, the data that a failing proof leaves behind as
 ``*.json``, and nothing else. A trace can be built in code as well as read:
@@ -21,12 +21,10 @@ This is the data that ``guarantees.judge_trace`` judges, the data that a failing
 >>> Trace.from_json(trace.to_json()) == trace
 True
 
-Rules of this file:
-
-* Data only: nothing here judges. Items of a stream are named by what happened to the subscriber: it was
-  ``Delivered`` events, was ``Bookmarked``, ``Resynced``, ``Disconnected``, or ``Failed``.
-* What a subscriber without revisions was handed is an ``UnplacedDelivery`` or an ``UnplacedSnapshot``. ``placing.py``
-  finds out where in the log it belongs, so that whoever counts revisions never meets one that is missing.
+* Items of a stream are named by what happened to the subscriber: it was ``Delivered`` events, was ``Bookmarked``,
+  ``Resynced``, ``Disconnected``, or ``Failed``.
+* What arrived without revisions is an ``UnplacedDelivery`` or an ``UnplacedSnapshot``. ``placing.py`` finds its place
+  in the log, so that the judges never meet a revision that is missing.
 * ``LogEvent`` and ``TraceEvent`` are named tuples where everything else is a frozen dataclass: a trace holds
   millions of them, they cost a third as much to make, and a ``TraceEvent`` is itself the dictionary key
   that finds it in the log.
@@ -40,8 +38,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple, get_args
 
-from pytest_netfault.checks.reading import FormatError, Path, place, wrong
-from pytest_netfault.checks.writes import Held, Write
+from pytest_netfault.checks.reading import FormatError, Path, location, wrong
+from pytest_netfault.checks.writes import Acknowledgement, Held
 
 __all__ = [
     "EVENT_TYPES",
@@ -83,7 +81,7 @@ class LogEvent(NamedTuple):
 
 
 class TraceEvent(NamedTuple):
-    """One change as a subscriber was handed it, or as the log has it, with its revision."""
+    """One change as it was delivered to a subscriber, or as the log has it, with its revision."""
 
     type: EventType
     key: str
@@ -117,7 +115,7 @@ class Revision:
 
 @dataclass(frozen=True)
 class Compaction:
-    """The store forgot what lay at or below ``revision``, after ``after_item`` items had been handed over."""
+    """The store compacted what lay at or below ``revision``, after ``after_item`` items of the stream."""
 
     revision: int
     after_item: int = 0
@@ -130,7 +128,7 @@ class Replacement:
     Attributes:
         after_entry: how many entries of the log belong to the stores before; the next one is the first of the
             new store, whose revisions begin again.
-        after_item: how many items had been handed over when it happened.
+        after_item: how many items of the stream had come when it happened.
     """
 
     after_entry: int
@@ -139,21 +137,21 @@ class Replacement:
 
 @dataclass(frozen=True)
 class Delivered:
-    """Changes that were handed over together, in one call."""
+    """Changes that were delivered together, in one call."""
 
     events: tuple[TraceEvent, ...]
 
 
 @dataclass(frozen=True)
 class Bookmarked:
-    """The subscriber was told that everything up to ``revision`` had been delivered."""
+    """A bookmark: everything up to ``revision`` was said to be delivered."""
 
     revision: int
 
 
 @dataclass(frozen=True)
 class Resynced:
-    """The subscriber was handed the whole state of its subscription at ``revision``."""
+    """A snapshot: the whole state of the subscription at ``revision``."""
 
     revision: int
     kvs: Mapping[str, str]
@@ -166,21 +164,21 @@ class Disconnected:
 
 @dataclass(frozen=True)
 class Failed:
-    """The subscriber was told, loudly, that it can no longer be served: the duty to deliver ends."""
+    """The subscriber was informed that it can no longer be served: the obligation to deliver ends."""
 
     error: str
 
 
 @dataclass(frozen=True)
 class UnplacedDelivery:
-    """Changes that were handed over together, and at least one of them (a ``LogEvent``) showed no revision."""
+    """Changes that were delivered together, and at least one of them (a ``LogEvent``) showed no revision."""
 
     events: tuple[TraceEvent | LogEvent, ...]
 
 
 @dataclass(frozen=True)
 class UnplacedSnapshot:
-    """The subscriber was handed the whole state of its subscription, and no revision with it."""
+    """A snapshot that showed no revision."""
 
     kvs: Mapping[str, str]
 
@@ -192,32 +190,34 @@ _UNPLACED = frozenset((UnplacedDelivery, UnplacedSnapshot))
 
 @dataclass(frozen=True)
 class Trace:
-    """What a store committed and what a subscriber was handed of it, in order.
+    """What a store committed, and what was delivered of it to a subscriber, in order.
+
+    Its attributes are the members of the file format, which is why there are so many.
 
     Attributes:
         promise: ``"every-event"``, or ``"latest-value"`` (values may be skipped, never go back, the last is right).
         filter: what is subscribed.
-        start_revision_exclusive: what the subscriber already had; the first change it is owed comes after it.
-        log: the truth, revisions rising.
-        stream: what the subscriber was handed, in order.
+        start_revision_exclusive: what the subscriber already had; the first change that must arrive comes after it.
+        log: what the store committed (the oracle), revisions rising.
+        stream: what was delivered, in order.
         quiet_at_end: False if the run was stopped before things were quiet, so that a missing tail proves nothing.
-        compactions: what the store forgot on purpose, and when.
+        compactions: what the store compacted, and when.
         id: a name for reports.
         initial: the state of the store just before the first revision of the log, for the keys of the filter.
-            None where it is not known: see ``guarantees.py`` for what a snapshot is then held to.
+            None where it is not known: ``guarantees.py`` says how a snapshot is then judged.
         replacements: where one store ends and the next begins.
         start_not_before: the subscription began somewhere from here to ``start_revision_exclusive``, and where is put
             where the subscriber says; None if it began exactly there.
-        owed_until: what the log has above it is owed only if the subscriber got that far; None if all of it is owed.
+        owed_until: what the log has above it must arrive only if the subscriber got that far; None if all of it must.
         log_from: ``"server"``; or ``"acknowledgements"`` for a store that keeps no log: then ``log`` is empty, and what
             was made is inferred from ``writes``, the n-th of which is revision n + 1.
-        writes: what writers were told, in the order in which they asked; None if nobody took it down. Those of a
-            server's log must have been known before the log was read.
+        writes: the writes with their outcomes, in the order of issue; None if they were not recorded. Beside a server's
+            log, all outcomes must have been known before the log was read.
         inconclusive: why nothing that is kept was put to the test, such as that there was no subscription; None if it
             was.
         client_failed: how the client under test, or the other writer, broke down, such as a program that crashed. It
             then proves nothing, whatever was delivered before; None if both worked.
-        held: what the store held when the outcomes of ``writes`` were known; None if nobody looked.
+        held: what the store held when the outcomes of ``writes`` were known; None if it was not read.
 
     Raises:
         FormatError: the parts do not fit together; the message says which.
@@ -236,7 +236,7 @@ class Trace:
     start_not_before: int | None = None
     owed_until: int | None = None
     log_from: LogSource = "server"
-    writes: tuple[Write, ...] | None = None
+    writes: tuple[Acknowledgement, ...] | None = None
     held: Held | None = None
     inconclusive: str | None = None
     client_failed: str | None = None
@@ -288,13 +288,14 @@ class Trace:
         for index, (one, two) in enumerate(itertools.pairwise(self.replacements)):
             if two.after_entry < one.after_entry or two.after_item < one.after_item:
                 at: Path = ("replacements", index + 1)
-                raise FormatError(f"{place(at)} happened before the one in front of it", at)
+                raise FormatError(f"{location(at)} happened before the one in front of it", at)
         last: int | None = None
         for index, entry in enumerate(self.log):
             if last is not None and entry.revision <= last and index not in borders:
                 path: Path = ("log", index, "revision")
                 raise FormatError(
-                    f"{place(path)} must be above the revision before it, {last}, not {entry.revision}", path
+                    f"{location(path)} must be above the revision before it, {last}, not {entry.revision}",
+                    path,
                 )
             last = entry.revision
 

@@ -1,7 +1,7 @@
 """Traces as JSON: reading, which is strict, and writing.
 
-Rules of this file: an error carries the path of the member that is wrong; a member that nobody knows is left alone;
-what is plain is read the short way, because files hold millions of it.
+An error carries the path of the member that is wrong; unknown members are ignored. Common forms are read by a short
+path, because files hold millions of them.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from pytest_netfault.checks.reading import (
     integer,
     integer_or_none,
     items,
+    location,
     members,
-    place,
     string,
     text_or_none,
     wrong,
@@ -104,7 +104,7 @@ def _after(of: Mapping[str, Any], name: str, path: Path) -> int:
 
 def _read_kvs(of: Mapping[str, Any], name: str, path: Path) -> dict[str, str]:
     if name not in of:
-        raise FormatError(f'{place(path)} has no "{name}"', path)
+        raise FormatError(f'{location(path)} has no "{name}"', path)
     at = (*path, name)
     kvs = members(of[name], at)
     for key, value in kvs.items():
@@ -198,7 +198,7 @@ def _read_item(item: object, path: Path) -> StreamItem:
     kinds = [kind for kind in _KINDS if kind in of]
     if len(kinds) != 1:
         raise FormatError(
-            f"{place(path)} must have exactly one of {', '.join(_KINDS)}, not {' and '.join(kinds) or 'none'}",
+            f"{location(path)} must have exactly one of {', '.join(_KINDS)}, not {' and '.join(kinds) or 'none'}",
             path,
         )
     kind = kinds[0]
@@ -280,14 +280,14 @@ def _dump_event(type: str, key: str, value: str | None) -> dict[str, Any]:  # no
     return event
 
 
-def _dump_handed(event: TraceEvent | LogEvent) -> dict[str, Any]:
+def _dump_delivered(event: TraceEvent | LogEvent) -> dict[str, Any]:
     revision = event.revision if isinstance(event, TraceEvent) else None
     return {**_dump_event(event.type, event.key, event.value), "revision": revision}
 
 
 def _dump_item(item: StreamItem) -> dict[str, Any]:
     if isinstance(item, (Delivered, UnplacedDelivery)):
-        return {"events": [_dump_handed(event) for event in item.events]}
+        return {"events": [_dump_delivered(event) for event in item.events]}
     if isinstance(item, Bookmarked):
         return {"bookmark": item.revision}
     if isinstance(item, Resynced):

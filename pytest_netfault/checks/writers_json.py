@@ -1,11 +1,11 @@
-"""What writers were told, as JSON: the members of a trace that are about writes.
+"""The outcomes of writes, as JSON: the members of a trace that are about writes.
 
     "log_from": "acknowledgements",
     "acknowledgements": [{"changes": {"r17.a": "1"}, "outcome": "ok", "begun": 0.01, "ended": 0.02}],
     "held": {"r17.a": "1"}
 
-Rules of this file: without ``log_from`` nothing is read, because traces of earlier versions have acknowledgements that
-were never meant to be judged; an error carries the path of the member that is wrong.
+Without ``log_from`` nothing is read: traces of earlier versions have acknowledgements that were never meant to be
+judged.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from typing import Any, TypedDict
 
 from pytest_netfault.checks.reading import Path, items, members, outcome, seconds_or_none, string, wrong
-from pytest_netfault.checks.writes import Change, Write
+from pytest_netfault.checks.writes import Acknowledgement, Change
 
 __all__ = ["Writers", "dump_write", "read_writers"]
 
@@ -23,12 +23,12 @@ class Writers(TypedDict, total=False):
     """Arguments of a ``Trace``."""
 
     log_from: Any
-    writes: tuple[Write, ...] | None
+    writes: tuple[Acknowledgement, ...] | None
     held: dict[str, str | None] | None
 
 
 def read_writers(of: Mapping[str, Any], path: Path) -> Writers:
-    """Read what a trace says about its writers; nothing if it says not where its log comes from."""
+    """The members of a trace about writes; none if it does not say where its log comes from."""
     if of.get("log_from") is None:
         return {}
     held = None if of.get("held") is None else dict(_changes(of, "held", path))
@@ -41,13 +41,13 @@ def read_writers(of: Mapping[str, Any], path: Path) -> Writers:
     return {"log_from": string(of, "log_from", path), "writes": writes, "held": held}
 
 
-def _read_write(document: object, path: Path) -> Write:
+def _read_write(document: object, path: Path) -> Acknowledgement:
     of = members(document, path)
     ended_with = outcome(of, path)
     begun, ended = (seconds_or_none(of, name, path) for name in ("begun", "ended"))
     if begun is not None and ended is not None and ended < begun:
         raise wrong((*path, "ended"), f"at or after begun, {begun}", ended)
-    return Write(_changes(of, "changes", path), ended_with, begun, ended)
+    return Acknowledgement(_changes(of, "changes", path), ended_with, begun, ended)
 
 
 def _changes(of: Mapping[str, Any], name: str, path: Path) -> tuple[Change, ...]:
@@ -59,7 +59,7 @@ def _changes(of: Mapping[str, Any], name: str, path: Path) -> tuple[Change, ...]
     return tuple(changes.items())
 
 
-def dump_write(write: Write) -> dict[str, Any]:
+def dump_write(write: Acknowledgement) -> dict[str, Any]:
     """One write as plain objects."""
     return {
         "changes": dict(write.changes),

@@ -1,4 +1,4 @@
-"""What writers were told, against what the store committed, or against what it held in the end.
+"""The outcomes of writes, against what the store committed, or against what it held in the end.
 
 ``put`` and ``delete`` make promises too: what they acknowledge is stored, what they reject is not, and nothing is
 stored twice. These are their names among the broken guarantees:
@@ -6,13 +6,13 @@ stored twice. These are their names among the broken guarantees:
 writes.lost       a put was acknowledged, and the log does not have it; or, without a log, a change was acknowledged and
                   the store holds a value that had been acknowledged before the change began.
 writes.phantom    a put was rejected ("certainly not applied"), and the log has it, or the store holds it.
-writes.duplicate  the log has a put more often than it was asked for: somebody sent it again.
+writes.duplicate  the log has a put more often than it was issued: it was sent again.
 
-Puts are told apart by key and value, and values are unique but for the steps that repeat one, which are counted. A
-delete that finds nothing leaves no trace in a log, so that deletes are not held against a log.
+Puts are identified by key and value, and values are unique but for the steps that repeat one, which are counted. A
+delete that finds nothing is not in a log, so that deletes are not compared with it.
 
-Rules of this file: pure functions. A write with an unknown outcome may have been made or not, at any moment after it
-began, and never counts against its client. A key that the store does not hold accuses nobody: it may have expired.
+A write of unknown outcome may have been made or not, at any moment after it began, and never counts against its client.
+A key that the store does not hold is no evidence: it may have expired.
 """
 
 from __future__ import annotations
@@ -23,16 +23,17 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, Protocol, get_args
 
 from pytest_netfault.checks.reading import Outcome
+from pytest_netfault.common.renamed import renamed
 
 if TYPE_CHECKING:
     from pytest_netfault.checks.trace import Revision
 
 __all__ = [
     "WRITE_GUARANTEES",
+    "Acknowledgement",
     "Change",
     "Held",
     "Outcome",
-    "Write",
     "WriteBreakage",
     "WriteGuarantee",
     "Written",
@@ -40,6 +41,9 @@ __all__ = [
     "judge_writes",
     "surely_before",
 ]
+
+if not TYPE_CHECKING:
+    __getattr__ = renamed(__name__, Write="Acknowledgement")
 
 WriteGuarantee = Literal["writes.lost", "writes.phantom", "writes.duplicate"]
 WRITE_GUARANTEES: tuple[WriteGuarantee, ...] = get_args(WriteGuarantee)
@@ -52,7 +56,7 @@ Held = Mapping[str, "str | None"]
 
 
 class Written(Protocol):
-    """What is asked of a write here; :class:`Write` is one."""
+    """What is asked of a write here; :class:`Acknowledgement` is one."""
 
     @property
     def changes(self) -> tuple[Change, ...]: ...
@@ -65,14 +69,14 @@ class Written(Protocol):
 
 
 @dataclass(frozen=True)
-class Write:
-    """One write, and what its caller was told of it.
+class Acknowledgement:
+    """One write, and its outcome for the caller.
 
     Attributes:
         changes: full keys with their new values; None deletes.
         outcome: ``"ok"``, ``"fail"`` (certainly not applied), or ``"info"`` (unknown).
-        begun: when it was asked for, in seconds from any origin; None if nobody knows.
-        ended: when the caller was told; None if nobody knows, or if it never was.
+        begun: when it was issued, in seconds from any origin; None if that is unknown.
+        ended: when the caller had its outcome; None if that is unknown, or if it never had.
     """
 
     changes: tuple[Change, ...]
@@ -119,14 +123,14 @@ def judge_writes(writes: Sequence[Written], log: Iterable[Revision]) -> tuple[Wr
     stored = Counter(
         (event.key, event.value or "") for entry in log for event in entry.events if event.type == "put"
     )
-    told: dict[tuple[str, str], Counter[str]] = {}
+    outcomes_of: dict[tuple[str, str], Counter[str]] = {}
     for write in writes:
         for key, value in write.changes:
             if value is not None:
-                told.setdefault((key, value), Counter())[write.outcome] += 1
+                outcomes_of.setdefault((key, value), Counter())[write.outcome] += 1
     return tuple(
         breakage
-        for said, outcomes in told.items()
+        for said, outcomes in outcomes_of.items()
         if (breakage := _judge(*said, outcomes, stored[said])) is not None
     )
 
@@ -156,7 +160,7 @@ def _times(number: int) -> str:
 def judge_held(writes: Sequence[Written], held: Held) -> tuple[WriteBreakage, ...]:
     """Compare the outcomes with what the store held after the last of them was known.
 
-    >>> writes = [Write((("k", str(n)),), "ok", n, n + 0.5) for n in (1, 2)]
+    >>> writes = [Acknowledgement((("k", str(n)),), "ok", n, n + 0.5) for n in (1, 2)]
     >>> print(*judge_held(writes, {"k": "1"}))
     writes.lost: put 'k' = '2' was acknowledged, and at the end the store holds '1', which is older
     """
@@ -165,7 +169,7 @@ def judge_held(writes: Sequence[Written], held: Held) -> tuple[WriteBreakage, ..
         asked = [write for write in writes if value is not None and (key, value) in write.changes]
         makers = [write for write in asked if write.outcome != "fail"]
         if not asked:
-            continue  # a key that is not there may have expired; a value of somebody else says nothing
+            continue  # a key that is not there may have expired; a value of another writer is no evidence
         if not makers:
             words = f"put {key!r} = {value!r} was rejected, and at the end the store holds it"
             breakages.append(WriteBreakage("writes.phantom", key, value, words))

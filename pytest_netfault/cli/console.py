@@ -19,9 +19,9 @@ from pytest_netfault.common.printable import printable, printable_lines
 
 __all__ = ["CannotWrite", "Console", "Parser", "Subparsers", "parsed", "path_argument", "whole_number"]
 
-# A line of a message that quotes what somebody typed or a file holds.
+# The longest line of a message that quotes an argument or a file.
 _LONGEST_LINE = 1_000
-# What somebody types as a number has fewer digits; Python refuses to convert thousands.
+# Real arguments have fewer digits; Python refuses to convert thousands.
 _MOST_DIGITS = 30
 
 

@@ -97,11 +97,11 @@ def _ctrl_c() -> Iterator[Callable[[], bool]]:
         signal.default_int_handler(number, frame)
 
     answer = signal.getsignal(signal.SIGINT)
-    if answer is signal.SIG_IGN:  # under nohup, or in a background job: nobody can press it
+    if answer is signal.SIG_IGN:  # under nohup, or in a background job: it is ignored
         yield pressed.is_set
         return
     if threading.current_thread() is not threading.main_thread() or answer is not signal.default_int_handler:
-        yield lambda: True  # somebody else decides what it means, so that there is nothing to tell apart
+        yield lambda: True  # it is handled elsewhere, so that every KeyboardInterrupt counts as Ctrl-C
         return
     before = signal.signal(signal.SIGINT, handle)
     try:

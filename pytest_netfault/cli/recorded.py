@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from pytest_netfault.checks.locate import line_of
-from pytest_netfault.checks.reading import NESTED, FormatError, decode, finite, shown
+from pytest_netfault.checks.reading import NESTED, FormatError, decode, finite, quoted
 from pytest_netfault.checks.trace import PROMISES
 from pytest_netfault.cli.exit_codes import CommandFailed
 from pytest_netfault.common.files import CannotRead, read_text
@@ -73,15 +73,15 @@ def _recorded(document: Any, missing_ok: bool) -> Recorded:
     promise, seed, settle = (document.get(name) for name in ("promise", "seed", "settle"))
     if promise is not None and promise not in PROMISES:
         raise FormatError(
-            f"promise must be {' or '.join(map(repr, PROMISES))}, not {shown(promise)}", ("promise",)
+            f"promise must be {' or '.join(map(repr, PROMISES))}, not {quoted(promise)}", ("promise",)
         )
     if seed is not None and type(seed) is not int:
-        raise FormatError(f"seed must be a whole number or null, not {shown(seed)}", ("seed",))
+        raise FormatError(f"seed must be a whole number or null, not {quoted(seed)}", ("seed",))
     if settle is not None and not (finite(settle) and settle > 0):
-        raise FormatError(f"settle must be more than 0 seconds, not {shown(settle)}", ("settle",))
+        raise FormatError(f"settle must be more than 0 seconds, not {quoted(settle)}", ("settle",))
     notice = document.get("notice", NOTICE_SECONDS)
     if notice is not None and not (finite(notice) and notice > 0):
-        raise FormatError(f"notice must be more than 0 seconds or null, not {shown(notice)}", ("notice",))
+        raise FormatError(f"notice must be more than 0 seconds or null, not {quoted(notice)}", ("notice",))
     schedule = _schedule(document["schedule"], ("schedule",), missing_ok)
     return Recorded(schedule, promise or "every-event", seed, settle, notice)
 

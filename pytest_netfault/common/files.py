@@ -1,7 +1,7 @@
-"""Files: reading one that may be anything, finding those below a folder, and writing one whole.
+"""Files: reading one that may be anything, finding those below a folder, and writing one atomically.
 
-Rules of this file: only the standard library; reading ends, whatever the path names, and says in one sentence why it
-cannot be done; a file that is written appears whole or not at all, with the mode that the umask gives to any new file.
+Reading always ends, whatever the path names; if it fails, one sentence says why. A file that is written appears
+complete or not at all, with the mode that the umask gives to any new file.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ __all__ = [
     "write_whole",
 ]
 
-# Far above what a proof writes (some kB) and the checkers are measured with (a million changes: some 100 MB). More
-# is a mistake, and would be ten times as much in memory.
+# Far above what a proof writes (some kB) and what the checkers are measured with (a million changes: some 100 MB). More
+# is almost certainly a mistake, and would take ten times as much memory.
 LARGEST_FILE = 1 << 29
-# A pipe in which nothing arrives for so long has nobody who writes; one that goes on for a minute does not end.
+# A pipe that is silent for so long has no writer; one that goes on for a minute does not end.
 _PATIENCE_SECONDS = 5.0
 _PIPE_SECONDS = 60.0
 _CHUNK = 1 << 20
@@ -59,7 +59,7 @@ class CannotRead(Exception):
 
 
 def read_text(path: Path) -> str:
-    """The whole of a UTF-8 file or of a pipe that somebody writes to; a byte order mark is left out.
+    """The text of a UTF-8 file or of a pipe with a writer; a byte order mark is left out.
 
     Raises:
         CannotRead: it is not there, is neither a file nor a pipe, does not end, or is not UTF-8.
@@ -78,7 +78,7 @@ def read_text(path: Path) -> str:
 
 
 def _read_bytes(path: Path) -> bytes | bytearray:
-    # Without O_NONBLOCK, opening a pipe waits for somebody who writes to it.
+    # Without O_NONBLOCK, opening a pipe blocks until it has a writer.
     handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
     try:
         status = os.fstat(handle)
@@ -120,7 +120,7 @@ def _too_large() -> CannotRead:
 
 
 def is_folder(path: Path) -> bool:
-    """Whether there is a folder; False where that cannot be known, so that reading says why."""
+    """Whether this is a folder; False where that cannot be determined, so that reading it says why."""
     try:
         return path.is_dir()
     except (OSError, ValueError):
@@ -146,7 +146,7 @@ def files_below(folder: Path, *patterns: str) -> Iterator[Path]:
 
 
 def _is_file(path: Path) -> bool:
-    """Not what has no end. What cannot be looked at counts, so that whoever reads it says why."""
+    """Whether this is a regular file. What cannot be examined counts as one, so that reading it says why."""
     try:
         return stat.S_ISREG(path.stat().st_mode)
     except OSError:
@@ -154,9 +154,9 @@ def _is_file(path: Path) -> bool:
 
 
 def why_no_folder(path: Path) -> str:
-    """Why files cannot be put into this folder, which is made if need be; empty if nothing is known against it.
+    """Why files cannot be written to this folder, which is created if need be; empty if they probably can.
 
-    Nothing is made here, so that a full disk, for one, is found out later.
+    Nothing is created here, so that a full disk, for example, is only noticed later.
 
     >>> why_no_folder(Path("/dev/null/below")), why_no_folder(Path("/tmp"))
     ('/dev/null is a file', '')
@@ -179,7 +179,7 @@ def why_no_folder(path: Path) -> str:
 
 
 def why_no_file(path: Path) -> str:
-    """Why this file, which is made if need be, cannot be written to; empty if nothing is known against it."""
+    """Why this file, which is created if need be, cannot be written to; empty if it probably can."""
     try:
         if "\0" in str(path):
             return "its name has a null character"
@@ -198,7 +198,7 @@ def why_no_file(path: Path) -> str:
 
 
 def _nearest(path: Path) -> Path:
-    """The path, or the folder above it that exists, or the file that stands where a folder should."""
+    """The path if it exists, or its nearest parent that does, be it a folder or a file."""
     for one in (path, *path.parents):
         try:
             one.stat()
@@ -211,7 +211,7 @@ def _nearest(path: Path) -> Path:
 
 
 def write_whole(path: Path, text: str) -> None:
-    """Write a file so that it is there whole or not at all; one that was there is replaced.
+    """Write a file so that it appears complete or not at all; an existing one is replaced.
 
     Half a surrogate pair, which UTF-8 does not have, is written as ``\\udc80``: in JSON that is its escape.
 

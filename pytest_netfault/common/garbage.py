@@ -1,11 +1,11 @@
-"""When the garbage collector may run what clients under test have left behind.
+"""When the garbage collector may run finalizers of what clients under test have left behind.
 
 A client that was closed is often a graph of objects with cycles: tasks, connections, callbacks. The collector finalizes
-it whenever it likes, and finalizers run Python: asyncio's tasks log their traceback, which parses source. If that
+it at any moment, and finalizers run Python code: asyncio's tasks log their traceback, which parses source. If that
 happens while pytest or Hypothesis parses source for a traceback of its own, CPython 3.11 raises SystemError ("AST
-constructor recursion depth mismatch", python/cpython#106905 and its relatives), and the session ends.
+constructor recursion depth mismatch", python/cpython#106905 and related issues), and the session ends.
 
-Rules of this file: the standard library only; a collector that somebody has switched off stays so.
+A collector that was disabled before stays disabled.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ __all__ = ["CollectAfterFailure", "collector_paused"]
 
 
 class CollectAfterFailure:
-    """Finalizes, where its block raises, what was dropped by then: from there on source may be parsed.
+    """A context manager that collects garbage if its block raises, before anybody parses source for a traceback.
 
     With 50,000 objects that took 0.1 s on a busy machine, after a play of as long at least.
     """
@@ -35,7 +35,7 @@ class CollectAfterFailure:
 
 @contextlib.contextmanager
 def collector_paused() -> Iterator[None]:
-    """Finalize nothing while this holds, such as while a traceback is made from source."""
+    """Disable the collector inside a block, such as while a traceback is made from source."""
     running = gc.isenabled()
     gc.disable()
     try:

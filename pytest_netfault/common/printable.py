@@ -1,14 +1,14 @@
 r"""Text that may come from anywhere, made safe for a terminal, a log or a page of a CI system.
 
-Keys, values, names of links and files, and what clients raise are shown to people, and none of them was chosen by us. A
-terminal obeys control characters, a reader is misled by invisible or bidirectional ones, and CI systems obey lines that
-look like their commands. All of our output goes through one of the two functions here:
+Keys, values, names of links and files, and exceptions of clients are untrusted text. A terminal executes control
+characters, a reader is misled by invisible or bidirectional ones, and CI systems execute lines that look like their
+commands. All output goes through one of two functions:
 
 ``printable``        a text that is to be one line: line breaks are escaped too
 ``printable_lines``  a text of several lines: tabs and line feeds stay, every line is made safe
 
-What is not printable is written as ``repr()`` writes it. Applying them again changes nothing, so that it does no harm
-where two places cannot know of each other.
+What is not printable is written as ``repr()`` writes it. Both functions are idempotent, so that a text may pass through
+them more than once. Nothing here raises, whatever it is given.
 
 >>> print(printable("\x1b[2J caf\u00e9\r\n"))
 \x1b[2J café\r\n
@@ -16,8 +16,6 @@ where two places cannot know of each other.
 first
 \x3a:error::no such thing
 <BLANKLINE>
-
-Rules of this file: only the standard library, because every layer uses it; nothing here raises, whatever it is given.
 """
 
 from __future__ import annotations
@@ -54,7 +52,7 @@ def printable_lines(text: str) -> str:
 
 
 def json_text(value: object, *, indent: int | None = None) -> str:
-    r"""A value as JSON in ASCII that shows as it is and commands nobody; reading it gives the value.
+    r"""A value as JSON in ASCII that is safe to show; parsing it gives the value.
 
     >>> print(json_text(["##[error]\x7f"]))
     ["\u0023#[error]\u007f"]

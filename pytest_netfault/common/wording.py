@@ -1,7 +1,4 @@
-"""Words that messages share.
-
-Rules of this file: pure, and the standard library only.
-"""
+"""Numbers in sentences."""
 
 from __future__ import annotations
 

@@ -30,7 +30,7 @@ from pytest_netfault.checks.trace import (
     UnplacedDelivery,
     UnplacedSnapshot,
 )
-from pytest_netfault.checks.writes import Held, Write
+from pytest_netfault.checks.writes import Acknowledgement, Held
 from pytest_netfault.proof.recording import WriteRecord
 from pytest_netfault.store import Delivery, Event
 
@@ -133,9 +133,9 @@ def build_trace(**recorded: Any) -> Trace:
     return place(record_trace(**recorded)).trace
 
 
-def _write(write: WriteRecord, began: float) -> Write:
+def _write(write: WriteRecord, began: float) -> Acknowledgement:
     begun, ended = (None if time is None else time - began for time in (write.begun, write.ended))
-    return Write(write.changes, write.outcome, begun, ended)
+    return Acknowledgement(write.changes, write.outcome, begun, ended)
 
 
 def stream_of(deliveries: Iterable[Delivery]) -> tuple[StreamItem, ...]:

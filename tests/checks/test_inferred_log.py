@@ -25,7 +25,7 @@ from pytest_netfault.checks.trace import (
     UnplacedDelivery,
     UnplacedSnapshot,
 )
-from pytest_netfault.checks.writes import Write
+from pytest_netfault.checks.writes import Acknowledgement
 
 END = 30
 
@@ -114,7 +114,7 @@ def right_runs(draw: st.DrawFn) -> Trace:
             stream.append(UnplacedSnapshot(state_at(done, cursor)))
     looked = draw(st.integers(0, END))  # what was not known by then is not known to the judge
     known = tuple(
-        Write(
+        Acknowledgement(
             ((one.key, one.value),),
             one.outcome if one.ended is not None and one.ended <= looked else "info",
             float(one.begun),
@@ -147,12 +147,12 @@ def test_a_right_client_of_a_right_store_is_kept(trace: Trace) -> None:
     assert judge_trace(Trace.from_json(trace.to_json())) == verdict
 
 
-def put(value: str, outcome: Outcome = "ok", *, begun: float = 1, ended: float | None = 2) -> Write:
-    return Write((("r.a", value),), outcome, begun, ended)
+def put(value: str, outcome: Outcome = "ok", *, begun: float = 1, ended: float | None = 2) -> Acknowledgement:
+    return Acknowledgement((("r.a", value),), outcome, begun, ended)
 
 
 def run(
-    writes: list[Write], *stream: StreamItem, promise: Promise = "every-event", **more: object
+    writes: list[Acknowledgement], *stream: StreamItem, promise: Promise = "every-event", **more: object
 ) -> tuple[str, ...]:
     trace = Trace(
         promise,
@@ -193,7 +193,7 @@ SECOND = put("2", begun=3, ended=4)
     ],
 )
 def test_what_an_inferred_log_proves(
-    writes: list[Write], stream: list[StreamItem], broken: tuple[str, ...]
+    writes: list[Acknowledgement], stream: list[StreamItem], broken: tuple[str, ...]
 ) -> None:
     assert run(writes, *stream) == broken
 
@@ -210,7 +210,7 @@ def test_what_an_inferred_log_proves(
     ],
 )
 def test_what_it_proves_of_a_client_that_may_skip(
-    writes: list[Write], stream: list[StreamItem], broken: tuple[str, ...]
+    writes: list[Acknowledgement], stream: list[StreamItem], broken: tuple[str, ...]
 ) -> None:
     assert run(writes, *stream, promise="latest-value") == broken
 
@@ -219,7 +219,7 @@ def test_what_was_written_while_the_subscription_came_about() -> None:
     window = {"start_not_before": 1}
     first, then = put("1"), SECOND
 
-    def judged(*stream: StreamItem, later: Write = then) -> tuple[str, ...]:
+    def judged(*stream: StreamItem, later: Acknowledgement = then) -> tuple[str, ...]:
         trace = Trace(
             "every-event",
             Filter("r."),
@@ -241,7 +241,7 @@ def test_what_was_written_while_the_subscription_came_about() -> None:
 
 def test_a_key_that_reads_like_a_revision_is_named_as_it_is() -> None:
     """What a store without a log committed is called a write; what its keys and values say is left alone."""
-    writes = (Write((("revision 7", "revision 8"),), "ok", 1.0, 2.0),)
+    writes = (Acknowledgement((("revision 7", "revision 8"),), "ok", 1.0, 2.0),)
     trace = Trace(
         "every-event", Filter(), 1, (), (), quiet_at_end=True, log_from="acknowledgements", writes=writes
     )

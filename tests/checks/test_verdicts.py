@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from pytest_netfault.checks import acks
+from pytest_netfault.checks import acks, writes
 from pytest_netfault.checks.judging import judge_text
 
 TRACE: dict[str, Any] = {
@@ -75,11 +75,13 @@ def test_damaged_cases_are_verdicts_beside_the_others() -> None:
     ]
 
 
-@pytest.mark.parametrize(("old", "new"), [("Write", "UniqueWrite"), ("AckReport", "AckVerdict")])
-def test_an_old_name_works_and_says_the_new_one(old: str, new: str) -> None:
-    words = f"pytest_netfault.checks.acks.{old} is now called {new}"
-    with pytest.warns(DeprecationWarning, match=words) as warned:
-        assert getattr(acks, old) is getattr(acks, new)
+@pytest.mark.parametrize(
+    ("module", "old", "new"),
+    [(acks, "Write", "UniqueWrite"), (acks, "AckReport", "AckVerdict"), (writes, "Write", "Acknowledgement")],
+)
+def test_an_old_name_works_and_says_the_new_one(module: Any, old: str, new: str) -> None:
+    with pytest.warns(DeprecationWarning, match=f"{module.__name__}.{old} is now called {new}") as warned:
+        assert getattr(module, old) is getattr(module, new)
     assert warned[0].filename == __file__
     with pytest.raises(AttributeError, match="has no attribute 'nonsense'"):
-        _ = acks.nonsense  # type: ignore[attr-defined]
+        _ = module.nonsense
