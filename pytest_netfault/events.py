@@ -136,8 +136,8 @@ class LinkEvent:
             raise ValueError(f"this is no event of a link: {type(error).__name__}: {error}") from error
 
 
-def describe(event: LinkEvent, *, since: float = 0.0) -> str:
-    """The event as one line for a failure report, its time counted from ``since``.
+def describe(event: LinkEvent, *, since: float | None = 0.0) -> str:
+    """The event as one line for a report or a log, its time counted from ``since``; None leaves the time out.
 
     >>> from pytest_netfault.faults import Reset, Sever
     >>> describe(LinkEvent(12.5, "etcd", "fin", 3, "upstream", 120, 4096), since=12.0)
@@ -147,7 +147,7 @@ def describe(event: LinkEvent, *, since: float = 0.0) -> str:
     >>> describe(LinkEvent(12.5, "etcd", "rst", 3, "netfault", fault=Reset(), fault_id=1), since=12.0)
     '+0.500s etcd #3 rst by Reset() (up 0 B, down 0 B)'
     """
-    words = [f"+{event.time - since:.3f}s", event.link]
+    words = [event.link] if since is None else [f"+{event.time - since:.3f}s", event.link]
     if event.connection is not None:
         words.append(f"#{event.connection}")
     words.append(event.kind)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import socket
 
 import pytest
@@ -46,3 +47,21 @@ def test_the_story_of_a_link(netfault, server):
     assert kinds.index("fault") < kinds.index("hit") < kinds.index("heal")
     (hit,) = (event for event in link.events if event.kind == "hit")
     assert hit.bytes_up == 4
+
+
+def test_the_events_in_the_log_of_the_test(netfault, server, caplog):
+    caplog.set_level(logging.DEBUG, logger="pytest_netfault")
+    link = netfault.forward(server.getsockname(), name="shop")
+    with socket.create_connection((link.host, link.port)) as client:
+        link.wait_for_connection()
+        with link.delay(0.001, direction="up"):
+            client.sendall(b"order 17")
+            link.wait_for_bytes(8, "up")
+
+    faults = [record for record in caplog.records if record.name == "pytest_netfault.faults"]
+    assert [record.getMessage() for record in faults] == [
+        "shop fault Delay(0.001, direction='up')",
+        "shop #1 hit (up 0 B, down 0 B) Delay(0.001, direction='up') up",
+        "shop heal Delay(0.001, direction='up')",
+    ]
+    assert faults[2].link_event.met

@@ -35,6 +35,7 @@ from typing import TypeVar
 import trio
 
 from pytest_netfault.proxy.calls import CallQueue
+from pytest_netfault.proxy.debug_log import DebugLog
 
 __all__ = ["PEER_ENDED", "READ", "READ_SIZE", "TROUBLE", "WRITE", "Engine", "EngineStopped", "Timer"]
 
@@ -85,6 +86,7 @@ class Engine:
         self._timers: list[tuple[float, int, Timer]] = []
         self._count = itertools.count()
         self._calls = CallQueue()
+        self.debug_log = DebugLog()
         self._ringing: list[None] = []  # one for each thread that is about to use the bell
         self._busy = threading.RLock()  # held while callbacks run: a fork waits for the end of them
         self._in_step = False
@@ -118,7 +120,10 @@ class Engine:
         self._ring()
         if self.stopped:  # it may have ended in between, and then nobody else takes the call off the queue
             self._calls.refuse(self._gone)
-        return call.answer()
+        try:
+            return call.answer()
+        finally:
+            self.debug_log.flush()
 
     def change(self, function: Callable[[], None]) -> None:
         """Run a function that changes something, between two steps of the engine.
@@ -183,6 +188,7 @@ class Engine:
         self._busy = threading.RLock()
         self.stopped = True
         self.thread_id = None
+        self.debug_log.forget()
         self._calls.refuse_unanswered(self._gone)  # a signal handler may have forked in the middle of a call
         self._release()
 
@@ -229,6 +235,7 @@ class Engine:
         """Let go of everything, and fail whoever waits. ``error`` is what ended the engine before it could serve."""
         self.crash = self.crash or error
         self.stopped = True
+        self.debug_log.end(wait=threading.get_ident() != self.thread_id)
         self.thread_id = None  # the system gives the number to another thread
         self._calls.refuse(self._gone)
         self._release()

@@ -47,7 +47,7 @@ class ProxyLink:
         self.name = name
         self.upstream = upstream
         self.closed = False
-        self.log = EventLog(name, engine.now)
+        self.log = EventLog(name, engine.now, engine.debug_log)
         self.waiters = Waiters()
         self.connections = Connections(
             engine, upstream, max_held=max_held, log=self.log, waiters=self.waiters

@@ -10,6 +10,7 @@ from pytest_netfault.events import Cause, ConnectionState, EventKind, LinkEvent
 from pytest_netfault.faults import Direction
 from pytest_netfault.proxy.calls import Moment
 from pytest_netfault.proxy.connection import Connection, Meter
+from pytest_netfault.proxy.debug_log import DebugLog
 
 __all__ = ["EVENTS_KEPT", "ConnectionInfo", "EventLog", "Waiters", "info_of"]
 
@@ -57,12 +58,14 @@ class EventLog:
     Args:
         link: its name.
         now: the engine's clock.
+        debug: where each event goes besides.
     """
 
-    def __init__(self, link: str, now: Callable[[], float]) -> None:
+    def __init__(self, link: str, now: Callable[[], float], debug: DebugLog) -> None:
         self.events: deque[LinkEvent] = deque(maxlen=EVENTS_KEPT)
         self._link = link
         self._now = now
+        self._debug = debug
 
     def write(
         self,
@@ -76,23 +79,23 @@ class EventLog:
         met: bool | None = None,
     ) -> None:
         """Append an event that happens now."""
-        self.events.append(
-            LinkEvent(
-                time=self._now(),
-                link=self._link,
-                kind=kind,
-                connection=connection.number if connection else None,
-                by=cause.by,
-                bytes_up=connection.up.count if connection else 0,
-                bytes_down=connection.down.count if connection else 0,
-                detail=detail,
-                fault=cause.fault,
-                fault_id=cause.fault_id,
-                direction=direction,
-                address=address,
-                met=met,
-            )
+        event = LinkEvent(
+            time=self._now(),
+            link=self._link,
+            kind=kind,
+            connection=connection.number if connection else None,
+            by=cause.by,
+            bytes_up=connection.up.count if connection else 0,
+            bytes_down=connection.down.count if connection else 0,
+            detail=detail,
+            fault=cause.fault,
+            fault_id=cause.fault_id,
+            direction=direction,
+            address=address,
+            met=met,
         )
+        self.events.append(event)
+        self._debug.write(event)
 
 
 @dataclass(eq=False)

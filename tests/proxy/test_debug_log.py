@@ -1,0 +1,107 @@
+"""Events at level DEBUG: as they happen, in the caller's thread or one of their own, and never on the proxy's."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from pytest_netfault import NetFault, Sever
+from pytest_netfault.events import describe
+
+
+@pytest.fixture
+def debug(caplog: pytest.LogCaptureFixture) -> Iterator[pytest.LogCaptureFixture]:
+    with caplog.at_level(logging.DEBUG, "pytest_netfault"):
+        yield caplog
+
+
+def lines(caplog: pytest.LogCaptureFixture) -> list[str]:
+    """What was logged since the beginning of the test, its fixtures included."""
+    records = caplog.get_records("setup") + caplog.get_records("call")
+    return [record.getMessage() for record in records if record.name.startswith("pytest_netfault.")]
+
+
+def test_each_event_is_logged_once_in_order_before_the_call_returns(debug: Any, rig: Any, pair: Any) -> None:
+    pair.client.sendall(b"hello")
+    assert pair.server.recv(5) == b"hello"
+    rig.link.sever()
+    logged = lines(debug)
+    assert logged[-2:] == ["link1 fault Sever()", "link1 #1 fin by Sever() (up 5 B, down 0 B) both ways"]
+    assert logged == [describe(event, since=None) for event in rig.link.events[: len(logged)]]
+
+
+def test_a_record_has_the_event_and_its_time(debug: Any, rig: Any) -> None:
+    rig.link.apply(Sever())
+    [record] = (one for one in debug.records if one.name == "pytest_netfault.faults")
+    assert record.link_event == rig.link.events[-1]
+    assert record.levelno == logging.DEBUG
+    assert record.created > 1e9
+
+
+def test_nothing_is_logged_and_no_thread_starts_while_debug_is_off(caplog: Any, rig: Any) -> None:
+    with caplog.at_level(logging.INFO, "pytest_netfault"):
+        rig.link.sever()
+        rig.link.heal()
+    assert lines(caplog) == []
+    assert "netfault-log" not in {thread.name for thread in threading.enumerate()}
+
+
+class Waits(logging.Handler):
+    """Waits until it may go on, and notes the thread that it runs in."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.threads: list[str] = []
+        self.entered = threading.Event()
+        self.go_on = threading.Event()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.threads.append(threading.current_thread().name)
+        self.entered.set()
+        self.go_on.wait(30)
+
+
+@pytest.fixture
+def waits(debug: pytest.LogCaptureFixture) -> Iterator[Waits]:
+    assert debug is not None  # level DEBUG is on
+    handler = Waits()
+    logging.getLogger("pytest_netfault").addHandler(handler)
+    try:
+        yield handler
+    finally:
+        handler.go_on.set()
+        logging.getLogger("pytest_netfault").removeHandler(handler)
+
+
+def test_a_handler_that_hangs_holds_up_neither_bytes_nor_faults(waits: Waits, rig: Any, pair: Any) -> None:
+    assert waits.entered.wait(30)  # nobody calls: the connection is logged by a thread of its own
+    pair.client.sendall(b"on")
+    assert pair.server.recv(2) == b"on"
+    rig.link.sever()
+    assert rig.link.events[-1].kind != "accepted"
+    waits.go_on.set()
+    assert "netfault-proxy" not in waits.threads
+
+
+def test_a_lock_of_a_handler_that_the_caller_holds_holds_up_no_fault(waits: Waits, rig: Any) -> None:
+    """As where a signal handler breaks a link in the middle of a test's own log record."""
+    waits.go_on.set()
+    waits.acquire()
+    try:
+        rig.connect()  # which the thread of the log waits to have handled
+        rig.link.sever()
+        assert "fault" in {event.kind for event in rig.link.events}
+    finally:
+        waits.release()
+
+
+@pytest.mark.usefixtures("debug")
+def test_the_thread_ends_with_the_proxy() -> None:
+    with NetFault() as net:
+        net.forward(9).sever()
+        assert "netfault-log" in {thread.name for thread in threading.enumerate()}
+    assert "netfault-log" not in {thread.name for thread in threading.enumerate()}
