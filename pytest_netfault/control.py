@@ -26,7 +26,6 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Literal, TypeVar
 
 from pytest_netfault.common.printable import printable
-from pytest_netfault.common.synonyms import no_attribute
 from pytest_netfault.common.wording import counted
 from pytest_netfault.events import LinkEvent
 from pytest_netfault.faults import (
@@ -48,6 +47,7 @@ from pytest_netfault.faults import (
     Throttle,
     shown,
 )
+from pytest_netfault.faults.synonyms import no_attribute
 from pytest_netfault.proxy.addresses import TcpAddress, UnixAddress, parse_address
 from pytest_netfault.proxy.budget import LEAST_MAX_HELD, MAX_HELD
 from pytest_netfault.proxy.calls import Moment

@@ -15,9 +15,8 @@ from typing import TYPE_CHECKING, Protocol
 
 from pytest_netfault.control import ActiveFault, Link, NetFault, ProxyThread
 from pytest_netfault.events import LinkEvent
-from pytest_netfault.faults import Blackhole, Fault, Lose, Refuse, Sever
+from pytest_netfault.faults import Fault
 from pytest_netfault.plugin.frames import first_line_outside
-from pytest_netfault.proxy import CustomFault
 from pytest_netfault.proxy.budget import MAX_HELD
 
 if TYPE_CHECKING:
@@ -31,7 +30,6 @@ __all__ = [
     "WatchedNetFault",
     "Watcher",
     "crash_error",
-    "leaves_no_trace",
 ]
 
 
@@ -45,7 +43,7 @@ class Outcome:
         address: where clients of the link connect.
         fault: what was in force.
         met: whether it was seen to meet traffic.
-        excused: whether it may have done its work unseen; see :func:`leaves_no_trace`.
+        excused: whether it may have done its work unseen; see :meth:`.Fault.leaves_trace`.
         line: the file and the line that applied it.
     """
 
@@ -177,7 +175,7 @@ class WatchedNetFault(NetFault):
                 continue
             key = (link.name, type(fault.fault)) if self._together else object()
             met = fault.met_traffic
-            excused = leaves_no_trace(fault.fault) and (
+            excused = not fault.fault.leaves_trace() and (
                 fault._link.connections.used_since(since) or fault._state.unseen
             )
             outcomes.append(Outcome(key, link.name, link.address, fault.fault, met, excused, holding.line))
@@ -258,19 +256,3 @@ def crash_error(crash: BaseException) -> RuntimeError:
     # trio hands over groups; a group of one is that one.
     inner: tuple[BaseException, ...] = getattr(crash, "exceptions", ())
     return crash_error(inner[0]) if len(inner) == 1 else RuntimeError(f"the proxy has crashed: {crash!r}")
-
-
-def leaves_no_trace(fault: Fault) -> bool:
-    """Whether a fault may have done its work unseen, so that "it met nothing" cannot always be said.
-
-    The kernel refuses connections and drops segments without telling anybody, and a fault that somebody else wrote
-    need not say what it met. It is excused if a client has used the link in the same test, before, while or after the
-    fault held, or if the kernel may have refused one meanwhile. On a link that nobody has used it has met nothing.
-
-    >>> from pytest_netfault.faults import Delay
-    >>> leaves_no_trace(Refuse()), leaves_no_trace(Delay(1))
-    (True, False)
-    """
-    if isinstance(fault, Blackhole):
-        return fault.packets
-    return isinstance(fault, (Sever, Refuse, Lose, CustomFault))

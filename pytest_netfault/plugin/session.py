@@ -33,7 +33,6 @@ from pytest_netfault.plugin.observed import (
     WatchedLink,
     WatchedNetFault,
     crash_error,
-    leaves_no_trace,
 )
 from pytest_netfault.plugin.progress import Live
 from pytest_netfault.plugin.record import LINKS_KEPT, RunningTest, Tally
@@ -576,7 +575,7 @@ def _picture(story: NetworkStory) -> Timeline | None:
 def _met_nothing(tally: Tally) -> str:
     last = tally.last
     where = f"{last.fault!r} was in force on {last.link}{'' if tally.times == 1 else f' {tally.times} times'}"
-    if leaves_no_trace(last.fault):
+    if not last.fault.leaves_trace():
         return (
             f"{where}, and no client has used that link in this test: connect to {last.address}, and not to the "
             "server itself, or leave the fault out"

@@ -114,7 +114,7 @@ class Kit:
         Faults that somebody named stay: a run that cannot do one says so at its step.
         """
         packets = self._drops_packets()
-        faults = [fault for fault in palette.faults if named or packets or fault is not Lose]
+        faults = [fault for fault in palette.faults if named or packets or not fault.traits.kernel]
         return Palette(tuple(faults), self.abilities, packets)
 
     def _drops_packets(self) -> bool:

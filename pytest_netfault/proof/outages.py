@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from pytest_netfault.events import LinkEvent
-from pytest_netfault.faults import Blackhole, Cut, Delay, Refuse, Sever, StallAccept
+from pytest_netfault.faults import Delay
 from pytest_netfault.proof.contract import Breakable, InForce
 from pytest_netfault.proof.recording import FaultRecord
 from pytest_netfault.schedules.dead_flows import leaves_dead_flow
@@ -160,6 +160,5 @@ class Outages:
 
 def _stops(active: InForce) -> bool:
     """Whether nothing, or nothing new, can come through while it holds."""
-    if isinstance(active.fault, Cut):
-        return active.fault.how == "blackhole" and active.met_traffic
-    return isinstance(active.fault, (Sever, Refuse, Blackhole, StallAccept))
+    stops = active.fault.stops_traffic
+    return stops(met=False) or (stops(met=True) and active.met_traffic)

@@ -1,59 +1,16 @@
-"""Which stage a fault puts into a direction of a connection, and how a fault of your own does the same.
+"""How faults act on a connection: which stage each puts into a direction of it, and a fault of your own.
 
-Rules of this file: pure; no sockets. What has no stage (sever, refuse, ...) acts on the listener or on whole
-connections, and is done in ``link.py``.
+Pure; no sockets. What a fault without a stage does to the listener and to whole connections is what its traits say.
 """
 
 from __future__ import annotations
 
 import heapq
-from dataclasses import dataclass
-from typing import Literal
 
-from pytest_netfault.faults import (
-    Blackhole,
-    Corrupt,
-    Cut,
-    Delay,
-    Fault,
-    Slice,
-    Throttle,
-    directions_of,
-    shown,
-)
-from pytest_netfault.proxy.stages import (
-    CorruptStage,
-    CutStage,
-    DelayStage,
-    HoldStage,
-    SliceStage,
-    Stage,
-    ThrottleStage,
-)
+from pytest_netfault.faults import Fault, directions_of, shown
+from pytest_netfault.proxy.stages import Place, Stage, stage_for
 
 __all__ = ["CustomFault", "Ordinals", "Place", "has_stages", "may_wait", "stage_of"]
-
-
-@dataclass(frozen=True)
-class Place:
-    """Where a stage stands.
-
-    Attributes:
-        connection: the connection's number on its link, from 1.
-        direction: ``"up"`` or ``"down"``.
-        position: bytes of that direction delivered so far: the position of the first byte that the stage gets.
-        root: the seed, and a count of the faults of the same kind that were in force already.
-    """
-
-    connection: int
-    direction: Literal["up", "down"]
-    position: int
-    root: str
-
-    @property
-    def key(self) -> str:
-        """What to make random choices from: the same in every process with the same seed."""
-        return f"{self.root}/{self.connection}/{self.direction}"
 
 
 class CustomFault(Fault):
@@ -92,6 +49,10 @@ class CustomFault(Fault):
         if not isinstance(direction, str) or direction not in ("up", "down", "both"):
             raise ValueError(f"{name}: direction must be 'up', 'down' or 'both', not {shown(direction)}")
 
+    def leaves_trace(self) -> bool:
+        """See :meth:`.Fault.leaves_trace`. What somebody else wrote need not say what it met."""
+        return False
+
     def stage(self, place: Place) -> Stage | None:
         """The stage for one direction of one connection; None leaves it alone. Called on the proxy's thread."""
         raise TypeError(f"{type(self).__name__} must say in stage(place) what it does")
@@ -123,36 +84,23 @@ class Ordinals:
 
 def has_stages(fault: Fault) -> bool:
     """Whether a fault may put stages into connections."""
-    return isinstance(fault, (CustomFault, Blackhole, Delay, Throttle, Slice, Corrupt, Cut))
+    return stage_for.dispatch(type(fault)) is not stage_for.dispatch(Fault)
 
 
 def may_wait(fault: Fault) -> bool:
     """Whether a connection at rest need not have the stages of a fault before something moves there.
 
-    The code of somebody else's fault must be known to be right when ``apply`` returns, and a silence that ends
-    connections ends those at rest, too.
+    The code of somebody else's fault must be known to be right when ``apply`` returns, and a fault that ends
+    connections when it is healed ends those at rest, too.
     """
-    if isinstance(fault, Blackhole):
-        return fault.on_heal == "resume"
-    return isinstance(fault, (Delay, Throttle, Slice, Corrupt, Cut))
+    return not isinstance(fault, CustomFault) and fault.on_heal == "resume"
 
 
 def stage_of(fault: Fault, place: Place) -> Stage | None:
     """The stage that ``fault`` puts into this place, or None if it does nothing to the bytes there."""
-    if place.direction not in directions_of(fault):
-        return None
-    if isinstance(fault, CustomFault):
-        return fault.stage(place)
-    if isinstance(fault, Blackhole):
-        return HoldStage()
-    if isinstance(fault, Delay):
-        return DelayStage(fault.seconds, fault.jitter, key=place.key, position=place.position)
-    if isinstance(fault, Throttle):
-        return ThrottleStage(fault.bytes_per_second)
-    if isinstance(fault, Slice):
-        return SliceStage(fault.size, fault.gap)
-    if isinstance(fault, Corrupt):
-        return CorruptStage(fault.probability, key=place.key, position=place.position)
-    if isinstance(fault, Cut) and fault.connection in (None, place.connection):
-        return CutStage(fault.after_bytes, fault.how, position=place.position)
-    return None
+    return stage_for(fault, place) if place.direction in directions_of(fault) else None
+
+
+@stage_for.register(CustomFault)
+def _custom(fault: CustomFault, place: Place) -> Stage | None:
+    return fault.stage(place)

@@ -21,15 +21,16 @@ Rules of this file:
 from __future__ import annotations
 
 import enum
+import functools
 import hashlib
 import math
 import random
 from collections import deque
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Literal, TypeAlias
 
 from pytest_netfault.events import Cause
-from pytest_netfault.faults import CutHow
+from pytest_netfault.faults import Blackhole, Corrupt, Cut, CutHow, Delay, Fault, Slice, Throttle
 
 __all__ = [
     "Added",
@@ -41,9 +42,11 @@ __all__ = [
     "Ending",
     "HoldStage",
     "Item",
+    "Place",
     "SliceStage",
     "Stage",
     "ThrottleStage",
+    "stage_for",
 ]
 
 # What a throttle or a slice with a gap keeps before it asks for no more. It is small so that the sender feels
@@ -127,6 +130,38 @@ def counted(item: Item) -> int:
     return 0 if isinstance(item, Added) else size_of(item)
 
 
+@dataclass(frozen=True)
+class Place:
+    """Where a stage stands.
+
+    Attributes:
+        connection: the connection's number on its link, from 1.
+        direction: ``"up"`` or ``"down"``.
+        position: bytes of that direction delivered so far: the position of the first byte that the stage gets.
+        root: the seed, and a count of the faults of the same kind that were in force already.
+    """
+
+    connection: int
+    direction: Literal["up", "down"]
+    position: int
+    root: str
+
+    @property
+    def key(self) -> str:
+        """What to make random choices from: the same in every process with the same seed."""
+        return f"{self.root}/{self.connection}/{self.direction}"
+
+
+@functools.singledispatch
+def stage_for(fault: Fault, place: Place) -> Stage | None:  # noqa: ARG001 - of those that are registered
+    """The stage of a fault for a direction that it claims of a connection, or None if it leaves that alone.
+
+    Each fault that has a stage registers it next to the stage; one that has none acts on the listener or on whole
+    connections, as its traits say.
+    """
+    return None
+
+
 class HoldStage(Stage):
     """Silence: keeps whatever comes, endings too, and asks for no more."""
 
@@ -135,6 +170,11 @@ class HoldStage(Stage):
 
     def full(self, now: float) -> bool:
         return True
+
+
+@stage_for.register(Blackhole)
+def _blackhole(_fault: Blackhole, _place: Place) -> Stage:
+    return HoldStage()
 
 
 class DelayStage(Stage):
@@ -171,6 +211,11 @@ class DelayStage(Stage):
 
     def wake(self) -> float | None:
         return self._due[0] if self._due else None
+
+
+@stage_for.register(Delay)
+def _delay(fault: Delay, place: Place) -> Stage:
+    return DelayStage(fault.seconds, fault.jitter, key=place.key, position=place.position)
 
 
 class ThrottleStage(Stage):
@@ -214,6 +259,11 @@ class ThrottleStage(Stage):
         return self.held >= self._limit
 
 
+@stage_for.register(Throttle)
+def _throttle(fault: Throttle, _place: Place) -> Stage:
+    return ThrottleStage(fault.bytes_per_second)
+
+
 class SliceStage(Stage):
     """Lets bytes out in pieces of at most ``size``, ``gap`` seconds apart."""
 
@@ -237,6 +287,11 @@ class SliceStage(Stage):
 
     def full(self, now: float) -> bool:
         return self.held >= QUEUE_LIMIT
+
+
+@stage_for.register(Slice)
+def _slice(fault: Slice, _place: Place) -> Stage:
+    return SliceStage(fault.size, fault.gap)
 
 
 def _take(stage: Stage, most: int) -> Item:
@@ -308,6 +363,11 @@ class CorruptStage(Stage):
         return self._mask[1]
 
 
+@stage_for.register(Corrupt)
+def _corrupt(fault: Corrupt, place: Place) -> Stage:
+    return CorruptStage(fault.probability, key=place.key, position=place.position)
+
+
 class CutStage(Stage):
     """Lets bytes pass up to a position of the stream, and behind them the cut."""
 
@@ -359,3 +419,10 @@ class CutStage(Stage):
         items = super().drain() + self._rest
         self._rest = []
         return items
+
+
+@stage_for.register(Cut)
+def _cut(fault: Cut, place: Place) -> Stage | None:
+    if fault.connection not in (None, place.connection):
+        return None
+    return CutStage(fault.after_bytes, fault.how, position=place.position)

@@ -10,27 +10,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from pytest_netfault.events import LinkEvent
-from pytest_netfault.faults import Cut, Fault, Forget, Reset
+from pytest_netfault.faults import Fault
 from pytest_netfault.report.timeline import Card, Mark
 from pytest_netfault.report.timeline_axis import milliseconds
 
-__all__ = ["WORDS", "FaultSpan", "broke_card", "fault_spans"]
-
-# What a reader who has never heard of a fault needs to know of it.
-WORDS = {
-    "Sever": "connections are closed, and new ones are refused",
-    "Reset": "connections are reset",
-    "Refuse": "new connections are refused",
-    "Blackhole": "silence: nothing passes, and nothing is closed",
-    "Delay": "bytes arrive late",
-    "Throttle": "bytes arrive slowly",
-    "Slice": "bytes arrive in small pieces",
-    "Corrupt": "bytes are changed on the way",
-    "Lose": "packets are lost",
-    "Cut": "a connection is cut at an exact byte",
-    "StallAccept": "connecting hangs",
-    "Forget": "open connections are mute for good, new ones are served",
-}
+__all__ = ["FaultSpan", "broke_card", "fault_spans"]
 
 
 @dataclass
@@ -67,18 +51,19 @@ class FaultSpan:
     def shade(self) -> tuple[float, float] | None:
         """The time in which it changed the traffic.
 
-        That is while it was in force. A ``Cut`` lies in wait first, and is over at once where it ends the connection.
+        That is while it was in force. A fault that takes effect at a byte lies in wait before, and is over at once where
+        it ends the connection.
         """
         end = self.until if self.end is None else self.end
-        if isinstance(self.fault, Cut):
+        if self.fault is not None and self.fault.takes_effect_at() is not None:
             if self.met_at is None:
                 return None
-            return (self.met_at, end if self.fault.how == "blackhole" else self.met_at)
+            return (self.met_at, end if self.fault.stops_traffic(met=True) else self.met_at)
         return (self.start, self.start if self._at_once else end)
 
     @property
     def _at_once(self) -> bool:
-        return isinstance(self.fault, (Reset, Forget))  # done at once: there is nothing to heal
+        return self.fault is not None and self.fault.traits.momentary
 
     def mark(self, lane: str) -> Mark:
         """How it is drawn."""
@@ -148,7 +133,7 @@ def fault_spans(
                 start=at if event.kind == "fault" else min(0.0, at),
                 end=None,
                 until=until - since,
-                does=WORDS.get(type(event.fault).__name__, ""),
+                does=event.fault.traits.effect,
                 fault=event.fault,
                 fault_id=event.fault_id,
             )

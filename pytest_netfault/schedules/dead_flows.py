@@ -20,7 +20,7 @@ import random
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from pytest_netfault.faults import Cut, Fault, Forget
+from pytest_netfault.faults import Chance, Cut, Fault, Forget
 from pytest_netfault.schedules.generate import Below, Palette, draw_writes
 from pytest_netfault.schedules.schedule import Schedule
 from pytest_netfault.schedules.steps import (
@@ -67,12 +67,7 @@ def leaves_dead_flow(step: Step) -> bool:
     """
     if not isinstance(step, Break):
         return False
-    return isinstance(step.fault, Forget) or (step.lasting and _mutes_one(step.fault))
-
-
-def _mutes_one(fault: object) -> bool:
-    # Without a number it mutes each new connection too, and no client can come back from that.
-    return isinstance(fault, Cut) and fault.how == "blackhole" and fault.connection is not None
+    return step.fault.kills_flow() and (step.lasting or step.fault.traits.momentary)
 
 
 def has_dead_flow(schedule: Iterable[Step]) -> bool:
@@ -87,7 +82,11 @@ def touches_server(schedule: Iterable[Step]) -> bool:
 
 def dead_faults(faults: Iterable[type[Fault] | Fault]) -> tuple[type[Fault] | Fault, ...]:
     """Those of the faults that leave a dead flow: ``Forget``, and a silent cut of a connection with a number."""
-    return tuple(one for one in faults if one is Forget or isinstance(one, Forget) or _mutes_one(one))
+    return tuple(
+        one
+        for one in faults
+        if (one.kills_flow() if isinstance(one, Fault) else one.traits.connections == "forget")
+    )
 
 
 def dead_flows_of(examples: int) -> int:
@@ -156,7 +155,7 @@ def dead_flow(seed: int, number: int, palette: Palette) -> Schedule:
     kinds = dead_faults(palette.faults)
     if number == 0:
         first = kinds[0]
-        return smallest(first if isinstance(first, Fault) else Forget())
+        return smallest(first if isinstance(first, Fault) else first.draw(Chance(lambda _: 0)))
     steps: list[Step] = [Write("a")] if below(2) else []
     # What was seen before shows that the flow which dies is the one that updates come on.
     steps += [Subscribe(), Write("a"), *(draw_writes(below, palette) if below(2) else []), Seen()]
@@ -170,6 +169,8 @@ def _fault(below: Below, kinds: Sequence[type[Fault] | Fault], palette: Palette)
     kind = kinds[below(len(kinds))]
     if isinstance(kind, Fault):
         return kind
+    if kind is not Forget:
+        return kind.draw(Chance(below, palette.packets))
     if Cut in palette.faults and below(4) == 0:
         # What has passed by then is more than this, as a rule: the flow dies at once, and only that one.
         return Cut(below(_CUT_WITHIN), "down", 1 + below(_CONNECTIONS), "blackhole")
@@ -177,4 +178,4 @@ def _fault(below: Below, kinds: Sequence[type[Fault] | Fault], palette: Palette)
 
 
 def _killed_by(fault: Fault) -> Break:
-    return Break(fault, lasting=isinstance(fault, Cut))
+    return Break(fault, lasting=not fault.traits.momentary)

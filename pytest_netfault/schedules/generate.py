@@ -5,6 +5,7 @@ for it, so that a property shrinks; a proof run takes a seeded generator, becaus
 depends on its version and on the modules that happen to be loaded, and a seed in a report must mean the same
 schedules on every machine:
 
+>>> from pytest_netfault.faults import Sever
 >>> palette = Palette((Sever,))
 >>> seeded(17, 0, palette) == seeded(17, 0, palette)
 True
@@ -24,23 +25,8 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeVar
 
-from pytest_netfault.faults import (
-    FAULTS,
-    Blackhole,
-    Corrupt,
-    Cut,
-    Delay,
-    Direction,
-    Fault,
-    Forget,
-    Lose,
-    Refuse,
-    Reset,
-    Sever,
-    Slice,
-    Throttle,
-    fault_to_json,
-)
+from pytest_netfault.faults import FAULTS, Blackhole, Chance, Cut, Fault, fault_to_json
+from pytest_netfault.faults.damage import CUTS_WITHIN
 from pytest_netfault.schedules.schedule import Schedule
 from pytest_netfault.schedules.steps import (
     Break,
@@ -78,25 +64,13 @@ Below = Callable[[int], int]
 Ability = Literal["compact", "restart", "pause", "many"]
 T = TypeVar("T")
 
-# No plaintext client survives bytes that were changed: whatever it then delivers is not its fault.
-ALL: tuple[type[Fault], ...] = tuple(kind for kind in FAULTS if kind is not Corrupt)
+# What is drawn unless somebody names faults.
+ALL: tuple[type[Fault], ...] = tuple(kind for kind in FAULTS if kind.traits.drawn)
 
 _ABILITIES = ("compact", "restart", "pause", "many")
 _KEYS = ("a", "b", "c")
-_DIRECTIONS: tuple[Direction, ...] = ("both", "up", "down")
-# What one client sends while it connects, subscribes and gets a few events is some hundred bytes to a few thousand.
-# The first of them are tried most: a cut there falls into the greeting of a reconnect, or what was waiting behind it.
-_CUTS_WITHIN = (100, 300, 100, 3_000)
 # After the opening. More make a run longer and its story harder to read, and find no more.
 MOST_SCENES = 2
-
-# How often a fault is drawn beside the others. What ends or silences a connection is what loses updates; what only
-# slows it down widens the moments in which that can happen.
-_WEIGHTS: dict[type[Fault], int] = {Sever: 5, Reset: 5, Cut: 5, Blackhole: 3, Refuse: 2}
-# Faults that leave a subscriber alive enough to subscribe through them.
-_MILD = (Delay, Slice, Throttle, Cut)
-# Faults that keep a subscriber away until they are healed.
-_ABSENT = (Sever, Blackhole)
 
 
 @dataclass(frozen=True)
@@ -140,11 +114,11 @@ def _check(fault: object) -> None:
     if isinstance(fault, type) and issubclass(fault, Fault) and fault not in FAULTS and fault is not Fault:
         name = fault.__name__
         try:
-            fault = fault()
+            fault = fault.draw(Chance(lambda _: 0))
         except TypeError as error:
             raise TypeError(
-                f"faults: {name} needs arguments, and only you know which are worth drawing; "
-                f"give instances of it, such as {name}(...), instead of the class"
+                f"faults: {name} needs arguments, and only you know which are worth drawing; give instances of it, "
+                f"such as {name}(...), instead of the class, or let {name}.draw(chance) choose them"
             ) from error
     if isinstance(fault, Fault):
         fault.check()
@@ -161,6 +135,7 @@ def seeded(seed: int, number: int, palette: Palette) -> Schedule:
 def draw_schedule(below: Below, palette: Palette) -> Schedule:
     """Draw one schedule.
 
+    >>> from pytest_netfault.faults import Sever
     >>> draw_schedule(lambda n: 0, Palette((Sever,)))
     Schedule([Subscribe(), Break(Sever()), Write('a'), Heal()])
     """
@@ -198,24 +173,14 @@ class _Drawing:
     def __init__(self, below: Below, palette: Palette) -> None:
         self._below = below
         self._abilities = palette.abilities
-        self._packets = palette.packets
-        self._faults = [
-            fault
-            for fault in palette.faults
-            for _ in range(_WEIGHTS.get(fault if isinstance(fault, type) else type(fault), 1))
-        ]
-        self._absent = [
-            fault for fault in self._faults if (fault if isinstance(fault, type) else type(fault)) in _ABSENT
-        ]
-        self._mild = [
-            fault for fault in palette.faults if (fault if isinstance(fault, type) else type(fault)) in _MILD
-        ]
+        self._chance = Chance(below, palette.packets)
+        self._once_in = self._chance.once_in
+        self._faults = [one for one in palette.faults for _ in range(one.traits.weight)]
+        self._absent = [one for one in self._faults if one.traits.keeps_away]
+        self._mild = [one for one in palette.faults if one.traits.mild]
 
     def _one(self, options: Sequence[T]) -> T:
-        return options[self._below(len(options))]
-
-    def _once_in(self, times: int) -> bool:
-        return self._below(times) == times - 1
+        return self._chance.one(options)
 
     def opening(self) -> list[Step]:
         return [*self._before(), Subscribe()]
@@ -336,10 +301,7 @@ class _Drawing:
 
     def _return_of(self, fault: Fault) -> list[Step]:
         """The reconnect after a fault, if it ends connections: waiting for one that does not come wastes time."""
-        ends = isinstance(fault, (Sever, Reset, Cut)) or (
-            isinstance(fault, Blackhole) and fault.on_heal != "resume"
-        )
-        return [Connected()] if ends else []
+        return [Connected()] if fault.ends_connections() else []
 
     def writes(self) -> list[Step]:
         steps = [self._write()]
@@ -374,48 +336,23 @@ class _Drawing:
     # -- faults -----------------------------------------------------------------------------------------
 
     def _fault(self, options: Sequence[type[Fault] | Fault]) -> Fault:
-        kind = self._one(options)
-        if isinstance(kind, Fault):
-            return kind
-        if kind is Blackhole:
-            return Blackhole(
-                self._one(_DIRECTIONS), on_heal=self._one(("resume", "resume", "reset", "sever"))
-            )
-        if kind is Delay:
-            return Delay(self._one((0.01, 0.03, 0.1)), direction=self._one(_DIRECTIONS))
-        if kind is Throttle:
-            return Throttle(self._one((20_000, 5_000, 1_000)), direction=self._one(_DIRECTIONS))
-        if kind is Slice:
-            return Slice(self._one((16, 7, 1)), direction=self._one(_DIRECTIONS))
-        if kind is Corrupt:
-            return Corrupt(self._one((0.001, 0.01, 0.1)), direction=self._one(_DIRECTIONS))
-        if kind is Lose:
-            return Lose(self._one((0.1, 0.3)), direction=self._one(_DIRECTIONS))
-        if kind is Forget:
-            return Forget(packets=self._packets and self._once_in(3))
-        if kind is Cut:
-            furthest = self._one(_CUTS_WITHIN)
-            return Cut(
-                self._below(furthest),
-                direction=self._one((*_DIRECTIONS, "down")),  # updates come down
-                how=self._one(("fin", "rst", "fin", "rst", "blackhole")),
-            )
-        return kind()
+        one = self._one(options)
+        return one if isinstance(one, Fault) else one.draw(self._chance)
 
     def _early_cut(self) -> Cut:
         """In the greeting of a connection, or in what was waiting behind it for the subscriber to come back."""
-        furthest = self._one(_CUTS_WITHIN[:2])
+        furthest = self._one(CUTS_WITHIN[:2])
         return Cut(self._below(furthest), direction="down", how=self._one(("fin", "rst")))
 
 
 def _reached(fault: Fault) -> list[Step]:
-    """The moment at which a cut falls into the connection that the subscriber has come back with."""
-    if not isinstance(fault, Cut) or fault.how == "blackhole" or not 0 < fault.after_bytes <= _CUTS_WITHIN[1]:
+    """The moment at which a fault takes effect on the connection that the subscriber has come back with."""
+    place = fault.takes_effect_at()
+    if place is None or fault.stops_traffic(met=True) or not 0 < place[0] <= CUTS_WITHIN[1]:
         return []
-    return [Passed(fault.after_bytes, "up" if fault.direction == "up" else "down")]
+    return [Passed(place[0], "up" if place[1] == "up" else "down")]
 
 
 def _broken_by(fault: Fault) -> Break:
-    """The step for a fault. A connection that dies without a word stays dead; only who names one gets it drawn."""
-    dies = isinstance(fault, Cut) and fault.connection is not None and fault.how == "blackhole"
-    return Break(fault, lasting=dies)
+    """The step for a fault. A flow that dies without a word stays dead, by a ``Cut`` as by a ``Forget``."""
+    return Break(fault, lasting=fault.kills_flow() and not fault.traits.momentary)

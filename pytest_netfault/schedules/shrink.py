@@ -14,10 +14,10 @@ candidate is strictly simpler than what it comes from, so that the search ends.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TypeVar
 
-from pytest_netfault.faults import Blackhole, Cut, CutHow, Delay, Direction, Fault, Forget, Reset, Sever
+from pytest_netfault.faults import Cut, CutHow, Direction, Fault, Reset, Sever
 from pytest_netfault.schedules.schedule import Schedule
 from pytest_netfault.schedules.steps import (
     Break,
@@ -39,6 +39,7 @@ from pytest_netfault.schedules.steps import (
 __all__ = ["ANYTHING", "TROUBLE", "Asked", "candidates", "complexity", "shrink"]
 
 T = TypeVar("T")
+_PLAINEST = (Sever(), Reset())
 TROUBLE = (Break, Restart, Pause, Compact)
 
 
@@ -52,6 +53,7 @@ class Asked:
         how: the ways to end in which a cut may end.
         direction: the direction that a cut must have; "both" for any.
 
+    >>> from pytest_netfault.faults import Blackhole, Delay
     >>> Asked((Blackhole(on_heal="reset"), Delay)).allows(Blackhole())
     False
     >>> Asked((Blackhole(on_heal="reset"), Delay)).allows(Delay(1))
@@ -82,12 +84,7 @@ def complexity(schedule: Schedule) -> tuple[int, int, int, str]:
 
 def _weight(step: Step) -> int:
     if isinstance(step, Break):
-        if isinstance(step.fault, Sever):
-            return 1
-        if isinstance(step.fault, Reset):
-            return 2
-        number = step.fault.after_bytes.bit_length() if isinstance(step.fault, Cut) else 0
-        return 3 + number + repr(step.fault).count("=")
+        return step.fault.complexity()
     if isinstance(step, Write):
         return (step.via == "link") + step.repeat + step.beside + (step.key != "a")
     if isinstance(step, WriteMany):
@@ -164,13 +161,10 @@ def _skeletons(steps: list[Step], asked: Asked) -> Iterator[list[Step]]:
 
 
 def _nearer(step: Break, asked: Asked) -> Iterator[Break]:
-    """The same cut after fewer bytes: where there are fewer steps, fewer bytes pass."""
-    fault = step.fault
-    if isinstance(fault, Cut):
-        for part in (2, 4, 8):
-            nearer = replace(fault, after_bytes=fault.after_bytes // part)
-            if asked.allows(nearer):
-                yield Break(nearer, step.lasting)
+    """The same fault, taking effect sooner."""
+    for nearer in step.fault.sooner():
+        if asked.allows(nearer):
+            yield Break(nearer, step.lasting)
 
 
 def _plainer(step: Step, asked: Asked) -> Iterator[Step]:
@@ -210,25 +204,10 @@ def _plainer(step: Step, asked: Asked) -> Iterator[Step]:
 
 
 def _plainer_faults(fault: Fault, asked: Asked) -> Iterator[Fault]:
-    if not isinstance(fault, Sever):
-        yield Sever()
-        yield Reset()
+    if fault.complexity() > _PLAINEST[0].complexity():
+        yield from _PLAINEST
     yield from (one for one in asked.faults or () if isinstance(one, Fault))
-    if isinstance(fault, Blackhole):
-        yield Blackhole()
-        yield Blackhole(fault.direction)
-        yield Blackhole(on_heal=fault.on_heal)
-    elif isinstance(fault, Forget):
-        yield Forget()
-    elif isinstance(fault, Delay):
-        yield Delay(fault.seconds)
-    elif isinstance(fault, Cut):
-        for position in (0, fault.after_bytes // 2, fault.after_bytes * 3 // 4, fault.after_bytes - 1):
-            if position >= 0:
-                yield Cut(position, fault.direction, fault.connection, fault.how)
-        yield Cut(fault.after_bytes, how=fault.how)
-        yield Cut(fault.after_bytes, fault.direction, how=fault.how)
-        yield Cut(fault.after_bytes, fault.direction, fault.connection)
+    yield from fault.simpler()
 
 
 def shrink(

@@ -1,4 +1,4 @@
-"""Whoever knows another tool's word is told ours."""
+"""Whoever knows another tool's word finds ours."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from pytest_netfault import Link, NetFault
-from pytest_netfault.common import synonyms
+from pytest_netfault.faults import synonyms
 
-WORDS = [(ours, word) for ours, theirs in synonyms._OF_A_LINK.items() for word in theirs.split()]
+WORDS = [(ours, word) for ours, theirs in synonyms.OF_A_LINK.items() for word in theirs.split()]
 
 
 @pytest.fixture
@@ -65,12 +65,12 @@ def test_a_word_that_nobody_has_is_an_ordinary_error(net: NetFault, link: Link) 
 
 
 def test_the_page_about_faults_has_the_same_words() -> None:
-    page = (Path(__file__).parents[2] / "docs" / "faults.md").read_text(encoding="utf-8")
+    page = (Path(__file__).parents[1] / "docs" / "faults.md").read_text(encoding="utf-8")
     table = page.partition("## The same by other names")[2].partition("\n## ")[0]
     for there, here in re.findall(r"^\| (.+) \| `(\w+)", table, re.MULTILINE):
         if here == "here":
             continue
         for word in re.sub(r" connection|`", "", there).split(", "):
             name = re.sub(r"\W", "_", word.lower())
-            ours = next((ours for ours, theirs in synonyms._OF_A_LINK.items() if name in theirs.split()), "")
+            ours = next((ours for ours, theirs in synonyms.OF_A_LINK.items() if name in theirs.split()), "")
             assert ours.partition("(")[0] == here, word

@@ -1,28 +1,29 @@
-"""What other tools call our faults, so that whoever knows one of them is told the name here.
+"""What other tools call our faults, so that whoever knows one of them finds the name here.
 
-The words are those of Toxiproxy, tc and iptables, and of chaos tools; the pages about faults name them, too.
-
-Rules of this file: pure, and the standard library only; it is asked when a name does not exist.
+The words are those of Toxiproxy, tc and iptables, and of chaos tools; the pages about faults name them, too. Each fault
+declares its own, see :class:`.Traits`.
 """
 
 from __future__ import annotations
 
-__all__ = ["no_attribute"]
+import re
 
-_OF_A_LINK = {
-    "delay(seconds)": "latency lag add_latency slow slow_down",
+from pytest_netfault.faults.base import Fault, fields_of, has_no_default
+from pytest_netfault.faults.written import FAULTS
+
+__all__ = ["OF_A_LINK", "no_attribute"]
+
+
+def _method_of(kind: type[Fault]) -> str:
+    """The call of the method of a link that applies a fault of this class."""
+    name = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", kind.__name__).lower()
+    return f"{name}({', '.join(field.name for field in fields_of(kind) if has_no_default(field))})"
+
+
+#: What a link can do, and the words that people look for instead, separated by spaces.
+OF_A_LINK = {
+    **{_method_of(kind): kind.traits.synonyms for kind in FAULTS},
     "delay(seconds, jitter=...), which delays endings, too": "slow_close jitter",
-    "throttle(bytes_per_second)": "bandwidth rate rate_limit limit_rate limit_bandwidth shape",
-    "cut(after_bytes)": "limit_data truncate limit_bytes cut_after cutoff",
-    "slice(size)": "slicer fragment fragmentation chunk segment split mss",
-    "lose(probability)": "packet_loss loss drop drop_packets lose_packets",
-    "corrupt(probability)": "corruption flip noise mangle bitflip",
-    "reset()": "reset_peer rst abort reset_connections",
-    "sever()": "down disable disconnect kill stop break_ cut_off unplug drop_connections close_connections",
-    "refuse()": "reject reject_connections refuse_connections deny",
-    "stall_accept()": "slow_accept stall_connect hang_connect",
-    "blackhole()": "partition timeout isolate silence freeze hang stall mute block pause netsplit",
-    "forget()": "half_open nat_timeout idle_timeout forget_flow drop_state",
     "apply(fault)": "toxic toxics add_toxic inject add_fault fault faults",
     "heal(), as a fault has, or the end of its with block": "up enable restore recover resume remove_toxic "
     "reset_toxics unblock reconnect clear",
@@ -44,14 +45,14 @@ def no_attribute(kind: str, name: str) -> str:
     """
     message = f"{kind!r} object has no attribute {name!r}"
     words = name.lower()
-    link = _lookup(_OF_A_LINK, words)
+    link = _lookup(OF_A_LINK, words)
     if kind == "Link":
         return f"{message}: what you look for is link.{link}" if link else message
     made = _lookup(_OF_A_NETFAULT, words)
     if made:
         return f"{message}: what you look for is netfault.{made}"
     if link is None:
-        link = next((ours for ours in _OF_A_LINK if ours.partition("(")[0] == words), None)
+        link = next((ours for ours in OF_A_LINK if ours.partition("(")[0] == words), None)
     if link is None:
         return message
     return f"{message}: it is a link that is broken, as in netfault.forward(server).{link}"

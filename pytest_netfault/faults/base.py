@@ -1,0 +1,220 @@
+"""What a fault is, and what each class of faults declares about itself.
+
+Whoever applies, draws, shrinks or reports a fault asks it, and never which class it is of. What holds for every fault
+of a class is its :class:`Traits`; what depends on its arguments is a method of :class:`Fault`. All of it is data and
+pure functions: how the damage is done is written in :mod:`pytest_netfault.proxy`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import weakref
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal, TypeVar
+
+from pytest_netfault.faults.arguments import Direction
+
+__all__ = ["Chance", "Fault", "OnHeal", "Traits", "directions_of", "is_built_in"]
+
+OnHeal = Literal["resume", "sever", "reset"]
+ROOM = __name__.rpartition(".")[0]
+T = TypeVar("T")
+Self = TypeVar("Self", bound="Fault")  # typing.Self needs Python 3.11
+
+# Every class of faults, the oldest first. Weak, because a test may define one in its body. The classes themselves and
+# not their names: dataclass(slots=True) renames the class that it makes only after it was registered here.
+subclasses: list[weakref.ref[type[Fault]]] = []
+
+
+@dataclass(frozen=True)
+class Traits:
+    """What holds for every fault of a class, whatever its arguments.
+
+    Attributes:
+        effect: what it does, for a reader who has never heard of it.
+        listener: what happens to new connections while it holds. Where faults disagree, ``"hang"`` prevails over
+            ``"refuse"``, because on a silent network a refusal would not arrive either.
+        connections: what happens to open ones: ``"keep"`` (but for what its stage does), ``"silence"`` (nothing is read
+            from them while it holds), ``"sever"``, ``"reset"`` or ``"forget"`` at once. After the last two there is
+            nothing to heal.
+        kernel: it can only be done by a kernel that drops segments.
+        drawn: whether schedules contain it without being asked for it.
+        weight: how often it is drawn beside others. What ends or silences a connection is what loses updates; what only
+            slows it down widens the moments in which that can happen.
+        mild: a subscriber can usually subscribe through it.
+        keeps_away: it keeps a subscriber away until it is healed.
+        synonyms: what other tools call it, separated by spaces.
+    """
+
+    effect: str = ""
+    listener: Literal["serve", "refuse", "hang"] = "serve"
+    connections: Literal["keep", "silence", "sever", "reset", "forget"] = "keep"
+    kernel: bool = False
+    drawn: bool = True
+    weight: int = 1
+    mild: bool = False
+    keeps_away: bool = False
+    synonyms: str = ""
+
+    @property
+    def momentary(self) -> bool:
+        """Whether it has done all that it does when it is applied, so that there is nothing to heal."""
+        return self.connections in ("reset", "forget")
+
+
+@dataclass(frozen=True)
+class Chance:
+    """Where the arguments of a drawn fault come from.
+
+    The smaller the numbers, the simpler the fault: the first alternative of each choice is the simplest.
+
+    Attributes:
+        randrange: returns a whole number from 0 to ``n - 1``.
+        packets: whether the kernel can drop packets here.
+    """
+
+    randrange: Callable[[int], int]
+    packets: bool = True
+
+    def one(self, options: Sequence[T]) -> T:
+        """One of the options."""
+        return options[self.randrange(len(options))]
+
+    def once_in(self, times: int) -> bool:
+        """True once in so many times."""
+        return self.randrange(times) == times - 1
+
+
+class Fault:
+    """What every fault has in common: it prints as the shortest expression that makes it again.
+
+    The faults of this package are its subclasses. A fault of your own subclasses
+    :class:`pytest_netfault.proxy.CustomFault` instead, which says what it does to the bytes. Everything below has a
+    default that is right for a fault that only changes what passes; override what is different.
+
+    Attributes:
+        traits: what holds for all faults of the class.
+        on_heal: what happens to the connections that it acted on: ``"resume"`` passes on what was held, ``"sever"`` and
+            ``"reset"`` end them.
+    """
+
+    __slots__ = ()
+
+    traits: ClassVar[Traits] = Traits()
+    on_heal: OnHeal = "resume"
+
+    def __init_subclass__(cls, **arguments: Any) -> None:
+        super().__init_subclass__(**arguments)
+        subclasses[:] = [reference for reference in subclasses if reference() is not None]
+        subclasses.append(weakref.ref(cls))
+
+    def check(self) -> None:
+        """Raise what is wrong with a fault that cannot be applied, before anything is done with it.
+
+        Raises:
+            TypeError: it is none of ours, nor a custom fault.
+        """
+        if not is_built_in(type(self)) or type(self) is Fault:
+            raise TypeError(
+                f"{type(self).__name__} is no fault that could be applied; a fault of your own is a subclass of "
+                "pytest_netfault.proxy.CustomFault"
+            )
+
+    # -- while it holds -------------------------------------------------------------------------------------
+
+    def needs_filters(self) -> bool:
+        """Whether the kernel must be able to drop segments."""
+        return self.traits.kernel
+
+    def packet_loss(self) -> float | None:
+        """The share of segments that the kernel drops while it holds; None if it leaves that to TCP."""
+        return None
+
+    def stops_traffic(self, *, met: bool) -> bool:
+        """Whether nothing, or nothing new, can come through while it holds; ``met`` if it has met traffic."""
+        return self.traits.listener != "serve"
+
+    def ends_connections(self) -> bool:
+        """Whether a client reconnects after it."""
+        return self.traits.connections in ("sever", "reset") or self.on_heal != "resume"
+
+    def kills_flow(self) -> bool:
+        """Whether an open flow is dead for good while new connections work, if the fault is not healed."""
+        return self.traits.connections == "forget"
+
+    def takes_effect_at(self) -> tuple[int, Direction] | None:
+        """How many bytes of a connection must pass, and in which direction, before it does anything."""
+        return None
+
+    def leaves_trace(self) -> bool:
+        """Whether it is always seen that it met traffic; if not, "it met nothing" cannot be said of it.
+
+        The kernel refuses connections and drops segments without telling anybody. Such a fault is excused if a client
+        has used the link in the same test, before, while or after it held, or if the kernel may have refused one.
+        """
+        return self.packet_loss() is None and self.traits.listener != "refuse"
+
+    # -- drawing and shrinking --------------------------------------------------------------------------------
+
+    @classmethod
+    def draw(cls: type[Self], chance: Chance) -> Self:  # noqa: ARG003 - of those that have arguments
+        """One of these faults, with arguments that are worth trying."""
+        return cls()
+
+    def complexity(self) -> int:
+        """How hard it is to understand; a smaller schedule has simpler faults."""
+        return 3 + repr(self).count("=")
+
+    def simpler(self) -> Iterator[Fault]:
+        """Candidates for a simpler fault of this class, the boldest first; which are simpler, ``complexity`` says."""
+        return iter(())
+
+    def sooner(self) -> Iterator[Fault]:
+        """The same fault, taking effect after less traffic: where there are fewer steps, fewer bytes pass."""
+        return iter(())
+
+    def __repr__(self) -> str:
+        shown = []
+        for number, field in enumerate(fields_of(type(self))):
+            value = getattr(self, field.name)
+            if has_no_default(field) and number == 0:
+                shown.append(repr(value))
+            elif not is_default(field, value):
+                shown.append(f"{field.name}={value!r}")
+        return f"{type(self).__name__}({', '.join(shown)})"
+
+
+def is_built_in(kind: type[Fault]) -> bool:
+    """Whether a class of faults is one of this package."""
+    return kind.__module__ == ROOM or kind.__module__.startswith(f"{ROOM}.")
+
+
+def directions_of(fault: Fault) -> tuple[Literal["up", "down"], ...]:
+    """The directions that a fault claims; both for a fault that has none to choose.
+
+    >>> from pytest_netfault.faults import Delay, Sever
+    >>> directions_of(Delay(1, direction="up"))
+    ('up',)
+    >>> directions_of(Sever())
+    ('up', 'down')
+    """
+    direction: Direction = getattr(fault, "direction", "both")
+    return ("up", "down") if direction == "both" else (direction,)
+
+
+def fields_of(kind: type[Fault]) -> tuple[dataclasses.Field[Any], ...]:
+    """The arguments of a class of faults; a custom fault may have forgotten the decorator."""
+    return dataclasses.fields(kind) if hasattr(kind, "__dataclass_fields__") else ()  # type: ignore[arg-type]
+
+
+def has_no_default(field: dataclasses.Field[Any]) -> bool:
+    """Whether the argument must be given."""
+    return field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
+
+
+def is_default(field: dataclasses.Field[Any], value: object) -> bool:
+    """Whether the argument need not be given to have this value."""
+    if field.default_factory is not dataclasses.MISSING:
+        return bool(value == field.default_factory())
+    return field.default is not dataclasses.MISSING and bool(value == field.default)

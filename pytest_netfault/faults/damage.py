@@ -1,0 +1,145 @@
+"""Faults that damage a stream: bytes are changed, segments are lost, a connection is cut at an exact byte."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from pytest_netfault.faults import arguments
+from pytest_netfault.faults.arguments import DIRECTIONS, Direction
+from pytest_netfault.faults.base import Chance, Fault, Traits
+
+__all__ = ["CUTS_WITHIN", "Corrupt", "Cut", "CutHow", "Lose"]
+
+CutHow = Literal["fin", "rst", "blackhole"]
+# What one client sends while it connects, subscribes and gets a few events is some hundred bytes to a few thousand.
+# The first of them are tried most: a cut there falls into the greeting of a reconnect, or what was waiting behind it.
+CUTS_WITHIN = (100, 300, 100, 3_000)
+
+
+@dataclass(frozen=True, repr=False)
+class Corrupt(Fault):
+    """Bytes are changed in flight: each with this probability, by its position in the stream."""
+
+    probability: float
+    direction: Direction = "both"
+
+    traits = Traits(
+        effect="bytes are changed on the way",
+        drawn=False,  # no plaintext client survives it: whatever it then delivers is not its fault
+        synonyms="corruption flip noise mangle bitflip",
+    )
+
+    def __post_init__(self) -> None:
+        arguments.probability("probability", self.probability)
+        arguments.direction(self.direction)
+
+    @classmethod
+    def draw(cls, chance: Chance) -> Corrupt:
+        """See :meth:`.Fault.draw`."""
+        return cls(chance.one((0.001, 0.01, 0.1)), direction=chance.one(DIRECTIONS))
+
+
+@dataclass(frozen=True, repr=False)
+class Lose(Fault):
+    """Real packet loss: the kernel drops segments with this probability, and TCP retransmits (Linux only)."""
+
+    probability: float
+    direction: Direction = "both"
+
+    traits = Traits(
+        effect="packets are lost",
+        kernel=True,
+        synonyms="packet_loss loss drop drop_packets lose_packets",
+    )
+
+    def __post_init__(self) -> None:
+        arguments.probability("probability", self.probability)
+        arguments.direction(self.direction)
+
+    def packet_loss(self) -> float:
+        """See :meth:`.Fault.packet_loss`."""
+        return self.probability
+
+    @classmethod
+    def draw(cls, chance: Chance) -> Lose:
+        """See :meth:`.Fault.draw`."""
+        return cls(chance.one((0.1, 0.3)), direction=chance.one(DIRECTIONS))
+
+
+@dataclass(frozen=True, repr=False)
+class Cut(Fault):
+    """When exactly ``after_bytes`` bytes of a direction of a connection were delivered, it is cut there.
+
+    Args:
+        after_bytes: counted from the start of each connection; bytes that a fault added or swallowed do not
+            count. 0 cuts at once, and so does a position that was passed already.
+        direction: whose bytes count; with ``"both"`` whichever direction gets there first.
+        connection: the number of the one connection to cut; None cuts each of them.
+        how: ``"fin"`` ends the connection in order, ``"rst"`` with RST once the bytes before the cut are
+            acknowledged, ``"blackhole"`` lets nothing pass any more and closes nothing.
+    """
+
+    after_bytes: int
+    direction: Direction = "both"
+    connection: int | None = None
+    how: CutHow = "fin"
+
+    traits = Traits(
+        effect="a connection is cut at an exact byte",
+        weight=5,
+        mild=True,
+        synonyms="limit_data truncate limit_bytes cut_after cutoff",
+    )
+
+    def __post_init__(self) -> None:
+        arguments.count("after_bytes", self.after_bytes, least=0)
+        arguments.direction(self.direction)
+        if self.connection is not None:
+            arguments.count("connection", self.connection, least=1)
+        arguments.choice("how", self.how, ("fin", "rst", "blackhole"))
+
+    def stops_traffic(self, *, met: bool) -> bool:
+        """See :meth:`.Fault.stops_traffic`."""
+        return self.how == "blackhole" and met
+
+    def ends_connections(self) -> bool:
+        """See :meth:`.Fault.ends_connections`."""
+        return True
+
+    def kills_flow(self) -> bool:
+        """See :meth:`.Fault.kills_flow`. Without a number it mutes new connections too: no client comes back then."""
+        return self.how == "blackhole" and self.connection is not None
+
+    def takes_effect_at(self) -> tuple[int, Direction]:
+        """See :meth:`.Fault.takes_effect_at`."""
+        return self.after_bytes, self.direction
+
+    @classmethod
+    def draw(cls, chance: Chance) -> Cut:
+        """See :meth:`.Fault.draw`."""
+        furthest = chance.one(CUTS_WITHIN)
+        return cls(
+            chance.randrange(furthest),
+            direction=chance.one((*DIRECTIONS, "down")),  # updates come down
+            how=chance.one(("fin", "rst", "fin", "rst", "blackhole")),
+        )
+
+    def complexity(self) -> int:
+        """See :meth:`.Fault.complexity`."""
+        return super().complexity() + self.after_bytes.bit_length()
+
+    def simpler(self) -> Iterator[Fault]:
+        """See :meth:`.Fault.simpler`."""
+        for position in (0, self.after_bytes // 2, self.after_bytes * 3 // 4, self.after_bytes - 1):
+            if position >= 0:
+                yield replace(self, after_bytes=position)
+        yield Cut(self.after_bytes, how=self.how)
+        yield Cut(self.after_bytes, self.direction, how=self.how)
+        yield Cut(self.after_bytes, self.direction, self.connection)
+
+    def sooner(self) -> Iterator[Fault]:
+        """See :meth:`.Fault.sooner`."""
+        for part in (2, 4, 8):
+            yield replace(self, after_bytes=self.after_bytes // part)
