@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from pytest_netfault.events import Cause
-from pytest_netfault.faults import Blackhole, Fault, Lose, Refuse, Sever, StallAccept, directions_of
+from pytest_netfault.faults import Fault, directions_of
 from pytest_netfault.proxy import kernel
 from pytest_netfault.proxy.connections import Connections
 from pytest_netfault.proxy.listener import Listener
@@ -51,9 +51,9 @@ class Evidence:
         """A fault comes into force: note where the counters stand."""
         fault = active.fault
         active.drops_before = self._listener.drops
-        if isinstance(fault, Lose):
+        if fault.packet_loss() is not None:
             active.bytes_before = self._connections.bytes_in(directions_of(fault))
-        if isinstance(fault, (Sever, Refuse)) and not self._connections:
+        if fault.traits.listener == "refuse" and not self._connections:
             active.refused_before = self._refused()
 
     def end(self, active: InForce) -> None:
@@ -67,26 +67,27 @@ class Evidence:
         if active.met or active.healed:
             return active.met
         fault = active.fault
-        if isinstance(fault, (Blackhole, StallAccept, Lose)) and self._listener.drops > active.drops_before:
+        lossy, ways = fault.packet_loss() is not None, directions_of(fault)
+        silent = fault.traits.connections == "silence"
+        if (lossy or fault.traits.listener == "hang") and self._listener.drops > active.drops_before:
             return True
-        if isinstance(fault, Lose):
-            ways = directions_of(fault)
-            return self._connections.bytes_in(ways) > active.bytes_before or self._dropped(ways)
-        if isinstance(fault, Blackhole) and fault.packets and self._dropped(directions_of(fault)):
+        if lossy and self._dropped(ways):
             return True
+        if lossy and not silent and self._connections.bytes_in(ways) > active.bytes_before:
+            return True  # each of their segments might have been dropped
         if any(stage.met for of_connection in active.stages.values() for _, stage in of_connection):
             return True
-        return isinstance(fault, Blackhole) and self._silences(fault)
+        return silent and self._silences(fault)
 
     def may_have_refused(self, active: InForce) -> bool:
         """Whether the fault may have refused a client that nobody saw: the kernel does so without a trace."""
-        if active.healed or not isinstance(active.fault, (Sever, Refuse)):
+        if active.healed or active.fault.traits.listener != "refuse":
             return active.unseen
         if active.refused_before is None or self._listener.drops > active.drops_before:
             return True  # nobody counts; or a silence that held as well swallowed an attempt before it was refused
         return self._refused() != active.refused_before
 
-    def _silences(self, fault: Blackhole) -> bool:
+    def _silences(self, fault: Fault) -> bool:
         """Whether something waits in the kernel that the silence keeps from being read."""
         waiting = select.poll()
         for connection in self._connections.alive():

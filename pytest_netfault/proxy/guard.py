@@ -17,14 +17,19 @@ from pytest_netfault.faults import Fault, shown
 from pytest_netfault.proxy import stages
 from pytest_netfault.proxy.stages import CutHere, Ending, Item, Stage
 
-__all__ = ["GuardedStage", "checked_stage", "is_ours"]
+__all__ = ["GuardedStage", "guarded"]
 
 T = TypeVar("T")
 _NOTHING: deque[Item] = deque()
 
 
-def checked_stage(fault: Fault, stage: object) -> Stage | None:
-    """What ``fault.stage(place)`` returned, if it is what it should be.
+def guarded(fault: Fault, stage: object, on_failure: Callable[[BaseException], None]) -> Stage | None:
+    """What ``fault.stage(place)`` returned, with a guard around it unless it is a stage of ours.
+
+    Args:
+        fault: the custom fault.
+        stage: what it returned.
+        on_failure: called once, with what the stage raised.
 
     Raises:
         TypeError: it is neither a stage nor None.
@@ -40,7 +45,9 @@ def checked_stage(fault: Fault, stage: object) -> Stage | None:
         raise TypeError(
             f"{name}.stage(place) returned a {type(stage).__name__} whose __init__ does not call super().__init__()"
         )
-    return stage
+    if type(stage).__module__ == stages.__name__ and type(stage) is not Stage:
+        return stage
+    return GuardedStage(stage, on_failure)
 
 
 class GuardedStage(Stage):
@@ -104,11 +111,6 @@ class GuardedStage(Stage):
             self._failed = True
             self._on_failure(error)
             return otherwise
-
-
-def is_ours(stage: Stage) -> bool:
-    """Whether it is one of our own stages, which need no guard."""
-    return type(stage).__module__ == stages.__name__ and type(stage) is not Stage
 
 
 def _item(item: Any) -> Item | None:

@@ -4,8 +4,8 @@ Rules of this file:
 
 * All methods run on the engine's thread, each as one step: when ``apply`` returns, the fault holds for every open
   connection and for every one to come; when ``heal`` returns, it is gone.
-* What the listener does follows from the set of faults in force: silence (``Blackhole``, ``StallAccept``) goes
-  before refusal (``Sever``, ``Refuse``), because on a silent network a refusal would not arrive either.
+* No fault is known here by its class: what it does to the listener and to open connections is what its traits say, what
+  it does to the bytes is its stage.
 * What somebody else's code may refuse is asked first: a fault holds for all connections or for none.
 """
 
@@ -17,26 +17,13 @@ from collections import Counter
 from typing import Literal
 
 from pytest_netfault.events import Cause
-from pytest_netfault.faults import (
-    Blackhole,
-    Cut,
-    Fault,
-    Forget,
-    Lose,
-    OnHeal,
-    Refuse,
-    Reset,
-    Sever,
-    StallAccept,
-    UnsupportedFault,
-    directions_of,
-)
+from pytest_netfault.faults import Fault, OnHeal, UnsupportedFault, directions_of
 from pytest_netfault.proxy import kernel
 from pytest_netfault.proxy.addresses import Address, UnixAddress
 from pytest_netfault.proxy.connection import Connection, Standing
 from pytest_netfault.proxy.connections import Connections
 from pytest_netfault.proxy.evidence import Evidence, InForce
-from pytest_netfault.proxy.guard import GuardedStage, checked_stage, is_ours
+from pytest_netfault.proxy.guard import guarded
 from pytest_netfault.proxy.listener import Listener
 from pytest_netfault.proxy.observation import EventLog
 from pytest_netfault.proxy.pipe import Pipe
@@ -69,8 +56,8 @@ class FaultsInForce:
         self._upstream = upstream
         self._seed = seed
         self._log = log
-        self._kinds: Counter[str] = Counter()  # of those in force, how many tell the listener what to do
-        self._lossy: dict[InForce, None] = {}  # of them, those that let the kernel drop segments
+        self._modes: Counter[str] = Counter()  # what those in force want of the listener
+        self._lossy: dict[InForce, float] = {}  # the share of segments that the kernel drops for each
         self._ordinals: dict[type[Fault], Ordinals] = {}
         self._losses = (0.0, 0.0)  # as the connections have them
 
@@ -82,7 +69,7 @@ class FaultsInForce:
             UnsupportedFault: this machine cannot do it.
         """
         fault = active.fault
-        self._check_supported(fault)
+        _check_supported(fault, self._upstream, self._listener.address)
         self.applied += 1
         active.cause = Cause(fault=fault, fault_id=self.applied)
         # Two faults of a kind in force together never draw the same numbers: twice the same damage would be none.
@@ -104,22 +91,17 @@ class FaultsInForce:
     def _enforce(self, active: InForce) -> None:
         fault = active.fault
         alive = self._connections.alive()
-        moved = [connection for connection in alive if self._at_once(fault, connection)]
+        moved = [connection for connection in alive if _at_once(fault, connection)]
         for connection in moved:
             connection.catch_up()  # an older fault stands before a newer one
         # All that may fail comes first: what somebody else's code says must not hold for half of the connections.
         plans = [(connection, self._plan(active, connection)) for connection in moved]
         self._log.write("fault", None, active.cause)
-        if isinstance(fault, Reset):
-            self._listener.accept_all()
-            open_now = [one for one in self._connections if one.state != "forgotten"]
-            active.met = bool(open_now)
-            active.healed = True
-            for connection in open_now:
-                connection.close_with_reset(active.cause)
+        if fault.traits.connections == "reset":
+            self._reset_all(active)
             return
-        if isinstance(fault, Forget):
-            self._forget_flows(active, fault)
+        if fault.traits.connections == "forget":
+            self._forget_flows(active)
             return
         self.evidence.begin(active)
         if len(moved) < len(alive):
@@ -131,13 +113,23 @@ class FaultsInForce:
             self._put_on(active, connection, plan)
         self._set_losses()
 
-    def _forget_flows(self, active: InForce, fault: Forget) -> None:
+    def _reset_all(self, active: InForce) -> None:
+        """End every connection that is open now. There is nothing to heal."""
+        self._listener.accept_all()
+        open_now = [one for one in self._connections if one.state != "forgotten"]
+        active.met = bool(open_now)
+        active.healed = True
+        for connection in open_now:
+            connection.close_with_reset(active.cause)
+
+    def _forget_flows(self, active: InForce) -> None:
         """Make every flow that is open now mute for good. There is nothing to heal."""
+        packets = active.fault.needs_filters()
         self._listener.accept_all()
         flows = self._connections.alive()
         active.met = bool(flows)
         active.healed = True
-        if fault.packets:
+        if packets:
             try:
                 for connection in flows:
                     connection.set_loss(up=1.0, down=1.0)
@@ -148,36 +140,23 @@ class FaultsInForce:
         for connection in flows:
             self._log.write("hit", connection, active.cause, direction="both")
             connection.forget_flow(
-                packets=fault.packets,
+                packets=packets,
                 on_client_ended=functools.partial(self._connections.leave_behind, connection),
             )
 
     def _count(self, active: InForce, by: Literal[1, -1]) -> None:
         """Note that a fault is in force, or is no more."""
         fault = active.fault
-        if isinstance(fault, (Blackhole, StallAccept)):
-            self._kinds["hang"] += by
-        elif isinstance(fault, (Sever, Refuse)):
-            self._kinds["refuse"] += by
-        lossy = isinstance(fault, Lose) or (isinstance(fault, Blackhole) and fault.packets)
+        self._modes[fault.traits.listener] += by
         if by > 0:
             self.active[active] = None
-            if lossy:
-                self._lossy[active] = None
+            loss = fault.packet_loss()
+            if loss is not None:
+                self._lossy[active] = loss
         else:
             del self.active[active]
             self._lossy.pop(active, None)
             self._ordinals[type(fault)].give_back(active.ordinal)
-
-    def _at_once(self, fault: Fault, connection: Connection) -> bool:
-        """Whether a fault must act on a connection now, and not only once something moves there."""
-        if not has_stages(fault):
-            return isinstance(fault, Sever)
-        if isinstance(fault, Cut) and any(
-            pipe.count >= fault.after_bytes for pipe in connection.pipes
-        ):  # the place to cut was passed already
-            return True
-        return not (may_wait(fault) and connection.resting)
 
     def _catch_up(self, connection: Connection) -> None:
         """Something moves on a connection: give it the faults that have waited for that."""
@@ -198,16 +177,11 @@ class FaultsInForce:
         for pipe in connection.pipes:
             stage = stage_of(fault, Place(connection.number, pipe.direction, pipe.count, active.root))
             if isinstance(fault, CustomFault):
-                stage = self._guarded(active, connection, stage)
+                give_up = functools.partial(self._give_up, active, connection)
+                stage = guarded(fault, stage, give_up)
             if stage is not None:
                 plan.append((pipe, stage))
         return plan
-
-    def _guarded(self, active: InForce, connection: Connection, stage: object) -> Stage | None:
-        checked = checked_stage(active.fault, stage)
-        if checked is None or is_ours(checked):
-            return checked
-        return GuardedStage(checked, lambda error: self._give_up(active, connection, error))
 
     def _give_up(self, active: InForce, connection: Connection, error: BaseException) -> None:
         """The code of a custom fault has failed on a connection: that one ends, the proxy lives on."""
@@ -219,7 +193,7 @@ class FaultsInForce:
         """Let a fault act on one open connection."""
         if not connection.alive or connection.number in active.stages:
             return
-        if isinstance(active.fault, Sever):
+        if active.fault.traits.connections == "sever":
             active.met = True
             connection.sever(active.cause)
             return
@@ -242,7 +216,15 @@ class FaultsInForce:
 
     def welcome(self, connection: Connection) -> None:
         """Let every fault act on a new connection."""
-        self._put_all_on(connection)
+        for active in list(self.active):
+            try:
+                plan = self._plan(active, connection)
+            except BaseException as error:  # noqa: BLE001, RUF100 - of somebody else's code
+                if not isinstance(active.fault, CustomFault):
+                    raise
+                self._give_up(active, connection, error)
+                break
+            self._put_on(active, connection, plan)
         if self._listener.was_lossy:
             connection.client.loss = math.nan  # the socket has inherited a filter, which one is not known
 
@@ -263,22 +245,11 @@ class FaultsInForce:
         """Let the kernel drop the segments of a new connection as the faults say."""
         connection.set_loss(up=self._loss("up"), down=self._loss("down"))
 
-    def _put_all_on(self, connection: Connection) -> None:
-        for active in list(self.active):
-            try:
-                plan = self._plan(active, connection)
-            except BaseException as error:  # noqa: BLE001, RUF100 - of somebody else's code
-                if not isinstance(active.fault, CustomFault):
-                    raise
-                self._give_up(active, connection, error)
-                return
-            self._put_on(active, connection, plan)
-
     def heal(self, active: InForce) -> None:
         """Take a fault away. Healing twice does nothing."""
         if active.healed:
             return
-        self._take_off(active, active.fault.on_heal if isinstance(active.fault, Blackhole) else "resume")
+        self._take_off(active, active.fault.on_heal)
         self._set_mode()
 
     def heal_all(self) -> None:
@@ -286,7 +257,7 @@ class FaultsInForce:
         if not self.active:
             return
         for active in reversed(list(self.active)):
-            self._take_off(active, active.fault.on_heal if isinstance(active.fault, Blackhole) else "resume")
+            self._take_off(active, active.fault.on_heal)
         self._set_mode()
 
     def _take_off(self, active: InForce, ends: OnHeal) -> None:
@@ -315,23 +286,10 @@ class FaultsInForce:
                     pipe.pump()
         self._set_losses()
 
-    def _check_supported(self, fault: Fault) -> None:
-        if not (isinstance(fault, Lose) or (isinstance(fault, (Blackhole, Forget)) and fault.packets)):
-            return
-        if not kernel.has_filters():
-            raise UnsupportedFault(
-                f"{fault!r} needs socket filters (SO_ATTACH_FILTER), which this system does not have; "
-                "run it on Linux, or in a Linux container"
-            )
-        if isinstance(self._upstream, UnixAddress) or self._listener.address.startswith("unix:"):
-            raise UnsupportedFault(
-                f"{fault!r} drops TCP segments, and a Unix socket has none; forward to a TCP address"
-            )
-
     def _set_mode(self) -> None:
-        if self._kinds["hang"]:
+        if self._modes["hang"]:
             self._listener.set_mode("hang")
-        elif self._kinds["refuse"]:
+        elif self._modes["refuse"]:
             self._listener.set_mode("refuse")
         else:
             self._listener.set_mode("serve", loss=self._loss("up"))
@@ -339,10 +297,9 @@ class FaultsInForce:
     def _loss(self, direction: Literal["up", "down"]) -> float:
         """The share of segments that the kernel should drop on their way in this direction."""
         kept = 1.0
-        for active in self._lossy:
-            fault = active.fault
-            if direction in directions_of(fault):
-                kept *= 1 - fault.probability if isinstance(fault, Lose) else 0.0
+        for active, loss in self._lossy.items():
+            if direction in directions_of(active.fault):
+                kept *= 1 - loss
         return 1.0 - kept
 
     def _set_losses(self, *, anew: bool = False) -> None:
@@ -351,3 +308,27 @@ class FaultsInForce:
             self._losses = losses
             for connection in self._connections:
                 connection.set_loss(up=losses[0], down=losses[1])
+
+
+def _at_once(fault: Fault, connection: Connection) -> bool:
+    """Whether a fault must act on a connection now, and not only once something moves there."""
+    if not has_stages(fault):
+        return fault.traits.connections == "sever"
+    place = fault.takes_effect_at()
+    if place is not None and any(pipe.count >= place[0] for pipe in connection.pipes):
+        return True  # it was passed already
+    return not (may_wait(fault) and connection.resting)
+
+
+def _check_supported(fault: Fault, upstream: Address, listen: str) -> None:
+    if not fault.needs_filters():
+        return
+    if not kernel.has_filters():
+        raise UnsupportedFault(
+            f"{fault!r} needs socket filters (SO_ATTACH_FILTER), which this system does not have; "
+            "run it on Linux, or in a Linux container"
+        )
+    if isinstance(upstream, UnixAddress) or listen.startswith("unix:"):
+        raise UnsupportedFault(
+            f"{fault!r} drops TCP segments, and a Unix socket has none; forward to a TCP address"
+        )
