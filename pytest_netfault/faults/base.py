@@ -35,8 +35,8 @@ class Traits:
         effect: what it does, for a reader who has never heard of it.
         listener: what happens to new connections while it holds. Where faults disagree, ``"hang"`` prevails over
             ``"refuse"``, because on a silent network a refusal would not arrive either.
-        connections: what happens to open ones: ``"keep"`` (but for what its stage does), ``"silence"`` (nothing is read
-            from them while it holds), ``"sever"``, ``"reset"`` or ``"forget"`` at once. After the last two there is
+        connections: what happens to open ones: ``"keep"`` (but for what its stage does), ``"silence"`` (its stage lets
+            nothing pass while it holds), ``"sever"``, ``"reset"`` or ``"forget"`` at once. After the last two there is
             nothing to heal.
         kernel: it can only be done by a kernel that drops segments.
         drawn: whether schedules contain it without being asked for it.
@@ -125,7 +125,7 @@ class Fault:
 
     def needs_filters(self) -> bool:
         """Whether the kernel must be able to drop segments."""
-        return self.traits.kernel
+        return self.traits.kernel or self.packet_loss() is not None
 
     def packet_loss(self) -> float | None:
         """The share of segments that the kernel drops while it holds; None if it leaves that to TCP."""

@@ -42,10 +42,6 @@ class Blackhole(Fault):
         arguments.flag("packets", self.packets)
         arguments.choice("on_heal", self.on_heal, ("resume", "sever", "reset"))
 
-    def needs_filters(self) -> bool:
-        """See :meth:`.Fault.needs_filters`."""
-        return self.packets
-
     def packet_loss(self) -> float | None:
         """See :meth:`.Fault.packet_loss`."""
         return 1.0 if self.packets else None

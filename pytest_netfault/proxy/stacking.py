@@ -8,6 +8,7 @@ from __future__ import annotations
 import heapq
 
 from pytest_netfault.faults import Fault, directions_of, shown
+from pytest_netfault.faults.base import fields_of
 from pytest_netfault.proxy.stages import Place, Stage, stage_for
 
 __all__ = ["CustomFault", "Ordinals", "Place", "has_stages", "may_wait", "stage_of"]
@@ -17,7 +18,9 @@ class CustomFault(Fault):
     """A fault of your own, applied by ``link.apply`` like the built-in ones.
 
     Make a frozen dataclass of it and say in :meth:`stage` what it does to one direction of one connection. A
-    field ``direction`` chooses the direction, as for the built-in faults; without it both are claimed.
+    field ``direction`` chooses the direction, as for the built-in faults; without it both are claimed. What else others
+    need to know of it, so that it is drawn, shrunk and reported like ours, it declares as ours do: see
+    :class:`pytest_netfault.faults.Traits` and the methods of :class:`pytest_netfault.Fault`.
 
     >>> from dataclasses import dataclass
     >>> from pytest_netfault.proxy import CustomFault, Place, Stage
@@ -39,15 +42,32 @@ class CustomFault(Fault):
         """See :meth:`.Fault.check`.
 
         Raises:
-            TypeError: it does not say in ``stage(place)`` what it does.
-            ValueError: its ``direction`` is none.
+            TypeError: it says neither in ``stage(place)`` nor in its traits what it does, or an argument of it has the
+                name of something that every fault declares.
+            ValueError: its ``direction`` or its ``on_heal`` is none.
         """
         name = type(self).__name__
-        if type(self).stage is CustomFault.stage:
+        taken = sorted(_DECLARED.intersection(field.name for field in fields_of(type(self))))
+        if taken:
+            raise TypeError(
+                f"{name}: {', '.join(taken)} is what every fault declares of itself; give the argument another name"
+            )
+        if type(self).stage is CustomFault.stage and not self._acts_without_stage():
             raise TypeError(f"{name} must say in stage(place) what it does")
-        direction: object = getattr(self, "direction", "both")
-        if not isinstance(direction, str) or direction not in ("up", "down", "both"):
-            raise ValueError(f"{name}: direction must be 'up', 'down' or 'both', not {shown(direction)}")
+        choices = {"direction": ("up", "down", "both"), "on_heal": ("resume", "sever", "reset")}
+        for argument, values in choices.items():
+            value: object = getattr(self, argument, values[0])
+            if not isinstance(value, str) or value not in values:
+                listed = f"{', '.join(map(repr, values[:-1]))} or {values[-1]!r}"
+                raise ValueError(f"{name}: {argument} must be {listed}, not {shown(value)}")
+
+    def _acts_without_stage(self) -> bool:
+        traits = self.traits
+        return (
+            traits.listener != "serve"
+            or traits.connections in ("sever", "reset", "forget")
+            or self.packet_loss() is not None
+        )
 
     def leaves_trace(self) -> bool:
         """See :meth:`.Fault.leaves_trace`. What somebody else wrote need not say what it met."""
@@ -55,7 +75,11 @@ class CustomFault(Fault):
 
     def stage(self, place: Place) -> Stage | None:
         """The stage for one direction of one connection; None leaves it alone. Called on the proxy's thread."""
-        raise TypeError(f"{type(self).__name__} must say in stage(place) what it does")
+        return None
+
+
+# What a fault says of itself by a method of this name cannot be the name of an argument, too.
+_DECLARED = frozenset(name for name in dir(CustomFault) if not name.startswith("_")) - {"on_heal"}
 
 
 class Ordinals:
