@@ -34,7 +34,7 @@ from pytest_netfault.faults import (
     fault_to_json,
 )
 
-PAGE = Path(__file__).parent.parent / "docs" / "faults.md"
+PAGE = Path(__file__).parents[2] / "docs" / "faults.md"
 DAY = 86_400
 HUGE = 2**63
 

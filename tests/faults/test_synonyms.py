@@ -65,7 +65,7 @@ def test_a_word_that_nobody_has_is_an_ordinary_error(net: NetFault, link: Link) 
 
 
 def test_the_page_about_faults_has_the_same_words() -> None:
-    page = (Path(__file__).parents[1] / "docs" / "faults.md").read_text(encoding="utf-8")
+    page = (Path(__file__).parents[2] / "docs" / "faults.md").read_text(encoding="utf-8")
     table = page.partition("## The same by other names")[2].partition("\n## ")[0]
     for there, here in re.findall(r"^\| (.+) \| `(\w+)", table, re.MULTILINE):
         if here == "here":
