@@ -51,8 +51,8 @@ class FaultSpan:
     def shade(self) -> tuple[float, float] | None:
         """The time in which it changed the traffic.
 
-        That is while it was in force. A fault that takes effect at a byte lies in wait before, and is over at once where
-        it ends the connection.
+        That is while it was in force. A fault that takes effect at a byte lies in wait before, and is over at once
+        where it ends the connection.
         """
         end = self.until if self.end is None else self.end
         if self.fault is not None and self.fault.takes_effect_at() is not None:

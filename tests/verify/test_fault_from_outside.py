@@ -12,9 +12,9 @@ import pytest
 
 from pytest_netfault import NetFault, UnsupportedFault, UpdateLost, verify
 from pytest_netfault.events import LinkEvent
-from pytest_netfault.faults import Chance, Direction, Fault, Traits, effect_of, fault_from_json, fault_to_json
+from pytest_netfault.faults import Chance, Direction, Fault, Traits, fault_from_json, fault_to_json
 from pytest_netfault.proxy import CustomFault, Ending, Item, Place, Stage
-from pytest_netfault.report.timeline_network import fault_marks
+from pytest_netfault.report.timeline_faults import fault_spans
 from pytest_netfault.schedules import Break, Schedule, Subscribe, Write
 from pytest_netfault.schedules.generate import Palette, seeded
 from pytest_netfault.schedules.shrink import Asked, candidates
@@ -145,11 +145,10 @@ def test_it_goes_to_json_and_back(fault: Fault) -> None:
 
 
 def test_a_timeline_says_what_it_does() -> None:
-    assert effect_of("Crack(2)") == "a connection cracks under its load"
-    events = [LinkEvent(1.0, "etcd", "fault", fault="Crash()", fault_id=1)]
-    [mark] = fault_marks(events, lane="faults", since=0.0, until=9.0)
-    assert ("what it does", "everything falls") in mark.details
-    assert mark.end == mark.start, "it was over when it was applied"
+    events = [LinkEvent(1.0, "etcd", "fault", fault=Crash(), fault_id=1)]
+    [span] = fault_spans(events, since=0.0, until=9.0)
+    assert span.does == "everything falls"
+    assert span.shade == (1.0, 1.0), "it was over when it was applied"
 
 
 @pytest.fixture
