@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import socket
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -244,5 +245,5 @@ def test_a_proof_draws_shrinks_and_tells_it(toy: Any, server: Any, tmp_path: Pat
     [page] = tmp_path.glob("*.html")
     assert "a connection cracks under its load" in page.read_text()
     assert f"from {__name__} import Crack" in str(lost.value)
-    with pytest.raises(UpdateLost):
-        verify.replay(FromNow, server, lost.value.schedule, settle=0.5)
+    [saved] = tmp_path.glob("*.json")
+    assert Schedule.from_json(json.loads(saved.read_text())["schedule"]) == lost.value.schedule
