@@ -1,7 +1,6 @@
 """A folder for each failing test, for whoever collects what a CI job leaves behind.
 
-Rules of this file: nothing is deleted but what the same test wrote; a file appears whole or not at all; the folder's
-name says which test it was, on every file system.
+Only what the same test wrote is deleted, and a file appears whole or not at all.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """A session in a few lines of Markdown, for the page that a CI job shows.
 
-Rules of this file: pure; short, because people read it beside a red job; what comes from a test cannot break the table.
+It is short, because people read it beside a red job, and text that comes from a test cannot break the table.
 """
 
 from __future__ import annotations

@@ -3,8 +3,6 @@
 A run that loses an update takes milliseconds, and then seconds pass in which a subscriber is waited for. On an axis to
 scale the whole story is one pixel wide. So a pause takes the more room the longer it is, but far less than its share;
 the page marks each squeezed pause with its length, and can show the axis to scale instead.
-
-Rules of this file: pure functions; times are seconds; the axis always rises.
 """
 
 from __future__ import annotations

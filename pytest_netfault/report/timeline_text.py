@@ -3,8 +3,8 @@
 The same lanes as in the page, squeezed into a few lines; what the page shows and this cannot (details, thousands of
 events) is left to the page.
 
-Rules of this file: pure; ASCII only and no colours, because the text goes wherever pytest's output goes; a mark that
-was lost is drawn last, so that nothing covers it. It never takes more than ``LINES`` lines.
+The text is ASCII without colours, because it goes wherever pytest's output goes, and takes at most ``LINES`` lines. A
+mark that was lost is drawn last, so that nothing covers it.
 """
 
 from __future__ import annotations

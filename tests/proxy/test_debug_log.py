@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
+import os
 import threading
 from collections.abc import Iterator
 from typing import Any
@@ -105,3 +107,19 @@ def test_the_thread_ends_with_the_proxy() -> None:
         net.forward(9).sever()
         assert "netfault-log" in {thread.name for thread in threading.enumerate()}
     assert "netfault-log" not in {thread.name for thread in threading.enumerate()}
+
+
+def test_a_forked_child_does_not_log_again_what_its_parent_has_logged(debug: Any, rig: Any) -> None:
+    rig.link.sever()
+    child = os.fork()
+    if child == 0:
+        logged, code = len(lines(debug)), 1
+        try:
+            with contextlib.suppress(RuntimeError):
+                rig.link.heal()
+            code = 0 if len(lines(debug)) == logged else 1
+        finally:
+            os._exit(code)
+    assert os.waitpid(child, 0)[1] == 0
+    rig.link.heal()
+    assert "link1 heal Sever()" in lines(debug)
