@@ -26,7 +26,7 @@ class Verdict(enum.Enum):
     FINAL = "not applied, and trying again will not help"
 
 
-# How gRPC words a connection that could not be made, from 1.51 to 1.85 (tests pin it for the installed release).
+# How gRPC words a connection that could not be made, from 1.53 to 1.85 (tests pin it for the installed release).
 NEVER_SENT = (
     "failed to connect to all addresses",
     "DNS resolution failed",
