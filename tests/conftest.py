@@ -4,18 +4,18 @@ processes end."""
 from __future__ import annotations
 
 import fcntl
-import importlib.util
 import os
 import select
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
-from typing import Any
 
 import pytest
+from support.mutants import toy as toy_store
+from support.processes import Script, interruptible
 
 pytest_plugins = ["pytester"]
 
@@ -28,24 +28,8 @@ def engine_alone() -> Iterator[None]:
         yield
 
 
-class Script:
-    """A Python program of ours in a process of its own, whose lines we read."""
-
-    def __init__(self, process: subprocess.Popen[str]) -> None:
-        self.process = process
-
-    def line(self) -> str:
-        assert self.process.stdout is not None
-        line = self.process.stdout.readline()
-        assert line, "the program ended without saying what was awaited"
-        return line.strip()
-
-    def wait(self) -> int:
-        return self.process.wait(timeout=30)
-
-
 @pytest.fixture
-def run_script(interruptible: Callable[[Sequence[str]], list[str]]) -> Iterator[Callable[..., Script]]:
+def run_script() -> Iterator[Callable[..., Script]]:
     """Start a program from its text; ``sys.argv[1:]`` are the arguments."""
     started: list[subprocess.Popen[str]] = []
 
@@ -84,26 +68,13 @@ def wait_for_end() -> Callable[[int], None]:
     return wait
 
 
-def _load(name: str) -> ModuleType:
-    """A module of ``verify/mutants``; tests are not a package, so it is loaded by its path, and once."""
-    known = f"netfault_mutants_{name}"
-    if known not in sys.modules:
-        path = Path(__file__).parent / "verify" / "mutants" / f"{name}.py"
-        spec = importlib.util.spec_from_file_location(known, path)
-        assert spec is not None
-        assert spec.loader is not None
-        module = sys.modules[known] = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(module)
-    return sys.modules[known]
-
-
 @pytest.fixture
 def toy() -> ModuleType:
-    """The store over TCP that the proof kit is proved on."""
-    return _load("toy")
+    """The store over TCP that the proof kit is tested on, and the correct client of it."""
+    return toy_store
 
 
 @pytest.fixture
-def server(toy: Any) -> Iterator[Any]:
-    with toy.ToyServer() as server:
+def server() -> Iterator[toy_store.ToyServer]:
+    with toy_store.ToyServer() as server:
         yield server

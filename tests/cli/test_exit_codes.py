@@ -33,7 +33,6 @@ from pytest_netfault.proof.tally import Tally
 from pytest_netfault.schedules import Break, Heal, Schedule, Seen, Sever, Subscribe, Write
 
 CODES = {0, 1, 2, 3}
-MUTANTS = Path(__file__).parents[1] / "verify" / "mutants"
 LOSS = Schedule([Subscribe(), Write("a"), Seen(), Break(Sever()), Write("a"), Heal(), Write("b")])
 RECORDED = {"schedule": LOSS.to_json(), "seed": 3, "promise": "every-event", "settle": 0.6}
 KEPT: dict[str, Any] = {
@@ -414,7 +413,7 @@ def test_whatever_a_client_or_a_server_raises_is_no_verdict(
     where: str, raised: str, place: Path, trace: Path, told: Any
 ) -> None:
     module = place / "stores.py"
-    toy = f"import sys\nsys.path.insert(0, {str(MUTANTS)!r})\nimport toy\nserver = toy.ToyServer\n"
+    toy = "from support.mutants import toy\nserver = toy.ToyServer\n"
     module.write_text(toy + CALLS[where].format(raise_=raised))
     code, out, err = told("replay", trace, "--store", f"{module}:open_store", "--server", f"{module}:server")
     assert (code, out, len(err.splitlines())) == (2, "", 1), err

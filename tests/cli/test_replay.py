@@ -17,13 +17,13 @@ from pytest_netfault.cli.recorded import read_recorded
 from pytest_netfault.cli.replay import add_parser, run_replay
 from pytest_netfault.schedules import Break, Forget, Heal, Schedule, Seen, Sever, Subscribe, Write
 
-MUTANTS = Path(__file__).parents[1] / "verify" / "mutants"
+TESTS = Path(__file__).parents[1]
 LOSS = Schedule([Subscribe(), Write("a"), Seen(), Break(Sever()), Write("a"), Heal(), Write("b")])
 
 STORES = f"""
 import sys
-sys.path.insert(0, {str(MUTANTS)!r})
-import toy
+sys.path.insert(0, {str(TESTS)!r})
+from support.mutants import toy
 
 open_right = toy.RightStore
 open_server = toy.ToyServer

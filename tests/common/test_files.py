@@ -21,12 +21,12 @@ from pytest_netfault.common.files import write_whole
 from pytest_netfault.report.folder import write_folder
 from pytest_netfault.schedules import Break, Heal, Schedule, Seen, Sever, Subscribe, Write
 
-MUTANTS = Path(__file__).parents[1] / "verify" / "mutants"
+TESTS = Path(__file__).parents[1]
 LOSS = Schedule([Subscribe(), Write("a"), Seen(), Break(Sever()), Write("a"), Heal(), Write("b")])
 STORE = f"""
 import sys
-sys.path.insert(0, {str(MUTANTS)!r})
-import toy
+sys.path.insert(0, {str(TESTS)!r})
+from support.mutants import toy
 
 class FromNow(toy.RightStore):
     began = False

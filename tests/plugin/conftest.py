@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
+from support.processes import interruptible
 
 # What the tests inside those sessions share: an echo server, and a client that says something and reads it back.
 INNER_CONFTEST = """
@@ -66,11 +67,8 @@ def talk():
 class Sessions:
     """Starts pytest in ``pytester``'s directory."""
 
-    def __init__(
-        self, pytester: pytest.Pytester, interruptible: Callable[[Sequence[str]], list[str]]
-    ) -> None:
+    def __init__(self, pytester: pytest.Pytester) -> None:
         self.pytester = pytester
-        self._interruptible = interruptible
         self._started: list[subprocess.Popen[str]] = []
 
     def file(self, text: str, name: str = "test_it") -> None:
@@ -93,7 +91,7 @@ class Sessions:
         """Start pytest, its output a pipe; it is killed when the test ends, if it is still there."""
         command = [sys.executable, "-u", "-m", "pytest", "-p", "no:cacheprovider"]
         process = subprocess.Popen(
-            self._interruptible([*command, *_naming(("netfault", *plugins)), *arguments]),
+            interruptible([*command, *_naming(("netfault", *plugins)), *arguments]),
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -116,14 +114,13 @@ def _naming(plugins: Sequence[str]) -> list[str]:
 def sessions(
     pytester: pytest.Pytester,
     monkeypatch: pytest.MonkeyPatch,
-    interruptible: Callable[[Sequence[str]], list[str]],
 ) -> Iterator[Sessions]:
     monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
     monkeypatch.delenv("PYTEST_ADDOPTS", raising=False)
     # A session of ours is nobody's worker, even if the test that starts it runs in one.
     for name in ("PYTEST_XDIST_WORKER", "PYTEST_XDIST_WORKER_COUNT", "PYTEST_XDIST_TESTRUNUID"):
         monkeypatch.delenv(name, raising=False)
-    made = Sessions(pytester, interruptible)
+    made = Sessions(pytester)
     made.conftest("")
     yield made
     made.close()

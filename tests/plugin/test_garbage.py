@@ -14,13 +14,13 @@ import pytest
 
 pytestmark = pytest.mark.slow
 
-TOY = Path(__file__).parents[1] / "verify" / "mutants"
+TESTS = Path(__file__).parents[1]
 
 GARBAGE = """
 import ast
 import gc
 import pytest
-import toy
+from support.mutants import toy
 from pytest_netfault import Break, Schedule, Seen, Sever, Subscribe, Write, verify
 
 class Dropped:
@@ -105,7 +105,7 @@ def test_it(netfault, echo, talk):
 def test_a_failure_is_reported_whatever_waits_to_be_finalized(
     sessions: Any, monkeypatch: pytest.MonkeyPatch, test: str
 ) -> None:
-    monkeypatch.setenv("PYTHONPATH", str(TOY))
+    monkeypatch.setenv("PYTHONPATH", str(TESTS))
     sessions.file(GARBAGE + test)
     result = sessions.run()
     assert not [line for line in result.outlines if "INTERNALERROR" in line or "SystemError" in line]

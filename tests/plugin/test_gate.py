@@ -12,13 +12,13 @@ import pytest
 from pytest_netfault.servers.errors import ServerError
 from pytest_netfault.servers.etcd import find_binary
 
-TOY = Path(__file__).parent.parent / "verify" / "mutants"
+TESTS = Path(__file__).parents[1]
 
 # Proofs on real sockets that take a moment each: a small store, a client that is right, and one that comes back
 # after a break and watches from now on.
 PROOFS = """
     import pytest
-    import toy
+    from support.mutants import toy
     from pytest_netfault import Break, Schedule, Seen, Sever, Subscribe, Write, verify
 
     LOSS = Schedule([Subscribe(), Write("a"), Seen(), Break(Sever()), Write("a")])
@@ -59,7 +59,7 @@ PROOFS = """
 
 @pytest.fixture
 def proofs(sessions: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
-    monkeypatch.setenv("PYTHONPATH", str(TOY))
+    monkeypatch.setenv("PYTHONPATH", str(TESTS))
     monkeypatch.delenv("NETFAULT_SEED", raising=False)
     sessions.file(PROOFS)
     return sessions

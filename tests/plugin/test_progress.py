@@ -17,7 +17,7 @@ from pytest_netfault.plugin.progress import Live
 
 pytestmark = pytest.mark.slow
 
-TOY = Path(__file__).parent.parent / "verify" / "mutants"
+TESTS = Path(__file__).parents[1]
 
 
 class Terminal:
@@ -132,7 +132,7 @@ AT_ONCE = """
     live._FIRST_SECONDS = live._TERMINAL_SECONDS = live._LOG_FIRST_SECONDS = live._LOG_SECONDS = 0.0
 """
 PROOFS = """
-    import toy
+    from support.mutants import toy
     from pytest_netfault import Sever, verify
 
     def test_proof():
@@ -147,7 +147,7 @@ PROOFS = """
 
 @pytest.fixture
 def proofs(sessions: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
-    monkeypatch.setenv("PYTHONPATH", str(TOY))
+    monkeypatch.setenv("PYTHONPATH", str(TESTS))
     sessions.file(PROOFS)
     sessions.conftest(AT_ONCE)
     return sessions

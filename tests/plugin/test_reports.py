@@ -14,7 +14,7 @@ from pytest_netfault.report.timeline import Timeline
 
 pytest.importorskip("jinja2", reason="the report is drawn with Jinja2: pip install 'pytest-netfault[report]'")
 
-TOY = Path(__file__).parent.parent / "verify" / "mutants"
+TESTS = Path(__file__).parents[1]
 
 FAILS = """
     def test_fails(netfault, echo, talk):
@@ -132,7 +132,7 @@ def test_after_ctrl_c_without_an_output_nothing_is_written(
 
 
 LOSES = """
-    import toy
+    from support.mutants import toy
     from pytest_netfault import Break, Schedule, Seen, Sever, Subscribe, Write, verify
 
     class FromNow(toy.RightStore):
@@ -167,7 +167,7 @@ LOSES = """
 def test_a_lost_update_is_told_drawn_and_can_be_played_again(
     sessions: Any, monkeypatch: pytest.MonkeyPatch, workers: int
 ) -> None:
-    monkeypatch.setenv("PYTHONPATH", str(TOY))
+    monkeypatch.setenv("PYTHONPATH", str(TESTS))
     sessions.file(LOSES)
     parallel = ("-n2",) if workers else ()
     result = sessions.run("--netfault-seed=7", "--netfault-output=out", *parallel, plugins=["xdist"])
@@ -201,7 +201,7 @@ def test_a_lost_update_is_told_drawn_and_can_be_played_again(
 PROOF = """
     import threading
     import pytest
-    import toy
+    from support.mutants import toy
     from pytest_netfault import Break, Schedule, Seen, Sever, Subscribe, Write, verify
 
     class FromNow(toy.RightStore):
@@ -246,7 +246,7 @@ def test_an_interrupted_proof_keeps_what_it_knows(
     stage: str,
     headline: str,
 ) -> None:
-    monkeypatch.setenv("PYTHONPATH", str(TOY))
+    monkeypatch.setenv("PYTHONPATH", str(TESTS))
     sessions.file(PROOF.replace("{store}", store).replace("{stage}", stage))
     process = sessions.start("-s", "--netfault-output=out")
     read_until(process, "^now")
@@ -268,10 +268,10 @@ def test_an_interrupted_proof_keeps_what_it_knows(
 def test_a_proof_that_its_client_ended_says_after_how_much(
     sessions: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("PYTHONPATH", str(TOY))
+    monkeypatch.setenv("PYTHONPATH", str(TESTS))
     sessions.file(
         """
-        import toy
+        from support.mutants import toy
         from pytest_netfault import verify
 
         class Weak(toy.RightStore):
@@ -301,7 +301,7 @@ def test_a_proof_that_its_client_ended_says_after_how_much(
 
 PROPERTY = """
     import pytest
-    import toy
+    from support.mutants import toy
     from hypothesis import Phase, given, settings
     from pytest_netfault import Break, Delay, Heal, Schedule, Seen, Sever, Subscribe, Write, verify
     from pytest_netfault.schedules import schedules
@@ -349,7 +349,7 @@ def test_of_the_losses_of_a_property_only_the_smallest_is_told_and_kept(
     sessions: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pytest.importorskip("hypothesis", reason="it is one of tests/requirements.txt")
-    monkeypatch.setenv("PYTHONPATH", str(TOY))
+    monkeypatch.setenv("PYTHONPATH", str(TESTS))
     sessions.file(PROPERTY)
     result = sessions.run(
         "--netfault-output=out", "--junitxml=it.xml", "--hypothesis-seed=1", plugins=["hypothesispytest"]

@@ -10,13 +10,13 @@ import pytest
 
 import pytest_netfault
 
-TOY = Path(__file__).parents[1] / "verify" / "mutants"
+TESTS = Path(__file__).parents[1]
 OURS = Path(str(pytest_netfault.__file__)).parent
 
 HEAD = """
 import socket
 import pytest
-import toy
+from support.mutants import toy
 from pytest_netfault import Blackhole, Break, Delay, Schedule, Seen, Sever, Subscribe, Write, verify
 
 class FromNow(toy.RightStore):
@@ -72,7 +72,7 @@ FAILURES = {
 @pytest.fixture
 def shown(sessions: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
     """What pytest prints of a test whose last line is this one."""
-    monkeypatch.setenv("PYTHONPATH", str(TOY))
+    monkeypatch.setenv("PYTHONPATH", str(TESTS))
 
     def run(line: str, *arguments: str) -> list[str]:
         sessions.file(HEAD + f"    {line}\n")

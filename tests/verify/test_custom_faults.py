@@ -6,6 +6,7 @@ import dataclasses
 import gc
 import json
 import math
+import os
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -232,10 +233,9 @@ def test_a_proof_finds_shrinks_tells_and_saves_it(toy: Any, server: Any, tmp_pat
         verify.replay(FromNow, server, Schedule.from_json(document["schedule"]), settle=0.5)
 
 
+TESTS = str(Path(__file__).parents[1])
 STORES = """
-import sys
-sys.path.insert(0, {mutants!r})
-import toy
+from support.mutants import toy
 from dataclasses import dataclass
 from pytest_netfault.proxy import CustomFault
 
@@ -255,8 +255,7 @@ class Noop(CustomFault):
 @pytest.mark.slow
 @pytest.mark.parametrize("there", [True, False])
 def test_the_command_replays_it_if_the_stores_module_brings_the_class(tmp_path: Path, there: bool) -> None:
-    mutants = Path(__file__).parent / "mutants"
-    (tmp_path / "stores.py").write_text(STORES.format(mutants=str(mutants)) + (FAULT if there else ""))
+    (tmp_path / "stores.py").write_text(STORES + (FAULT if there else ""))
     steps = [
         {"step": "subscribe"},
         {"step": "break", "fault": {"fault": "test_elsewhere:Noop", "size": 2}},
@@ -267,7 +266,7 @@ def test_the_command_replays_it_if_the_stores_module_brings_the_class(tmp_path: 
     done = subprocess.run(
         [sys.executable, "-m", "pytest_netfault", "replay", "lost.json", "--store", "stores:open_right",
          "--server", "stores:open_server"],
-        cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False,
+        cwd=tmp_path, env={**os.environ, "PYTHONPATH": TESTS}, capture_output=True, text=True, timeout=60, check=False,
     )  # fmt: skip
     if there:
         assert done.returncode == 0, done.stdout + done.stderr

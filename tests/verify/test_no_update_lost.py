@@ -1,4 +1,4 @@
-"""`verify.no_update_lost` and `verify.replay` over real links, on the small store of ``mutants/toy.py``."""
+"""`verify.no_update_lost` and `verify.replay` over real links, on the small store of `support.mutants.toy`."""
 
 from __future__ import annotations
 
@@ -149,27 +149,27 @@ def test_latest_value_lets_values_be_skipped(toy: Any, server: Any) -> None:
 
 @pytest.mark.slow
 def test_the_same_seed_plays_the_same_schedules_with_the_same_verdicts_in_another_process(
-    toy: Any, tmp_path: Path
+    tmp_path: Path,
 ) -> None:
     script = tmp_path / "prove.py"
     script.write_text(
         "import sys; sys.path.insert(0, sys.argv[1])\n"
-        "import table\n"
+        "from support.mutants import subscribers, toy\n"
         "from pytest_netfault import verify\n"
         "class Enough(Exception): pass\n"
         "def tell(p):\n"
         "    if p.stage == 'noticing': return  # played beside the examples, in no order\n"
         "    print(p.failed, p.schedule)\n"
         "    if p.failed: raise Enough\n"
-        "for kind in (table.load('toy').RightStore, table.mutants()['IgnoresDeletes']):\n"
-        "    with table.load('toy').ToyServer() as server:\n"
+        "for kind in (toy.RightStore, subscribers.MUTANTS['IgnoresDeletes']):\n"
+        "    with toy.ToyServer() as server:\n"
         "        try: verify.no_update_lost(kind, server, seed=3, max_examples=6, progress=tell)\n"
         "        except Enough: pass\n"
     )
 
     def told() -> list[str]:
         done = subprocess.run(
-            [sys.executable, str(script), str(Path(toy.__file__).parent)],
+            [sys.executable, str(script), str(Path(__file__).parents[1])],
             capture_output=True,
             text=True,
             check=True,

@@ -13,11 +13,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from pytest_netfault import Delivery, Event, Fault, WriteRejected, verify
+from support.mutants import toy
 
-toy: Any = sys.modules["netfault_mutants_toy"]
 
-
-class Mutant(toy.RightStore):  # type: ignore[misc, name-defined]
+class Mutant(toy.RightStore):
     """What all mutants share.
 
     Attributes:

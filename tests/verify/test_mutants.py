@@ -1,20 +1,21 @@
 """Each mistake is found by a schedule made for it, and the client without a mistake survives all of them.
 
-That the kit also *draws* a schedule that finds each of them is what ``table.py`` shows; it takes minutes. Here a few of
-each kind are searched for.
+The search that generates a schedule for each of them, `support.mutants.table`, takes minutes; here a few of each kind
+are searched for.
 """
 
 from __future__ import annotations
 
-import importlib.util
+import os
 import re
 import subprocess
 import sys
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
+from support.mutants import toy
+from support.mutants.subscribers import MUTANTS
 
 from pytest_netfault import verify
 from pytest_netfault.schedules import (
@@ -37,21 +38,8 @@ from pytest_netfault.schedules import (
 )
 
 SETTLE_SECONDS = 0.7
+TESTS = Path(__file__).parents[1]
 
-
-def load(name: str) -> ModuleType:
-    known = f"netfault_mutants_{name}"
-    if known not in sys.modules:
-        spec = importlib.util.spec_from_file_location(known, Path(__file__).with_name(f"{name}.py"))
-        assert spec is not None
-        assert spec.loader is not None
-        module = sys.modules[known] = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(module)
-    return sys.modules[known]
-
-
-TOY = load("toy")
-MUTANTS = load("subscribers").MUTANTS
 
 WATCHED = (Subscribe(), Write("a"), Seen())
 ABSENT = Schedule([*WATCHED, Break(Sever()), Write("a")])
@@ -131,7 +119,7 @@ def test_each_mistake_is_caught(server: Any, name: str) -> None:
 
 @pytest.mark.parametrize("schedule", dict.fromkeys(CAUGHT_BY.values()), ids=str)
 def test_the_client_without_a_mistake_survives_it(server: Any, schedule: Schedule) -> None:
-    verify.replay(TOY.RightStore, server, schedule)
+    verify.replay(toy.RightStore, server, schedule)
 
 
 @pytest.mark.slow
@@ -147,7 +135,8 @@ def test_a_schedule_that_catches_it_is_drawn(server: Any, name: str) -> None:
 def test_the_command_makes_the_table() -> None:
     options = ["--seeds", "1", "--right", "5", "--jobs", "2"]
     done = subprocess.run(
-        [sys.executable, str(Path(__file__).with_name("table.py")), "IgnoresDeletes", *options],
+        [sys.executable, "-m", "support.mutants.table", "IgnoresDeletes", *options],
+        env={**os.environ, "PYTHONPATH": str(TESTS)},
         capture_output=True,
         text=True,
         timeout=300,
@@ -158,7 +147,7 @@ def test_the_command_makes_the_table() -> None:
 
 
 def test_the_table_of_the_documentation_has_every_mistake() -> None:
-    page = Path(__file__).parents[3] / "docs" / "explanation" / "mutant-table.txt"
+    page = Path(__file__).parents[2] / "docs" / "explanation" / "mutant-table.txt"
     rows = [line for line in page.read_text(encoding="utf-8").splitlines() if line.startswith("| ")][1:]
     assert [row.split(" | ")[0].removeprefix("| ") for row in rows] == [
         (kind.__doc__ or "").splitlines()[0] for kind in MUTANTS.values()

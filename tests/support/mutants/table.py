@@ -1,6 +1,6 @@
 """Plays every mutant with several seeds and prints the table of the documentation.
 
-    python tests/verify/mutants/table.py > docs/explanation/mutant-table.txt
+    PYTHONPATH=tests python -m support.mutants.table > docs/explanation/mutant-table.txt
 
 takes about half an hour on two cores: it mostly waits. The exit code is 1 if a mistake was missed by a seed, or the
 client without a mistake was blamed. ``--schedules`` shows the smallest schedules on standard error; names after the
@@ -11,17 +11,16 @@ from __future__ import annotations
 
 import argparse
 import concurrent.futures
-import importlib.util
 import multiprocessing
 import os
 import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
 from pytest_netfault import verify
+from support.mutants import toy
+from support.mutants.subscribers import MUTANTS
 
 # A client comes back within a tenth of a second here, and notices silence after less than half a second.
 SETTLE_SECONDS = 1.5
@@ -54,29 +53,9 @@ class Search:
     told: str = "not found"
 
 
-def load(name: str) -> Any:
-    """A module beside this one: tests are not a package, so it is loaded by its path, and once."""
-    known = f"netfault_mutants_{name}"
-    if known not in sys.modules:
-        spec = importlib.util.spec_from_file_location(known, Path(__file__).with_name(f"{name}.py"))
-        assert spec is not None
-        assert spec.loader is not None
-        module = sys.modules[known] = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(module)
-    return sys.modules[known]
-
-
-def mutants() -> dict[str, Any]:
-    """The clients with a mistake, by name. They stand on the toy, which is loaded first."""
-    load("toy")
-    found: dict[str, Any] = load("subscribers").MUTANTS
-    return found
-
-
 def find(name: str, seed: int) -> Search:
     """Search for one mistake with one seed, on a server of its own."""
-    toy = load("toy")
-    kind = mutants()[name]
+    kind = MUTANTS[name]
     first: list[tuple[int, float]] = []
 
     def watch(progress: verify.Progress) -> None:
@@ -111,7 +90,6 @@ def find(name: str, seed: int) -> Search:
 
 def endure(seed: int, examples: int) -> verify.Report | str:
     """Play so many examples against the client without a mistake; text tells that it was blamed."""
-    toy = load("toy")
     with toy.ToyServer() as server:
         try:
             return verify.no_update_lost(
@@ -123,7 +101,7 @@ def endure(seed: int, examples: int) -> verify.Report | str:
 
 def row(name: str, searches: Sequence[Search]) -> str:
     """The line of the table for one mistake."""
-    mistake = (mutants()[name].__doc__ or "").splitlines()[0]
+    mistake = (MUTANTS[name].__doc__ or "").splitlines()[0]
     examples = sorted(one.example for one in searches)
     seconds = sorted(one.seconds for one in searches)
     return (
@@ -151,7 +129,7 @@ def main() -> int:
     parser.add_argument("--jobs", type=int, default=2 * (os.cpu_count() or 1), help="searches at a time")
     parser.add_argument("--schedules", action="store_true", help="show the smallest schedules")
     options = parser.parse_args()
-    names = options.names or list(mutants())
+    names = options.names or list(MUTANTS)
     began = time.monotonic()
     with concurrent.futures.ProcessPoolExecutor(
         options.jobs, mp_context=multiprocessing.get_context("spawn")
