@@ -3,7 +3,7 @@
 A stage that somebody else wrote runs on the proxy's thread, in the middle of a step. Should it raise, or give what is
 no item, its own connection is given up, with an event that says why; everything else goes on.
 
-Rules of this file: a guarded stage never raises, and after its first failure it holds everything and asks for nothing.
+A guarded stage never raises, and after its first failure it holds everything and asks for nothing.
 """
 
 from __future__ import annotations
@@ -107,7 +107,7 @@ class GuardedStage(Stage):
             return otherwise
         try:
             return question()
-        except BaseException as error:  # noqa: BLE001, RUF100 - it is told as an event of the connection
+        except BaseException as error:  # noqa: BLE001, RUF100 - it becomes an event of the connection
             self._failed = True
             self._on_failure(error)
             return otherwise

@@ -5,7 +5,7 @@ a load balancer has forgotten it. ``Forget()`` makes one, and so does a ``Cut(..
 that lasts. The client must find out by itself, which takes as long as its heartbeat does, so these schedules have a
 patience of their own (``notice``).
 
-Rules of this file: pure functions. No step of a drawn schedule touches the server (compact, restart, pause), so that
+No step of a drawn schedule touches the server (compact, restart, pause), so that
 these schedules can be played beside each other and beside others that touch it as little.
 
 >>> print(dead_flow(7, 0, Palette((Forget,))))

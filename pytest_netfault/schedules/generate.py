@@ -14,7 +14,7 @@ What is drawn is biased to what finds bugs in subscribers: faults around writes,
 and between heal and reconnect, a second fault during the recovery from the first, compaction while it is down,
 faults before the first event, a key that is deleted and put in turns, values that repeat.
 
-Rules of this file: pure functions of their source. The smaller the numbers it gives, the simpler the schedule: the
+Pure functions of their source. The smaller the numbers it gives, the simpler the schedule: the
 first alternative of each choice is the simplest.
 """
 

@@ -9,8 +9,6 @@ can be pasted into a test, and it goes to JSON and back, so that it can be kept 
 Schedule([Subscribe(), Break(Sever()), Write('a')])
 >>> Schedule.from_json(schedule.to_json()) == schedule
 True
-
-Rules of this file: frozen data and no I/O; a schedule that exists can be played.
 """
 
 from __future__ import annotations

@@ -5,9 +5,9 @@ sockets. So this search knows what a schedule is: it tries the bold simplificati
 failed again, never tries one twice, and stops when its time is up with the best that it has.
 
 A smaller schedule uses no fault that was not asked for (:class:`Asked`), and may do without any: what fails on a whole
-network as well is told without a fault. Which failures count as the same is for the caller to say.
+network as well is reported without a fault. Which failures count as the same is for the caller to say.
 
-Rules of this file: which schedules are tried is decided by pure functions; only :func:`shrink` calls out. Every
+Which schedules are tried is decided by pure functions; only :func:`shrink` calls out. Every
 candidate is strictly simpler than what it comes from, so that the search ends.
 """
 
@@ -118,11 +118,11 @@ def _tells(candidate: Schedule, original: Schedule) -> bool:
 def _writes_something(schedule: Schedule) -> bool:
     """Whether something is written that the subscriber is expected to receive, while there is a subscription."""
     place = next(index for index, step in enumerate(schedule) if isinstance(step, Subscribe))
-    return any(_owed(step) for step in schedule.steps[place:])
+    return any(_is_expected(step) for step in schedule.steps[place:])
 
 
-def _owed(step: Step) -> bool:
-    """Whether the subscriber has a right to what this step writes."""
+def _is_expected(step: Step) -> bool:
+    """Whether the subscriber is expected to receive what this step writes."""
     return bool(writes_of(step)) and not getattr(step, "beside", False)
 
 
@@ -145,8 +145,8 @@ def _skeletons(steps: list[Step], asked: Asked) -> Iterator[list[Step]]:
     place = next(index for index, step in enumerate(steps) if isinstance(step, Subscribe))
     for index, step in enumerate(steps):
         if isinstance(step, Break):
-            after = next((one for one in steps[index + 1 :] if _owed(one)), None)
-            before = next((one for one in steps[:index] if _owed(one)), None)
+            after = next((one for one in steps[index + 1 :] if _is_expected(one)), None)
+            before = next((one for one in steps[:index] if _is_expected(one)), None)
             if after is not None and index > place:
                 yield [Subscribe(), step, after]
                 if before is not None:

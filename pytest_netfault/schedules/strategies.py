@@ -45,7 +45,7 @@ def schedules(
 ) -> st.SearchStrategy[Schedule]:
     """Schedules of writes and outages, biased to what loses updates.
 
-    Each of them breaks something, and writes what the subscriber must be handed after that. Whether a fault meets
+    Each of them breaks something, and writes what the subscriber must receive after that. Whether a fault meets
     anything is only known when it was played: :func:`pytest_netfault.verify.replay` rejects the input if none did.
 
     Args:
@@ -80,7 +80,7 @@ def _drawn(draw: st.DrawFn, part: Callable[[Below, Palette], list[Step]], palett
 
 
 def _puts_after_a_fault(steps: Sequence[Step]) -> bool:
-    """Whether something is put that the subscriber must be handed, once something is broken.
+    """Whether something is put that the subscriber must receive, once something is broken.
 
     A delete of a key that is not there changes nothing, and what is written beside was not subscribed to.
     """

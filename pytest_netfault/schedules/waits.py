@@ -2,8 +2,6 @@
 
 The smallest schedule that fails is often a race: ``[Subscribe(), Write('a'), Restart()]`` loses an update only if the
 subscriber had got it before the restart. With a wait in the right place it fails in every play.
-
-Rules of this file: pure functions.
 """
 
 from __future__ import annotations
