@@ -1,4 +1,4 @@
-"""The blocking face of the proxy: what a test holds in its hand.
+"""The blocking API of the proxy: links, the faults on them, and an observer of both.
 
 ::
 
@@ -13,7 +13,8 @@ Rules of this file:
 * Nothing is decided here. Faults are data of :mod:`pytest_netfault.faults`; each fault method is one line over
   :meth:`Link.apply`.
 * One :class:`ProxyThread` owns the thread; a :class:`NetFault` owns links; a :class:`Link` owns its port. They are
-  released in reverse order, and releasing twice is fine.
+  released in reverse order; releasing is idempotent.
+* An :class:`Observer` is called without any lock held, so that it may call everything here.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ import secrets
 import threading
 from collections.abc import Callable
 from types import TracebackType
-from typing import TYPE_CHECKING, Literal, TypeVar
+from typing import TYPE_CHECKING, Literal, Protocol, TypeVar
 
 from pytest_netfault.common.printable import printable
 from pytest_netfault.common.wording import counted
@@ -54,7 +55,7 @@ from pytest_netfault.proxy.calls import Moment
 from pytest_netfault.proxy.evidence import InForce
 from pytest_netfault.proxy.link import ProxyLink
 from pytest_netfault.proxy.observation import ConnectionInfo
-from pytest_netfault.proxy.thread import NetFaultClosed, ProxyThread
+from pytest_netfault.proxy.thread import NetFaultClosed, ProxyThread, crash_error
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -62,9 +63,43 @@ if TYPE_CHECKING:
     from pytest_netfault.common.printable import printable
 from pytest_netfault.proxy.addresses import AddressLike
 
-__all__ = ["ActiveFault", "ConnectionInfo", "Link", "NetFault", "NetFaultClosed", "ProxyThread"]
+__all__ = ["ActiveFault", "ConnectionInfo", "Link", "NetFault", "NetFaultClosed", "Observer", "ProxyThread"]
 
 T = TypeVar("T")
+
+
+class Observer(Protocol):
+    """Observer of what is done with a :class:`NetFault`, as ``NetFault(observer=...)``.
+
+    Each method is called once for each thing that happens, in the thread that acted, after the action took effect and
+    before it returns to its caller. What a method raises, that caller gets. Threads that share a NetFault may call at
+    the same time.
+
+    >>> class Log:
+    ...     def opened(self, link): print("opened", link.name)
+    ...     def applied(self, link, fault): print("applied", fault.fault, "to", link.name)
+    ...     def closing(self, net): print("closing", len(net.links), "link")
+    ...     def closed(self, net): print("closed")
+    >>> with NetFault(observer=Log()) as net:
+    ...     with net.forward("127.0.0.1:2379", name="store").delay(0.1):
+    ...         pass
+    opened store
+    applied Delay(0.1) to store
+    closing 1 link
+    closed
+    """
+
+    def opened(self, link: Link) -> None:
+        """A link was opened: it serves, and belongs to its NetFault."""
+
+    def applied(self, link: Link, fault: ActiveFault) -> None:
+        """A fault is in force on a link, whichever method applied it."""
+
+    def closing(self, net: NetFault) -> None:
+        """A NetFault is about to close; its links still serve, and its faults are in force."""
+
+    def closed(self, net: NetFault) -> None:
+        """A NetFault and all its links are closed, also where closing one of them has raised."""
 
 
 class ActiveFault:
@@ -100,8 +135,19 @@ class ActiveFault:
             return self._thread.call(lambda: self._link.faults.evidence.met(self._state))
         return self._state.met
 
+    def may_have_met_unseen(self, since: float) -> bool:
+        """Whether a fault of a kind that leaves no trace has had somebody to meet.
+
+        The kernel refuses connections and drops segments in silence. Such a fault may have met traffic if its link was
+        used at all, or if somebody may have been refused while it held.
+
+        Args:
+            since: use before this time does not count; ``time.monotonic()`` in seconds.
+        """
+        return self._state.unseen or self._link.connections.used_since(since)
+
     def heal(self) -> None:
-        """Take this fault away, and only this one. Returns when it is gone; twice is fine, also after close."""
+        """Take this fault away, and only this one. Returns when it is gone; idempotent, also after close."""
         with contextlib.suppress(NetFaultClosed):
             self._thread.change(lambda: self._link.faults.heal(self._state))
 
@@ -118,9 +164,10 @@ class ActiveFault:
 class Link:
     """A local port that forwards to a server, and that the test can break. Made by :meth:`NetFault.forward`."""
 
-    def __init__(self, thread: ProxyThread, link: ProxyLink) -> None:
+    def __init__(self, thread: ProxyThread, link: ProxyLink, observer: Observer | None = None) -> None:
         self._thread = thread
         self._link = link
+        self._observer = observer
         parsed = parse_address(link.listener.address, what="listen")
         self._parsed = parsed
 
@@ -300,7 +347,10 @@ class Link:
                 raise
 
         self._thread.change(apply)
-        return ActiveFault(self._thread, self._link, active)
+        applied = ActiveFault(self._thread, self._link, active)
+        if self._observer is not None:
+            self._observer.applied(self, applied)
+        return applied
 
     def sever(self) -> ActiveFault:
         """Close open connections in order (FIN both ways) and refuse new ones."""
@@ -368,7 +418,7 @@ class Link:
             self._thread.change(self._link.faults.heal_all)
 
     def close(self) -> None:
-        """End the link: its faults, its connections and its port. Twice is fine."""
+        """End the link: its faults, its connections and its port. Idempotent."""
         self._thread.drop(self._link)
 
     def _check_open(self) -> None:
@@ -389,6 +439,7 @@ class NetFault:
 
     Args:
         seed: what every random choice is made from (jitter, corrupted positions). Drawn anew if not given.
+        observer: is called when a link is opened, a fault is applied, and when all is closed; see :class:`Observer`.
 
     >>> from pytest_netfault import NetFault
     >>> import socket
@@ -402,12 +453,21 @@ class NetFault:
     refused
     """
 
-    def __init__(self, seed: int | None = None, *, _thread: ProxyThread | None = None) -> None:
+    def __init__(
+        self,
+        seed: int | None = None,
+        *,
+        observer: Observer | None = None,
+        _thread: ProxyThread | None = None,
+        _name: str = "",
+    ) -> None:
         if seed is not None and (isinstance(seed, bool) or not isinstance(seed, int)):
             raise TypeError(f"seed must be a whole number or None, not {seed!r}")
         self.seed = secrets.randbits(32) if seed is None else seed
         self._owns_thread = _thread is None
         self._thread = ProxyThread() if _thread is None else _thread
+        self._observer = observer
+        self._name = _name
         self._links: list[Link] = []
         self._closed = False
         self._ended = False
@@ -453,12 +513,14 @@ class NetFault:
         made = ProxyLink(engine, to, at, name=called, seed=self.seed, max_held=max_held)
         try:
             self._thread.add(made)
-            link = Link(self._thread, made)
+            link = Link(self._thread, made, self._observer)
             self._links.append(link)
         except BaseException:
             self._thread.drop(made)
             made.listener.forget()  # where the proxy has ended before it took the link
             raise
+        if self._observer is not None:
+            self._observer.opened(link)
         return link
 
     def heal(self) -> None:
@@ -467,24 +529,32 @@ class NetFault:
             link.heal()
 
     def close(self) -> None:
-        """Close every link, the newest first; returns when nothing is left. Twice is fine.
+        """Close every link, the newest first; returns when nothing is left. Idempotent.
 
         Raises:
-            RuntimeError: the proxy has crashed; the cause is the crash. Everything is closed all the same.
+            RuntimeError: the proxy has crashed; the cause is the crash. Everything is closed all the same. Of the
+                NetFaults on one thread the first one says so.
         """
         if self._ended:
             return
-        self._closed = (
-            True  # nothing is opened any more; after Ctrl-C from here on, close() may be called again
-        )
-        with contextlib.ExitStack() as closing:  # goes on after Ctrl-C in the middle of it
+        # Nothing is opened any more. After Ctrl-C from here on, close() may be called again.
+        self._closed = True
+        observer, self._observer = self._observer, None
+        with (
+            contextlib.ExitStack() as closing
+        ):  # goes on after Ctrl-C in the middle of it; the last is done first
+            if observer is not None:
+                closing.callback(observer.closed, self)
             if self._owns_thread:
                 closing.callback(self._thread.close)
             for link in self._links:
                 closing.callback(link.close)
+            if observer is not None:
+                closing.callback(observer.closing, self)
         self._ended = True
-        if self._thread.crash is not None:
-            raise RuntimeError(f"the proxy has crashed: {self._thread.crash!r}") from self._thread.crash
+        crash = self._thread.unreported_crash()
+        if crash is not None:
+            raise crash_error(crash) from crash
 
     def __enter__(self) -> Self:
         if self._closed:
@@ -502,7 +572,7 @@ class NetFault:
             raise AttributeError(no_attribute("NetFault", name), name=name, obj=self)
 
     def __repr__(self) -> str:
-        return f"<NetFault seed={self.seed}>"
+        return self._name or f"<NetFault seed={self.seed}>"
 
 
 def _check_max_held(value: object) -> None:

@@ -17,6 +17,7 @@ import pytest
 
 from pytest_netfault import Link, schedules
 from pytest_netfault.faults import FAULTS
+from pytest_netfault.plugin.options import OPTIONS
 from pytest_netfault.servers.errors import ServerError
 from pytest_netfault.servers.etcd import find_etcd
 
@@ -157,6 +158,14 @@ def test_the_page_of_options_is_complete(pytester: pytest.Pytester) -> None:
         assert set(re.findall(pattern, text)) == set(re.findall(pattern, help_text))
     options = set(re.findall(r"--netfault-([a-z]+)", help_text))
     assert options == set(re.findall(r"^ +netfault_([a-z]+) ", help_text, re.MULTILINE))
+    rows = re.findall(r"^\| `(--netfault-\S+)` \| `(\w+)` \| (.+?) \| (.+) \|$", text, re.MULTILINE)
+    assert [(flag, key) for flag, key, _, _ in rows] == [
+        (option.flag + (f"={option.metavar}" if option.metavar else ""), option.key) for option in OPTIONS
+    ]
+    for option, (_, _, default, what) in zip(OPTIONS, rows, strict=True):
+        assert not option.default or default.strip("`") == option.default
+        words = (*option.choices, *option.environment, *option.environment.values())
+        assert [word for word in words if word not in what + default] == []
 
 
 # -- examples ------------------------------------------------------------------------------------------------

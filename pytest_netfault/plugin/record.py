@@ -1,4 +1,4 @@
-"""What the test that runs has done to the network so far.
+"""The record of the running test: what it has done to the network so far.
 
 Rules of this file: counts and what is kept for a report; nothing is judged, and nothing grows with the number of inputs
 that a property-based test tries.
@@ -17,48 +17,81 @@ from pytest_netfault.common.printable import printable
 if TYPE_CHECKING:
     import pytest
 
-    from pytest_netfault.faults import Fault
-    from pytest_netfault.plugin.observed import Outcome, WatchedLink
+    from pytest_netfault.control import Link
+    from pytest_netfault.plugin.network import AppliedFault, FaultOutcome
     from pytest_netfault.proof.host import Verdict
     from pytest_netfault.report.network_story import LinkStory
 
-__all__ = ["LINKS_KEPT", "RunningTest", "Tally"]
+__all__ = ["FaultGroup", "RunningTest"]
 
 # A failing example of a property-based test is the last that was tried; a plain test has a link or two.
-LINKS_KEPT = 8
+_LINKS_KEPT = 8
 _WORST_FIRST = ("lost", "proved nothing", "unfinished", "kept")
 
 
 @dataclass
-class Tally:
-    """Faults that are judged together."""
+class FaultGroup:
+    """Faults that are judged together.
 
-    last: Outcome
-    times: int = 0
+    Attributes:
+        last: the newest of them.
+        faults: how many they are.
+        met: how many of them were seen to meet traffic.
+        excused: how many may have met some unseen.
+    """
+
+    last: FaultOutcome
+    faults: int = 0
     met: int = 0
     excused: int = 0
 
 
 @dataclass
 class RunningTest:
-    """What the test that runs has done so far."""
+    """What the test that runs has done so far.
+
+    Attributes:
+        item: the test.
+        began: when, ``time.monotonic()`` in seconds.
+        passed: whether its call phase has passed.
+        over: whether it is torn down.
+        crash: the traceback of the proxy, if it has crashed during the test.
+        without: why it was skipped for want of a server.
+        artifact: where its files are.
+        links: how many it has opened.
+        faults: how many it has applied.
+        groups: those of them that are over.
+        recent: its newest links; of those that are closed, what they saw.
+        healed: the faults that were in force when its call phase had ended, and were healed by the plugin.
+        verdicts: how its proofs ended.
+        examples: the schedules that they played.
+        inconclusive: those of them that proved nothing.
+        proof_faults: the faults of its proofs.
+        proof_hits: those of them that met traffic.
+    """
 
     item: pytest.Item
     began: float
     passed: bool = False
     over: bool = False
     crash: str = ""
+    without: str = ""
     artifact: str = ""
-    verdicts: list[Verdict] = field(default_factory=list)
-    without: str = ""  # why it was skipped for want of a server
-    examples: int = 0
-    inconclusive: int = 0
-    proved: tuple[int, int] = (0, 0)  # faults of its proofs, and those of them that met traffic
     links: int = 0
     faults: int = 0
-    recent: deque[WatchedLink | LinkStory] = field(default_factory=lambda: deque(maxlen=LINKS_KEPT))
-    tallies: dict[object, Tally] = field(default_factory=dict)
-    healed: list[tuple[WatchedLink, Fault]] = field(default_factory=list)  # by us, when the test had returned
+    groups: dict[object, FaultGroup] = field(default_factory=dict)
+    recent: deque[Link | LinkStory] = field(default_factory=lambda: deque(maxlen=_LINKS_KEPT))
+    healed: list[AppliedFault] = field(default_factory=list)
+    verdicts: list[Verdict] = field(default_factory=list)
+    examples: int = 0
+    inconclusive: int = 0
+    proof_faults: int = 0
+    proof_hits: int = 0
+
+    @property
+    def nodeid(self) -> str:
+        """Its name."""
+        return str(self.item.nodeid)
 
     @property
     def attempt(self) -> int:
@@ -67,16 +100,30 @@ class RunningTest:
 
     @property
     def met(self) -> int:
-        return sum(tally.met for tally in self.tallies.values())
+        """How many of its faults that are over met traffic."""
+        return sum(group.met for group in self.groups.values())
+
+    def settled(self, outcome: FaultOutcome) -> None:
+        """Count what became of a fault."""
+        group = self.groups.setdefault(outcome.group, FaultGroup(outcome))
+        group.last = outcome
+        group.faults += 1
+        group.met += outcome.met
+        group.excused += outcome.excused
+
+    def met_nothing(self) -> list[FaultGroup]:
+        """The groups of faults of which none has met traffic, seen or unseen."""
+        return [group for group in self.groups.values() if not group.met and not group.excused]
 
     def judged(self, verdict: Verdict) -> tuple[Path, ...]:
-        """Take down how a proof ended; return the files of an earlier one that is not told any more.
+        """Record how a proof ended; return the files of an earlier one that is no longer reported.
 
         Of the many inputs of a property-based test only the last of each outcome is: of losses that is the smallest.
         """
         self.examples += verdict.examples
         self.inconclusive += verdict.inconclusive
-        self.proved = (self.proved[0] + verdict.faults, self.proved[1] + verdict.hits)
+        self.proof_faults += verdict.faults
+        self.proof_hits += verdict.hits
         earlier = [one for one in self.verdicts if verdict.generated and _alike(one, verdict)]
         for one in earlier:
             self.verdicts.remove(one)
@@ -92,8 +139,8 @@ class RunningTest:
             return
         yield "seed", str(seed)
         yield "links", str(self.links)
-        yield "faults", str(self.faults + self.proved[0])
-        yield "met", str(self.met + self.proved[1])
+        yield "faults", str(self.faults + self.proof_faults)
+        yield "met", str(self.met + self.proof_hits)
         if self.without:
             yield "skipped", printable(self.without)
         if self.verdicts:

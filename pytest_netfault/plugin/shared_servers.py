@@ -1,52 +1,67 @@
-"""One etcd for a session, and a name space of its own for each test.
+"""Servers that the tests of a session share: each is started by the first test that asks for its fixture.
 
-Starting an etcd takes a tenth of a second, so tests share one. What they must not share is keys: each test gets a
-prefix that nothing was ever written under. The store's revision and its log are the whole store's, as a real one's
-are.
+A server of another kind is one file and one fixture::
 
-Rules of this file: the server is used through the few methods that ``pytest_netfault_etcd`` promises, so that it
-may be anybody's.
+    from pytest_netfault.plugin import share_server
+    from pytest_netfault.plugin.shared_servers import SharedServer
+    from pytest_netfault.servers import OwnedServer, ServerNotFound
+
+    def open_redis():
+        program = shutil.which("redis-server")
+        if program is None:
+            raise ServerNotFound("no redis was found: install redis-server")
+        return SharedServer(OwnedServer(lambda port, folder: [program, "--port", str(port)]).start(), "redis_server")
+
+    @pytest.fixture(scope="session")
+    def redis_server(request):
+        yield from share_server(request, open_redis)
+
+It then has what ours have: it is started or resumed again before the next test that uses it, skipped where the machine
+has none (an error with ``--netfault-strict``), kept with ``--netfault-keep``, its output stands beside the report of a
+failing test, and it ends with the session.
+
+Rules of this file: no kind of server is named here.
 """
 
 from __future__ import annotations
 
-import os
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar
 
-__all__ = ["SharedCluster", "SharedEtcd"]
+import pytest
 
-# A member that was cut off for long learns what it missed once it is let in again; three together take longer on a
-# busy machine.
-_READY_SECONDS = 60.0
+from pytest_netfault.servers.errors import ServerNotFound
+
+if TYPE_CHECKING:
+    from pytest_netfault.plugin.options import Settings
+
+__all__ = ["SharedServer", "SharedServers"]
+
+# Of what a server printed, beside the report of a failing test.
+_LINES_KEPT = 200
 
 
-class SharedEtcd:
-    """What the fixture ``etcd_server`` gives: a running etcd, and an empty prefix for the test that runs.
+class SharedServer:
+    """What a fixture of a shared server gives: the server, and what the session does with it between tests.
 
-    Everything that the server behind it offers is there: ``address``, ``revision()``, ``log(after_revision)``, and for
-    an etcd that is ours also ``compact()``, ``kill()``, ``start()``, ``restart()``, ``pause()`` and ``resume()``.
-    What a test leaves killed or frozen is started or resumed before the next test that uses the fixture.
+    Everything that the server behind it offers is there. All methods here may be overridden.
 
     Args:
-        server: an :class:`pytest_netfault.servers.etcd.server.EtcdServer`, or what a plugin provides instead.
+        server: what was started. If it has ``start()`` and ``resume()`` they are called before each test that uses it,
+            ``output(lines)`` gives what stands beside the report of a failing test, and ``close()`` ends it; all must
+            be idempotent.
+        name: of its fixture.
 
-    >>> class Fake:
-    ...     address = "127.0.0.1:2379"
-    >>> etcd = SharedEtcd(Fake())
-    >>> etcd
-    etcd_server
-    >>> first = etcd.prefix
-    >>> etcd.renew()
-    >>> first != etcd.prefix, len(first) == len(etcd.prefix), hasattr(etcd, "compact")
-    (True, True, False)
+    >>> class Redis:
+    ...     address = "127.0.0.1:6379"
+    >>> redis = SharedServer(Redis(), "redis_server")
+    >>> redis, redis.address, hasattr(redis, "compact")
+    (redis_server, '127.0.0.1:6379', False)
     """
 
-    def __init__(self, server: Any) -> None:
+    def __init__(self, server: Any, name: str) -> None:
         self._server = server
-        # Random, because workers and other sessions may share a store; not from the seed, because the same seed is
-        # run twice against the same store, and then the prefix must differ.
-        self._token = os.urandom(4).hex()
-        self._count = 1
+        self._name = name
 
     @property
     def server(self) -> Any:
@@ -59,30 +74,11 @@ class SharedEtcd:
         address: str = self._server.address
         return address
 
-    def revision(self, **options: Any) -> int:
-        """The store's revision; options and errors as of the server behind it."""
-        revision: int = self._server.revision(**options)
-        return revision
-
-    def log(self, after_revision: int, **options: Any) -> list[Any]:
-        """Every committed revision after that one, with its events; options and errors as of the server behind it."""
-        log: list[Any] = self._server.log(after_revision, **options)
-        return log
-
-    @property
-    def prefix(self) -> str:
-        """A prefix for keys, as ``"/netfault/5be0cd19/000017/"``: another one in each test, and empty when it begins.
-
-        All are of one length, so that positions in a stream of bytes do not move from test to test.
-        """
-        return f"/netfault/{self._token}/{self._count:06d}/"
-
     def renew(self) -> None:
-        """Turn to a prefix that was never used. The plugin does this before each test."""
-        self._count += 1
+        """A test, or another attempt at it, begins; whether or not it uses this server."""
 
     def make_ready(self) -> None:
-        """Start and resume a server that can be, in case the test before left it killed or frozen.
+        """A test that uses this server begins: start and resume it, in case the test before left it killed or frozen.
 
         Raises:
             ServerError: it does not start.
@@ -92,13 +88,16 @@ class SharedEtcd:
             if method is not None:
                 method()
 
+    def heal(self) -> None:
+        """The call phase of a test that uses this server has ended: heal the faults on links of its own."""
+
     def last_words(self) -> str:
-        """The last lines that the server printed, if it tells."""
+        """The last lines that the server printed, if it has any."""
         output = getattr(self._server, "output", None)
-        return "" if output is None else str(output(200))
+        return "" if output is None else str(output(_LINES_KEPT))
 
     def close(self) -> None:
-        """Close the server, if it can be. Twice is fine."""
+        """Close the server, if it can be. Idempotent."""
         close = getattr(self._server, "close", None)
         if close is not None:
             close()
@@ -109,49 +108,97 @@ class SharedEtcd:
         return getattr(self._server, name)
 
     def __repr__(self) -> str:
-        return "etcd_server"
+        return self._name
 
 
-class SharedCluster(SharedEtcd):
-    """What the fixture ``etcd_cluster`` gives: three members that serve, and an empty prefix for the test that runs.
+S = TypeVar("S", bound=SharedServer)
 
-    Everything of :class:`pytest_netfault.servers.etcd.cluster.EtcdCluster` is there: ``members``, ``addresses``,
-    ``leader()``, ``partition(...)``, ``links`` and the rest. What a test leaves broken, killed or frozen is healed,
-    started or resumed before the next test that uses the fixture.
+
+class SharedServers:
+    """The shared servers of a session, by the names of their fixtures.
 
     Args:
-        cluster: the cluster, started.
-        net: what owns the links between its members.
+        config: of the session.
+        settings: of the session.
     """
 
-    def __init__(self, cluster: Any, net: Any) -> None:
-        super().__init__(cluster)
-        self._net = net
+    def __init__(self, config: pytest.Config, settings: Settings) -> None:
+        self._config = config
+        self._settings = settings
+        self._open: dict[str, SharedServer] = {}
+        self._missing: dict[str, str] = {}  # the fixtures that this machine cannot provide, and why
+        self._kept = False
 
-    def heal(self) -> None:
-        """Heal every link between the members. The plugin does this after each test that uses the fixture."""
-        self._net.heal()
-
-    def make_ready(self) -> None:
-        """Heal every link, start and resume every member, and return once each of them serves.
+    def open(self, fixture: str, start: Callable[[], S]) -> S:
+        """Start a server.
 
         Raises:
-            ServerError: one of them does not, within a minute.
+            ServerError: as ``start`` raises it, but:
+            pytest.skip.Exception: for `ServerNotFound`: this machine has none (a failure if strict).
         """
-        self.heal()
-        members = list(self._server.members.values())
-        for member in members:
-            member.start(wait=False)
-            member.resume()
-        for member in members:
-            member.revision(timeout=_READY_SECONDS)
-
-    def close(self) -> None:
-        """End the members, then the links between them. Twice is fine."""
         try:
-            super().close()
-        finally:
-            self._net.close()
+            self._open[fixture] = server = start()
+            return server
+        except ServerNotFound as error:
+            missing = str(error)
+        # Out here, because a chain of exceptions would say it once for each.
+        if self._settings.strict:
+            pytest.fail(f"{missing} (--netfault-strict: not skipped)", pytrace=False)
+        self._missing[fixture] = missing
+        pytest.skip(missing)
 
-    def __repr__(self) -> str:
-        return "etcd_cluster"
+    def close(self, fixture: str, *, failures: int = 0) -> None:
+        """Close a server. Idempotent.
+
+        Args:
+            fixture: the name of its fixture.
+            failures: how many tests have failed; with ``--netfault-keep=on-failure`` the first server to end waits for
+                Ctrl-C if any has.
+        """
+        if fixture in self._open and self._settings.keep and failures and not self._kept:
+            self._kept = True
+            from pytest_netfault.plugin.keep import hold
+
+            hold(self._config, [(repr(one), ", ".join(_addresses(one))) for one in self._open.values()])
+        server = self._open.pop(fixture, None)
+        if server is not None:
+            server.close()
+
+    def close_all(self) -> None:
+        """Close those that are left, the newest first. Idempotent."""
+        while self._open:
+            self._open.popitem()[1].close()
+
+    def begin(self, item: pytest.Item) -> None:
+        """A test begins."""
+        for server in self._open.values():
+            server.renew()
+        for server in self._used_by(item):
+            server.make_ready()
+
+    def heal(self, item: pytest.Item) -> None:
+        """The call phase of a test has ended."""
+        for server in self._used_by(item):
+            server.heal()
+
+    def why_missing(self, item: pytest.Item) -> str:
+        """Why a test was skipped for want of a server; empty if it was not."""
+        names = getattr(item, "fixturenames", ())
+        return next((why for fixture, why in self._missing.items() if fixture in names), "")
+
+    def last_words(self) -> dict[str, str]:
+        """What the servers have printed last, by the name of a file for it, as ``etcd.log``."""
+        words = {
+            f"{fixture.removesuffix('_server').replace('_', '-')}.log": server.last_words()
+            for fixture, server in self._open.items()
+        }
+        return {file: text + "\n" for file, text in words.items() if text}
+
+    def _used_by(self, item: pytest.Item) -> list[SharedServer]:
+        names = getattr(item, "fixturenames", ())
+        return [server for fixture, server in self._open.items() if fixture in names]
+
+
+def _addresses(server: SharedServer) -> Sequence[str]:
+    addresses: Sequence[str] = getattr(server, "addresses", [server.address])
+    return addresses

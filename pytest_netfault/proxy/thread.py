@@ -27,7 +27,7 @@ from pytest_netfault.common.printable import printable
 from pytest_netfault.proxy.engine import Engine, EngineStopped
 from pytest_netfault.proxy.link import ProxyLink
 
-__all__ = ["NetFaultClosed", "ProxyThread"]
+__all__ = ["NetFaultClosed", "ProxyThread", "crash_error"]
 
 T = TypeVar("T")
 
@@ -39,6 +39,17 @@ class NetFaultClosed(RuntimeError):
     """The NetFault, or this link of it, was closed: nothing can be forwarded or broken any more."""
 
     __module__ = "pytest_netfault"  # where users import it from, and short in a summary
+
+
+def crash_error(crash: BaseException) -> RuntimeError:
+    """What to raise, from the crash, where the proxy's thread has ended before its time.
+
+    >>> crash_error(ZeroDivisionError("division by zero"))
+    RuntimeError("the proxy has crashed: ZeroDivisionError('division by zero')")
+    """
+    # trio raises groups; a group of one is that one.
+    inner: tuple[BaseException, ...] = getattr(crash, "exceptions", ())
+    return crash_error(inner[0]) if len(inner) == 1 else RuntimeError(f"the proxy has crashed: {crash!r}")
 
 
 class _Life:
@@ -114,6 +125,7 @@ class ProxyThread:
         self._starting = False
         self._links: set[ProxyLink] = set()
         self._closed = False
+        self._crash_reported = False
 
     @property
     def crash(self) -> BaseException | None:
@@ -183,7 +195,14 @@ class ProxyThread:
     def raise_crash(self) -> None:
         """Raise what ended the thread before its time, if anything did."""
         if self.crash is not None:
-            raise RuntimeError(f"the proxy has crashed: {self.crash!r}") from self.crash
+            raise crash_error(self.crash) from self.crash
+
+    def unreported_crash(self) -> BaseException | None:
+        """The crash, if there was one and nobody has asked before; who gets it has to report it."""
+        if self.crash is None or self._crash_reported:
+            return None
+        self._crash_reported = True
+        return self.crash
 
     def change(self, function: Callable[[], None]) -> None:
         """Run a function that changes something; see :meth:`.Engine.change`. Raises as :meth:`call`."""

@@ -9,6 +9,7 @@ import shlex
 import textwrap
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
+from typing import Literal
 
 from pytest_netfault.common.printable import printable, printable_lines
 from pytest_netfault.common.wording import counted
@@ -53,15 +54,15 @@ class Totals:
     """What a session did to the network.
 
     Attributes:
-        links: links opened.
-        faults: faults that came into force.
+        links: links opened by tests.
+        faults: faults that tests applied to them.
         met: those of them that were seen to meet traffic.
         kept: proofs that found nothing.
         lost: proofs that found a loss.
         unproved: proofs that proved nothing.
         unfinished: proofs that Ctrl-C, a timeout or an error of the client ended.
         examples: schedules that the proofs played.
-        hits: their faults that met traffic.
+        hits: faults of the proofs that met traffic.
     """
 
     links: int = 0
@@ -74,6 +75,20 @@ class Totals:
     examples: int = 0
     hits: int = 0
 
+    @classmethod
+    def of_proof(
+        cls, outcome: Literal["kept", "lost", "proved nothing", "unfinished"], *, examples: int, hits: int
+    ) -> Totals:
+        """What one proof adds."""
+        return cls(
+            kept=outcome == "kept",
+            lost=outcome == "lost",
+            unproved=outcome == "proved nothing",
+            unfinished=outcome == "unfinished",
+            examples=examples,
+            hits=hits,
+        )
+
     def __add__(self, other: Totals) -> Totals:
         return Totals(*(getattr(self, one.name) + getattr(other, one.name) for one in fields(self)))
 
@@ -82,17 +97,17 @@ class Totals:
         return asdict(self)
 
 
-def summary_line(seed: int, totals: Totals, *, lost: Sequence[str] = ()) -> str:
+def summary_line(seed: int, totals: Totals, *, crashed: Sequence[str] = ()) -> str:
     """The line at the end of a session.
 
     Args:
         seed: the session's seed.
         totals: what was counted.
-        lost: the workers that crashed and took their counts with them.
+        crashed: the workers that crashed, of which nothing was counted.
 
     >>> summary_line(7, Totals(links=3, faults=4, met=1))
     'netfault: seed 7, 3 links, 4 faults, 1 of them met traffic'
-    >>> summary_line(7, Totals(links=1), lost=["gw1"])
+    >>> summary_line(7, Totals(links=1), crashed=["gw1"])
     'netfault: seed 7, 1 link, no faults (without gw1, which crashed)'
     >>> summary_line(7, Totals(kept=2, lost=1, examples=112, hits=301))
     'netfault: seed 7, proofs: 2 kept, 1 lost, 112 examples, 301 faults met traffic'
@@ -115,7 +130,7 @@ def summary_line(seed: int, totals: Totals, *, lost: Sequence[str] = ()) -> str:
     if verdicts:
         hits = f"{_count(totals.hits, 'fault')} met traffic"
         words += [f"proofs: {', '.join(verdicts)}", _count(totals.examples, "example"), hits]
-    without = f" (without {', '.join(lost)}, which crashed)" if lost else ""
+    without = f" (without {', '.join(crashed)}, which crashed)" if crashed else ""
     return f"netfault: {', '.join(words)}{without}"
 
 

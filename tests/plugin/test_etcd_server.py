@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 import pytest
 
-from pytest_netfault.plugin.shared_servers import SharedEtcd
+from pytest_netfault.plugin.shared_etcd import SharedEtcd
 from pytest_netfault.proof.contract import Server, can
 from pytest_netfault.servers.errors import ServerError
 from pytest_netfault.servers.etcd import EtcdServer, find_etcd
