@@ -2,9 +2,9 @@
 
 pytest leaves out frames whose function *or module* has ``__tracebackhide__``. Our modules get it where a failure is
 about to be shown, so that no new function, lambda or generated ``__init__`` can be forgotten. ``--full-trace`` and
-``--tb=native`` show everything, as for everybody's frames.
+``--tb=native`` show everything, as for all hidden frames.
 
-Rules of this file: the standard library only, because the plugin loads it in every session.
+Standard library only, because the plugin loads this in every session.
 """
 
 from __future__ import annotations

@@ -6,7 +6,7 @@ coroutine has ended, ``tearDown`` of a ``unittest`` class belongs to the call, a
 from the inside.
 
 Rules of this file: the standard library only, because pytest loads it in every session; what is to be done at the end
-is an argument, may be done more than once, and must not raise.
+is an argument, is idempotent, and must not raise.
 """
 
 from __future__ import annotations

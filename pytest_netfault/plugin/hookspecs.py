@@ -3,8 +3,6 @@
 pytest-netfault calls them in the thread that made the link or the fault, usually the test's own, before control
 returns to the test. An exception out of one fails that test. Take only the arguments that you need, as with
 pytest's own hooks.
-
-Rules of this file: specifications only, each with its contract; no code.
 """
 
 from __future__ import annotations
@@ -21,7 +19,7 @@ def pytest_netfault_link(link: Link) -> None:
     """A fixture has just opened a link.
 
     The link serves already, and belongs to its NetFault, which will close it. Use it to put every link of a
-    suite under the same conditions, or to write down where the links are::
+    suite under the same conditions, or to record where the links are::
 
         def pytest_netfault_link(link):
             link.delay(0.02)        # nobody has a local database in production
@@ -53,5 +51,5 @@ def pytest_netfault_etcd(config: pytest.Config) -> object | None:
 
         and optionally ``compact()``, ``restart()``, ``pause()`` and ``resume()``, which schedules use. ``start()``
         and ``resume()``, where they exist, are called before each test that uses the fixture, and ``close()``
-        at the end of the session; a second call of them must do no harm.
+        at the end of the session; all three must be idempotent.
     """

@@ -2,9 +2,8 @@
 
 With ``--netfault-keep=on-failure`` the session waits, after its last test and before its servers end, for Ctrl-C: a
 store that a test left in a strange state can be asked about it with any client. What is kept still belongs to the
-session and ends with it, so that nothing is ever left behind.
-
-Rules of this file: it waits only where one person watches one process, and only if a test failed.
+session and ends with it, so that nothing is ever left behind. It waits only where one person watches one process, and
+only if a test failed.
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ __all__ = ["hold"]
 
 
 def hold(config: pytest.Config, servers: Sequence[tuple[str, str]]) -> None:
-    """Say what is kept and return at Ctrl-C.
+    """Say what is kept, and return at Ctrl-C.
 
     Args:
         config: of the session.
@@ -47,7 +46,7 @@ def hold(config: pytest.Config, servers: Sequence[tuple[str, str]]) -> None:
             terminal.write_line(f"netfault: a test failed, so {kept} is kept; Ctrl-C ends it")
             terminal.flush()
         threading.Event().wait()
-    except KeyboardInterrupt:  # that is how one says that one has seen enough
+    except KeyboardInterrupt:  # the way to say that one has seen enough
         if terminal is not None:
             terminal.ensure_newline()
             terminal.write_line("netfault: Ctrl-C, so it ends")

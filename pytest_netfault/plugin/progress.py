@@ -42,7 +42,7 @@ class Live:
         self._shown = False
 
     def show(self, line: str) -> None:
-        """A proof has got on; the line is shown if it is time for one."""
+        """A proof has made progress; the line is shown if one is due."""
         terminal = self._config.pluginmanager.getplugin("terminalreporter")
         if terminal is None or self._config.get_verbosity() < 0:
             return
@@ -61,16 +61,16 @@ class Live:
             if not changing:
                 terminal.write_line(f"netfault: {line}")
             else:
-                # One line, whatever the width: a line that wraps cannot be taken back.
+                # One line, whatever the width: a line that wraps cannot be erased.
                 width = max(shutil.get_terminal_size().columns - 1, 10)
                 terminal.rewrite(f"netfault: {line}"[:width], erase=True)
             terminal.flush()
 
     def done(self, nodeid: str = "") -> None:
-        """The proof is over: take back what a terminal shows. If nothing was shown, there is nothing to do.
+        """The proof is over: erase what a terminal shows. Idempotent.
 
         Args:
-            nodeid: the test that goes on; its file is named again, because its result follows.
+            nodeid: the test that continues; its file is named again, because its result follows.
         """
         shown, self._shown, self._began, self._last = self._shown, False, None, float("-inf")
         terminal = self._config.pluginmanager.getplugin("terminalreporter")

@@ -19,8 +19,6 @@ A server of another kind is one file and one fixture::
 It then has what ours have: it is started or resumed again before the next test that uses it, skipped where the machine
 has none (an error with ``--netfault-strict``), kept with ``--netfault-keep``, its output stands beside the report of a
 failing test, and it ends with the session.
-
-Rules of this file: no kind of server is named here.
 """
 
 from __future__ import annotations

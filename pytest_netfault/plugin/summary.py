@@ -1,10 +1,8 @@
 """Appends a summary of a session to a file, where somebody asked for one.
 
 A plugin of its own, registered only then, and only where the session is reported: under pytest-xdist that is the
-controller, which sees each test's report with the properties that the worker gave it.
-
-Rules of this file: the file may be somebody else's too, so that it is appended to, once, in one piece; that it
-cannot be written is said and fails nothing.
+controller, which sees each test's report with the properties that the worker gave it. Other programs may write to the
+same file, so it is appended to, once, in one piece; that it cannot be written is reported and fails nothing.
 """
 
 from __future__ import annotations
@@ -48,19 +46,19 @@ class SessionSummary:
         if report.when != "teardown" or not properties:
             return
 
-        def told(name: str, otherwise: str = "") -> str:
+        def value(name: str, otherwise: str = "") -> str:
             return str(properties.get(f"netfault.{name}", otherwise))
 
         self._rows[report.nodeid] = Row(
             nodeid=report.nodeid,
             failed=report.nodeid in self._failed,
-            verdict=told("verdict"),
-            reason=told("reason") or self._failed.get(report.nodeid, ""),
-            skipped=told("skipped") if report.nodeid not in self._failed else "",
-            schedule=told("schedule"),
-            faults=told("faults", "0"),
-            met=told("met", "0"),
-            artifact=self._near(told("artifact")),
+            verdict=value("verdict"),
+            reason=value("reason") or self._failed.get(report.nodeid, ""),
+            skipped=value("skipped") if report.nodeid not in self._failed else "",
+            schedule=value("schedule"),
+            faults=value("faults", "0"),
+            met=value("met", "0"),
+            artifact=self._near(value("artifact")),
             command=rerun_command(report.nodeid, self._seed),
         )
 
