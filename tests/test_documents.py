@@ -76,6 +76,7 @@ open_store = ReadsFirst
 """
 
 
+@pytest.mark.slow
 def test_the_first_test_says_the_same_each_time_on_an_etcd_that_lives_on(
     pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
 ) -> None:

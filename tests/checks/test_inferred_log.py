@@ -139,6 +139,7 @@ def right_runs(draw: st.DrawFn) -> Trace:
     )
 
 
+@pytest.mark.slow
 @settings(max_examples=600, deadline=None)
 @given(right_runs())
 def test_a_right_client_of_a_right_store_is_kept(trace: Trace) -> None:

@@ -194,6 +194,7 @@ def appends(number: int, size: int, end: str) -> list[dict[str, Any]]:
 
 
 # What the interpreter takes at most, in MiB, is measured by tests/benchmarks/bench_checkers.py.
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "events", [appends(20, 1_000, "ok"), appends(2_000, 5, "info"), appends(300, 1_000, "info")]
 )

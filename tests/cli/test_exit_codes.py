@@ -207,6 +207,7 @@ def test_half_a_surrogate_pair_reaches_no_strict_output(encoding: str, as_json: 
     assert not re.search(rb"^\s*::", done.stdout, re.MULTILINE)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("encoding", STRICT)
 def test_a_name_that_cannot_be_encoded_is_still_one_line(encoding: str, place: Path) -> None:
     missing = place / os.fsdecode(b"no\xffsuch\n::error::file")
@@ -215,6 +216,7 @@ def test_a_name_that_cannot_be_encoded_is_still_one_line(encoding: str, place: P
     assert_one_line(run("judge", "--no\udcff", missing, encoding=encoding), "netfault judge: ")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("encoding", STRICT)
 def test_the_story_of_a_part_is_printable(encoding: str, place: Path) -> None:
     path = place / "part.json"
@@ -298,6 +300,7 @@ def test_a_pipe_that_ends_is_judged_like_a_file(
 # -- where the output goes ----------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("arguments", [["judge"], ["judge", "--json"], ["merge"]], ids=" ".join)
 def test_an_output_that_cannot_be_written_is_code_2(arguments: list[str], place: Path) -> None:
     path = place / "f.json"
@@ -315,6 +318,7 @@ def test_an_output_that_cannot_be_written_is_code_2(arguments: list[str], place:
     assert done.stderr.decode() == f"{name}: the output cannot be written: No space left on device\n"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "arguments", [["--help"], ["--version"], ["judge", "--help"], ["replay", "--help"], []]
 )
@@ -348,6 +352,7 @@ def test_a_reader_that_leaves_early_changes_no_verdict(
         assert process.wait(60) == code
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("case", "code"), [(KEPT, 0), (BROKEN, 1), ({}, 2)])
 def test_closed_streams_change_no_verdict(case: dict[str, Any], code: int, place: Path) -> None:
     path = place / "f.json"
@@ -407,6 +412,7 @@ def test_a_store_module_that_raises_is_no_verdict(what: str, place: Path, trace:
     assert err.startswith("netfault replay: ")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("where", CALLS)
 @pytest.mark.parametrize("raised", RAISED)
 def test_whatever_a_client_or_a_server_raises_is_no_verdict(
@@ -419,6 +425,7 @@ def test_whatever_a_client_or_a_server_raises_is_no_verdict(
     assert (code, out, len(err.splitlines())) == (2, "", 1), err
 
 
+@pytest.mark.slow
 def test_the_process_itself_ends_with_2(place: Path, trace: Path) -> None:
     module = place / "stores.py"
     module.write_text(MODULES["sys.exit(0)"])
@@ -427,6 +434,7 @@ def test_the_process_itself_ends_with_2(place: Path, trace: Path) -> None:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("status", [0, 1])
 def test_a_client_that_ends_the_process_is_no_verdict(status: int, place: Path, trace: Path) -> None:
     module = place / "stores.py"
@@ -447,6 +455,7 @@ def test_a_client_that_ends_the_process_is_no_verdict(status: int, place: Path, 
 # -- Ctrl-C -------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_ctrl_c_is_130_and_one_line(place: Path, trace: Path) -> None:
     module = place / "stores.py"
     module.write_text("import time\nprint('here', flush=True)\ntime.sleep(60)\n")
@@ -604,6 +613,7 @@ def contents(draw: st.DrawFn) -> bytes:
     return data
 
 
+@pytest.mark.slow
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     data=contents() | st.binary(max_size=60),

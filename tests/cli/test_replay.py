@@ -96,6 +96,7 @@ def test_a_loss_is_seen_again_with_what_was_recorded(trace: Path, stores: Path, 
     assert read_recorded(again) == read_recorded(trace)  # what it leaves behind is what it was given
 
 
+@pytest.mark.slow
 def test_a_dead_flow_is_given_the_time_that_was_recorded(stores: Path, tmp_path: Path) -> None:
     path = tmp_path / "dead.json"
     dead = Schedule([Subscribe(), Write("a"), Seen(), Break(Forget()), Write("a")])

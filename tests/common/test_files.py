@@ -112,6 +112,7 @@ def test_a_folder_into_which_nothing_could_be_written_is_not_left(tmp_path: Path
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_a_full_disk_does_not_hide_that_an_update_was_lost(toy: Any, tmp_path: Path) -> None:
     with toy["toy"].ToyServer() as server:
         for limit in (0, 2_000):
@@ -164,6 +165,7 @@ def test_fails(netfault):
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("limit", [0, 1, 2_500])
 def test_the_files_of_a_session_have_one_mode_and_none_is_unfinished(limit: int, tmp_path: Path) -> None:
     (tmp_path / "test_it.py").write_text(textwrap.dedent(INNER))

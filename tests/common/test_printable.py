@@ -177,6 +177,7 @@ def test_the_errors_of_a_link() -> None:
         assert_harmless(repr(link.sever()))
 
 
+@pytest.mark.slow
 def test_what_a_session_shows_of_a_link_and_a_client(pytester: pytest.Pytester) -> None:
     pytester.makepyfile(
         f"""

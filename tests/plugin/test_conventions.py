@@ -45,6 +45,7 @@ def _fixtures(sessions: Any) -> dict[str, list[str]]:
     return {name: [] for name in re.findall(r"^(\w+)(?: \[\w+ scope\])? --", ours, re.MULTILINE)}
 
 
+@pytest.mark.slow
 def test_the_fixtures_are_those_that_are_documented(sessions: Any) -> None:
     documented = re.findall(
         r"^\| `(\w+)` \| (?:function|session) \|",

@@ -84,6 +84,7 @@ def test_an_output_that_is_a_file_is_refused_at_once(sessions: Any) -> None:
     result.stderr.fnmatch_lines(["ERROR: --netfault-output=test_it.py is a file: name a directory*"])
 
 
+@pytest.mark.slow
 def test_what_was_given_stands_in_the_header(sessions: Any) -> None:
     sessions.file(NO_USE)
     result = sessions.run("--netfault-seed=3", "--netfault-strict", "--netfault-etcd=docker")
@@ -130,6 +131,7 @@ def test_strict_marks_and_strict_configuration_are_fine(sessions: Any) -> None:
 LONG = "n" * 5_000
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("given_by", ["option", "ini"])
 @pytest.mark.parametrize("option", ["output", "summary"])
 @pytest.mark.parametrize(
@@ -159,6 +161,7 @@ def test_a_path_that_cannot_be_written_to_is_refused_at_once(
     assert len(result.errlines) <= 2  # pytest leaves an empty line
 
 
+@pytest.mark.slow
 def test_a_summary_that_is_a_directory_is_refused_at_once(sessions: Any) -> None:
     sessions.file(NO_USE)
     result = sessions.run("--netfault-summary=.")
@@ -168,6 +171,7 @@ def test_a_summary_that_is_a_directory_is_refused_at_once(sessions: Any) -> None
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", [LONG, "/dev/null/below", "/dev/full"])
 def test_the_summary_of_a_ci_system_that_cannot_be_written_is_a_word_at_the_end(
     sessions: Any, monkeypatch: pytest.MonkeyPatch, path: str
@@ -179,6 +183,7 @@ def test_the_summary_of_a_ci_system_that_cannot_be_written_is_a_word_at_the_end(
     result.stdout.fnmatch_lines(["netfault: the summary was not written: *"])
 
 
+@pytest.mark.slow
 def test_a_summary_that_is_a_pipe_without_a_reader_hangs_nobody(sessions: Any) -> None:
     os.mkfifo(sessions.pytester.path / "pipe")
     sessions.file("def test_it(netfault, echo): netfault.forward(echo)")
@@ -187,6 +192,7 @@ def test_a_summary_that_is_a_pipe_without_a_reader_hangs_nobody(sessions: Any) -
     result.stdout.fnmatch_lines(["netfault: the summary was not written: *No such device or address*"])
 
 
+@pytest.mark.slow
 def test_nothing_is_made_before_there_is_something_to_write(sessions: Any) -> None:
     sessions.file(NO_USE)
     result = sessions.run("--netfault-output=new/output", "--netfault-summary=fresh/summary.md")
@@ -195,6 +201,7 @@ def test_nothing_is_made_before_there_is_something_to_write(sessions: Any) -> No
     assert not (sessions.pytester.path / "fresh").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("ini", "told"),
     [
@@ -213,6 +220,7 @@ def test_an_ini_value_that_cannot_be_meant_is_a_usage_error(sessions: Any, ini: 
     result.stderr.fnmatch_lines([told])
 
 
+@pytest.mark.slow
 def test_an_etcd_whose_path_is_too_long_is_one_sentence(sessions: Any) -> None:
     sessions.file("def test_it(etcd_server): pass")
     result = sessions.run(f"--netfault-etcd=/{LONG}")

@@ -95,6 +95,7 @@ def test_a_failure_shows_no_frame_of_ours(shown: Any, line: str) -> None:
     assert_only_theirs(lines)
 
 
+@pytest.mark.slow
 def test_a_client_that_does_not_open_is_shown_where_it_raised(shown: Any) -> None:
     lines = shown(FAILURES["a client that does not open"])
     assert any(line.startswith(">") and "the client's own" in line for line in lines)
@@ -109,11 +110,13 @@ def test_a_fault_that_met_nothing_shows_no_frame_of_ours(shown: Any, option: str
     assert_only_theirs(lines)
 
 
+@pytest.mark.slow
 def test_a_mistake_of_ours_is_shown_where_it_is(shown: Any) -> None:
     lines = shown("link._thread = None; link.sever()")
     assert any(line.startswith(str(OURS)) or "control.py" in line for line in lines)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["UpdateLost", "ProvedNothing"])
 def test_at_80_columns_the_reason_is_read(shown: Any, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     monkeypatch.setenv("COLUMNS", "80")

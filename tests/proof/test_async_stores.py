@@ -148,6 +148,7 @@ def test_a_right_asyncio_client_is_kept(server: Any, open_store: Any) -> None:
     assert (report.examples, report.not_closed) == (6, 0)
 
 
+@pytest.mark.slow
 def test_an_asyncio_client_that_loses_updates_is_caught(server: Any) -> None:
     with pytest.raises(UpdateLost) as lost:
         verify.no_update_lost(FromNow, server, faults=FAULTS, seed=1, settle=1.0)

@@ -111,6 +111,7 @@ def assert_told(run: Run, folder: Path) -> None:
         file.read_text(encoding="utf-8")
 
 
+@pytest.mark.slow
 @settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(strange=st.lists(DELIVERIES, max_size=5), promise=st.sampled_from(["every-event", "latest-value"]))
 def test_a_loss_is_told_whatever_else_was_delivered(

@@ -401,6 +401,7 @@ for name in os.listdir("/proc/self/fd"):
     assert not ours & set(map(int, out.stdout.split()))
 
 
+@pytest.mark.slow
 def test_a_thousand_connections_at_once(make_rig: Any) -> None:
     rig = make_rig()
     with contextlib.ExitStack() as stack:

@@ -75,6 +75,7 @@ def test_the_same_seed_damages_the_same_bytes_and_draws_the_same_jitter(seen: An
     assert seen["one"] == seen["two"]
 
 
+@pytest.mark.slow
 def test_each_connection_and_direction_has_drawings_of_its_own(seen: Any) -> None:
     for what in ("damage", "jitter"):
         drawn = [json.dumps(value) for name, value in seen["one"].items() if name.startswith(what)]

@@ -155,6 +155,7 @@ print(seen)
 """
 
 
+@pytest.mark.slow
 def test_ctrl_c_at_any_moment_of_the_start() -> None:
     out = subprocess.run(
         [sys.executable, "-c", INTERRUPTED], capture_output=True, text=True, timeout=120, check=False

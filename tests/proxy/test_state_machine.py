@@ -543,6 +543,7 @@ def machine() -> Iterator[type[LinkMachine]]:
     thread.close()
 
 
+@pytest.mark.slow
 def test_a_link_does_what_the_model_says(machine: Any) -> None:
     start = time.monotonic()
     while machine.steps < STEPS:

@@ -39,6 +39,7 @@ events = st.builds(
 )
 
 
+@pytest.mark.slow
 @given(st.lists(events, max_size=12))
 def test_the_events_file_draws_the_same_picture_and_tells_the_same_story(happened: list[LinkEvent]) -> None:
     happened.sort(key=lambda event: event.time)

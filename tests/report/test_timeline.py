@@ -79,6 +79,7 @@ def test_bars_in_a_row_do_not_touch(marks: list[Mark]) -> None:
             assert one.end <= two.start
 
 
+@pytest.mark.slow
 @given(bars())
 def test_there_are_never_too_many_rows(marks: list[Mark]) -> None:
     placed, rows = packed(marks, at_most=3)
@@ -86,6 +87,7 @@ def test_there_are_never_too_many_rows(marks: list[Mark]) -> None:
     assert all(one.row < rows for one in placed)
 
 
+@pytest.mark.slow
 @given(bars())
 def test_marks_are_numbered_in_the_order_of_their_start(marks: list[Mark]) -> None:
     names, numbered = number_marks(marks)

@@ -27,6 +27,7 @@ def deaf(toy: Any) -> Any:
     return Deaf
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(5))
 def test_a_client_that_never_notices_a_dead_flow_is_found_by_default(
     deaf: Any, server: Any, seed: int
@@ -39,6 +40,7 @@ def test_a_client_that_never_notices_a_dead_flow_is_found_by_default(
     assert lost.report.wall_seconds < 60
 
 
+@pytest.mark.slow
 def test_the_right_client_notices_and_is_kept(toy: Any, server: Any) -> None:
     report = verify.no_update_lost(toy.RightStore, server, seed=3, max_examples=15)
     assert report.examples == 15
@@ -137,12 +139,14 @@ def test_named_faults_bring_dead_flows_only_if_they_name_one(
     assert report.dead_flows == drawn
 
 
+@pytest.mark.slow
 def test_who_names_nothing_else_gets_examples_of_that_kind(toy: Any, server: Any) -> None:
     report = verify.no_update_lost(toy.RightStore, server, seed=1, max_examples=12, faults=[Forget])
     assert report.examples == report.dead_flows == 12
     assert report.cuts_that_hit_traffic >= 12
 
 
+@pytest.mark.slow
 def test_what_touches_the_server_is_played_when_they_have_ended(toy: Any, server: Any) -> None:
     """A compaction or a restart would be felt by every flow: a right client could be blamed for it."""
     under_way: set[int] = set()
@@ -185,6 +189,7 @@ def test_what_touches_the_server_is_played_when_they_have_ended(toy: Any, server
     assert max(dead) < min(touching)
 
 
+@pytest.mark.slow
 def test_a_loss_among_the_examples_does_not_wait_for_the_dead_flows(deaf: Any, server: Any) -> None:
     class AlsoGone(deaf):  # type: ignore[misc]
         def goes_on(self, error: Exception | None) -> bool:
@@ -213,6 +218,7 @@ def test_progress_tells_that_they_are_pending(toy: Any, server: Any) -> None:
     assert [one.done for one in seen if one.stage == "noticing"][-1] == 3
 
 
+@pytest.mark.slow
 def test_a_printed_loss_fails_the_same_way_again(deaf: Any, server: Any, tmp_path: Path) -> None:
     with pytest.raises(verify.UpdateLost) as caught:
         verify.no_update_lost(
@@ -224,6 +230,7 @@ def test_a_printed_loss_fails_the_same_way_again(deaf: Any, server: Any, tmp_pat
     assert '"notice": 1.0' in path.read_text()
 
 
+@pytest.mark.slow
 def test_a_sweep_finds_a_client_that_never_notices(deaf: Any, toy: Any, server: Any) -> None:
     scenario = Schedule([Subscribe(), Write("a"), Seen(), Write("b")])
     where: Any = {"direction": "down", "stride": 9, "how": ["blackhole"]}

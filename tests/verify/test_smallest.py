@@ -82,6 +82,7 @@ def test_a_fault_that_was_asked_for_stays_as_it_was_given(
     assert set(faults_of(told.schedule)) == {asked}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("asked", [Blackhole, Cut])
 def test_a_kind_of_fault_that_was_asked_for_stays_one_of_its_kind(
     ends_with_a_reset: Any, server: Any, asked: type[Fault]

@@ -127,6 +127,7 @@ def same(value: Any, back: Any) -> bool:
     return bool(value == back)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("key", KEYS, ids=lambda key: repr(key.codec))
 @settings(max_examples=150, deadline=None)
 @given(value=shapes | objects)
