@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from pytest_netfault.faults import StallAccept as StallAccept
     from pytest_netfault.faults import Throttle as Throttle
     from pytest_netfault.faults import UnsupportedFault as UnsupportedFault
+    from pytest_netfault.proof.process_store import ProcessStore as ProcessStore
     from pytest_netfault.schedules.schedule import Schedule as Schedule
     from pytest_netfault.schedules.steps import Break as Break
     from pytest_netfault.schedules.steps import Compact as Compact
@@ -80,6 +81,7 @@ _HOMES = {
     "StallAccept": "faults",
     "Throttle": "faults",
     "UnsupportedFault": "faults",
+    "ProcessStore": "proof.process_store",
     "Schedule": "schedules.schedule",
     "Break": "schedules.steps",
     "Compact": "schedules.steps",
@@ -132,6 +134,7 @@ __all__ = [
     "OpenStore",
     "Passed",
     "Pause",
+    "ProcessStore",
     "ProvedNothing",
     "Refuse",
     "Report",

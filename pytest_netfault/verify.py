@@ -15,7 +15,6 @@ This module is the face; ``verifying/`` is how.
 from __future__ import annotations
 
 import os
-import time
 import warnings
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -25,36 +24,34 @@ from pytest_netfault.common.garbage import CollectAfterFailure
 from pytest_netfault.common.wording import counted
 from pytest_netfault.faults import Cut, CutHow, Direction, Fault
 from pytest_netfault.proof.announce import announced
-from pytest_netfault.proof.arguments import (
-    check_count,
-    check_directory,
-    check_how,
-    check_notice,
-    check_promise,
-    check_seconds,
-    check_server,
-    check_store,
-    pick_seed,
-)
+from pytest_netfault.proof.arguments import Settings, check_count, check_how, settings_of
 from pytest_netfault.proof.async_stores import AsyncClients
-from pytest_netfault.proof.bench import Kit
+from pytest_netfault.proof.bench import Bench
 from pytest_netfault.proof.campaign import Campaign
-from pytest_netfault.proof.contract import Server, Timeouts
-from pytest_netfault.proof.limits import NO_DEADLINE, Deadline
+from pytest_netfault.proof.contract import Server
+from pytest_netfault.proof.limits import Deadline
+from pytest_netfault.proof.parts import find_parts, merge_parts, read_part, recorded
 from pytest_netfault.proof.property_tests import as_bad_draw
-from pytest_netfault.proof.results import Progress, ProgressCallback, ProvedNothing, Report, UpdateLost
-from pytest_netfault.proof.shards import Part, find_parts, merge_parts, read_part, read_shard, recorded
+from pytest_netfault.proof.results import (
+    Kept,
+    Progress,
+    ProgressCallback,
+    ProvedNothing,
+    Report,
+    Result,
+    UpdateLost,
+)
 from pytest_netfault.proof.sweep import SCENARIO
-from pytest_netfault.proof.tally import Tally
 from pytest_netfault.schedules.dead_flows import NOTICE_SECONDS, Plan, dead_flow
 from pytest_netfault.schedules.generate import ALL, Palette, seeded
 from pytest_netfault.schedules.schedule import Schedule
-from pytest_netfault.schedules.shrink import Asked
+from pytest_netfault.schedules.shrink import ANYTHING, Asked
 from pytest_netfault.store import OpenStore
 
 __all__ = [
     "ALL",
     "SCENARIO",
+    "ClientFailure",
     "Progress",
     "ProgressCallback",
     "ProvedNothing",
@@ -71,6 +68,10 @@ __all__ = [
 
 # A close() that takes longer than ``settle`` is reported by whoever waits for it; then its tasks are cancelled.
 _CLOSE_MARGIN_SECONDS = 0.25
+
+
+class ClientFailure(UserWarning):
+    """The program of a `ProcessStore` crashed, or broke the protocol; those examples prove nothing."""
 
 
 class StoreLeftTasks(UserWarning):
@@ -96,12 +97,12 @@ def no_update_lost(
     report_dir: str | os.PathLike[str] | None = None,
     progress: ProgressCallback | None = None,
 ) -> Report:
-    """Draw schedules of writes and outages, play them against a client, and judge what its subscriber was handed.
+    """Draw schedules of writes and outages, play them against a client, and judge what was delivered to its subscriber.
 
     Args:
         open_store: opens the client under test at an address; an attribute ``rejected`` of it may name exceptions
             that mean "certainly not applied". It, and the methods of the client, may be coroutine functions: they
-            are awaited on one asyncio loop of the kit's.
+            are awaited on one asyncio loop of the kit.
         server: the store itself: ``address``, ``revision()``, ``log(after_revision)``, and optionally ``compact()``,
             ``restart()``, ``pause()`` and ``resume()``, which schedules use where they exist. A store that keeps no log
             has ``address`` alone, and ``read(prefix)`` if its state can be looked at.
@@ -129,7 +130,7 @@ def no_update_lost(
         What was tried, if nothing was lost.
 
     Raises:
-        UpdateLost: a guarantee was broken; the message tells how and how to play it again.
+        UpdateLost: a guarantee was broken; the message says how, and how to play it again.
         ProvedNothing: no write was acknowledged, no fault met traffic, no update arrived under a fault or after it,
             or most examples were inconclusive.
         TimeoutError: ``open_store`` or the server did not return from a call, within ``max_seconds`` or a minute; the
@@ -137,52 +138,35 @@ def no_update_lost(
         TypeError, ValueError: an argument is wrong; nothing was opened.
 
     Resource handling: what was opened is closed in reverse order, also after Ctrl-C. A client whose ``close()``
-    does not return within ``settle`` seconds is left alone, and a :class:`StoreNotClosed` warning says so.
+    does not return within ``settle`` seconds is abandoned, and a :class:`StoreNotClosed` warning says so.
     """
     __tracebackhide__ = True
-    check_store(open_store)
-    check_server(server)
-    check_promise(promise)
+    settings = settings_of(
+        open_store,
+        server,
+        promise=promise,
+        settle=settle,
+        notice=notice,
+        seed=seed,
+        max_seconds=max_seconds,
+        shard=shard,
+        report_dir=report_dir,
+        progress=progress,
+    )
     palette = Palette(faults)  # type: ignore[arg-type]
     check_count("max_examples", max_examples)
-    if max_seconds is not None:
-        check_seconds("max_seconds", max_seconds)
-    check_seconds("settle", settle)
-    check_notice(notice)
-    directory = check_directory(report_dir)
-    part = read_shard(shard)
-    number = pick_seed(seed)
 
-    clients = AsyncClients(open_store, close_timeout=settle + _CLOSE_MARGIN_SECONDS)
-    deadline = Deadline() if max_seconds is None else Deadline(time.monotonic() + max_seconds)
-
-    def open_kit(until: Deadline = deadline) -> Kit:
-        timeouts = Timeouts(settle=settle, notice=notice)
-        return Kit(clients, server, promise=promise, timeouts=timeouts, seed=number, deadline=until)
-
-    with CollectAfterFailure(), clients, open_kit() as kit:
-        possible = kit.possible(palette, named=palette.faults != ALL)
-        plan = Plan.of(possible, max_examples, notice=notice, named=palette.faults != ALL)
+    def prove(campaign: Campaign) -> Result:
+        named = palette.faults != ALL
+        possible = campaign.bench.possible(palette, named=named)
+        plan = Plan.of(possible, max_examples, notice=notice, named=named)
+        part, number = settings.part, settings.seed
         mine = [example for example in range(plan.examples) if part.holds(example)]
         drawn = (seeded(number, example, plan.palette) for example in mine)
         beside = [dead_flow(number, one, possible) for one in range(plan.dead_flows) if part.holds(one)]
-        campaign = Campaign(
-            kit,
-            seed=number,
-            promise=promise,
-            settle=settle,
-            notice=notice,
-            deadline=deadline,
-            report_dir=directory,
-            progress=progress,
-            asked=Asked(palette.faults),
-        )
+        return campaign.prove(drawn, of=len(mine), dead_flows=beside)
 
-        def prove() -> Report:
-            return campaign.prove(drawn, open_kit, of=len(mine), dead_flows=beside)
-
-        report = _parted("no_update_lost", prove, campaign, number, shard, report_dir)
-    return _warned(report, clients, settle)
+    return _proved("no_update_lost", open_store, server, settings, Asked(palette.faults), prove)
 
 
 def replay(
@@ -198,27 +182,23 @@ def replay(
 ) -> Report:
     """Play one schedule and judge it; arguments, result and errors are those of :func:`no_update_lost`."""
     __tracebackhide__ = True
-    check_store(open_store)
-    check_server(server)
-    check_promise(promise)
-    check_seconds("settle", settle)
-    check_notice(notice)
-    directory = check_directory(report_dir)
-    number = pick_seed(seed)
+    settings = settings_of(
+        open_store,
+        server,
+        promise=promise,
+        settle=settle,
+        notice=notice,
+        seed=seed,
+        report_dir=report_dir,
+    )
     if not isinstance(schedule, Schedule):
         raise TypeError(f"schedule must be a Schedule, not {schedule!r:.200}")
-    clients = AsyncClients(open_store, close_timeout=settle + _CLOSE_MARGIN_SECONDS)
-    timeouts = Timeouts(settle=settle, notice=notice)
-    closed_kit = Kit(clients, server, promise=promise, timeouts=timeouts, seed=number)
-    with CollectAfterFailure(), clients, closed_kit as kit:
-        campaign = Campaign(
-            kit, seed=number, promise=promise, settle=settle, notice=notice, report_dir=directory
+    try:
+        return _proved(
+            "replay", open_store, server, settings, ANYTHING, lambda campaign: campaign.replay(schedule)
         )
-        try:
-            report = announced("replay", number, lambda: campaign.replay(schedule), lambda: campaign.tally)
-        except ProvedNothing as nothing:
-            raise as_bad_draw(nothing) from None
-    return _warned(report, clients, settle)
+    except ProvedNothing as nothing:
+        raise as_bad_draw(nothing) from None
 
 
 def sweep(
@@ -273,14 +253,18 @@ def sweep(
         TypeError, ValueError: an argument is wrong; nothing was opened.
     """
     __tracebackhide__ = True
-    check_store(open_store)
-    check_server(server)
-    check_promise(promise)
-    check_seconds("settle", settle)
-    check_notice(notice)
+    settings = settings_of(
+        open_store,
+        server,
+        promise=promise,
+        settle=settle,
+        notice=notice,
+        seed=seed,
+        shard=shard,
+        report_dir=report_dir,
+        progress=progress,
+    )
     check_count("stride", stride)
-    directory = check_directory(report_dir)
-    part = read_shard(shard)
     if direction not in ("up", "down", "both"):
         raise ValueError(f"direction must be 'up', 'down' or 'both', not {direction!r}")
     hows = check_how(how)
@@ -289,31 +273,12 @@ def sweep(
         raise TypeError(f"scenario must be a Schedule, not {played!r:.200}")
     if played.faults:
         raise ValueError(f"scenario must have no Break() of its own: the sweep cuts. It is {played}")
-    number = pick_seed(seed)
 
-    clients = AsyncClients(open_store, close_timeout=settle + _CLOSE_MARGIN_SECONDS)
+    def prove(campaign: Campaign) -> Result:
+        return campaign.sweep(played, direction=direction, stride=stride, how=hows)
 
-    def open_kit(until: Deadline = NO_DEADLINE) -> Kit:
-        timeouts = Timeouts(settle=settle, notice=notice)
-        return Kit(clients, server, promise=promise, timeouts=timeouts, seed=number, deadline=until)
-
-    with CollectAfterFailure(), clients, open_kit() as kit:
-        campaign = Campaign(
-            kit,
-            seed=number,
-            promise=promise,
-            settle=settle,
-            notice=notice,
-            report_dir=directory,
-            progress=progress,
-            asked=Asked((Cut,), how=tuple(hows), direction=direction),
-        )
-
-        def prove() -> Report:
-            return campaign.sweep(played, open_kit, direction=direction, stride=stride, how=hows, shard=part)
-
-        report = _parted("sweep", prove, campaign, number, shard, report_dir)
-    return _warned(report, clients, settle)
+    asked = Asked((Cut,), how=tuple(hows), direction=direction)
+    return _proved("sweep", open_store, server, settings, asked, prove)
 
 
 def merge(*places: str | os.PathLike[str]) -> Report:
@@ -333,23 +298,42 @@ def merge(*places: str | os.PathLike[str]) -> Report:
         ValueError: a part is missing or there twice, or a file is none.
     """
     __tracebackhide__ = True
-    return merge_parts((str(path), read_part(path)) for path in find_parts(map(Path, places)))
+    return _returned(merge_parts((str(path), read_part(path)) for path in find_parts(map(Path, places))))
 
 
-def _parted(
+def _proved(
     call: str,
-    prove: Callable[[], Report],
-    campaign: Campaign,
-    seed: int,
-    shard: str | None,
-    report_dir: str | os.PathLike[str] | None,
+    open_store: OpenStore,
+    server: Server,
+    settings: Settings,
+    asked: Asked,
+    prove: Callable[[Campaign], Result],
 ) -> Report:
+    """Open what a proof needs, run it, let the session know, and return or raise what it came to."""
     __tracebackhide__ = True
-    directory = None if shard is None or report_dir is None else Path(report_dir)
-    begun = Part(call, read_shard(shard), seed, Tally(), 0.0)
-    return announced(
-        call, seed, lambda: recorded(prove, directory, begun, lambda: campaign.tally), lambda: campaign.tally
-    )
+    clients = AsyncClients(open_store, close_timeout=settings.settle + _CLOSE_MARGIN_SECONDS)
+
+    def open_bench(until: Deadline = settings.deadline) -> Bench:
+        return Bench(clients, server, settings, until)
+
+    with CollectAfterFailure(), clients, open_bench() as bench:
+        campaign = Campaign(bench, open_bench, settings, asked)
+        ledger = campaign.ledger
+
+        def recorded_part() -> Result:
+            __tracebackhide__ = True
+            return recorded(prove(campaign), call, settings, ledger.tally, ledger.seconds)
+
+        report = _returned(announced(call, settings.seed, recorded_part, lambda: ledger.tally))
+    return _warned(report, clients, settings.settle)
+
+
+def _returned(result: Result) -> Report:
+    """The report of what was kept; anything else is raised, here and nowhere else."""
+    __tracebackhide__ = True
+    if isinstance(result, Kept):
+        return result.report
+    raise result.error()
 
 
 def _warned(report: Report, clients: AsyncClients, settle: float) -> Report:
@@ -358,13 +342,20 @@ def _warned(report: Report, clients: AsyncClients, settle: float) -> Report:
         warnings.warn(
             f"the client left tasks running when it had been closed, which were cancelled: {tasks}",
             StoreLeftTasks,
-            stacklevel=3,
+            stacklevel=4,
+        )
+    if report.client_failure is not None:
+        failed = f"in {report.client_failures} of {counted(report.examples, 'example')}"
+        warnings.warn(
+            f"the client itself failed {failed}, which prove nothing: {report.client_failure}",
+            ClientFailure,
+            stacklevel=4,
         )
     if report.not_closed:
         warnings.warn(
             f"close() of the client did not return within {settle:g} s in {report.not_closed} of "
             f"{counted(report.examples, 'example')}",
             StoreNotClosed,
-            stacklevel=3,
+            stacklevel=4,
         )
     return report

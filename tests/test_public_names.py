@@ -18,8 +18,8 @@ PROMISED = {
     # faults
     "Blackhole", "Corrupt", "Cut", "Delay", "Fault", "Forget", "Lose", "Refuse", "Reset", "Sever", "Slice",
     "StallAccept", "Throttle", "UnsupportedFault",
-    # subjects
-    "Delivery", "Event", "OpenStore", "Resync", "Store", "WriteRejected",
+    # clients under test
+    "Delivery", "Event", "OpenStore", "ProcessStore", "Resync", "Store", "WriteRejected",
     # schedules
     "Break", "Compact", "Connected", "Delete", "Heal", "Passed", "Pause", "Restart", "Resume", "Schedule", "Seen",
     "Subscribe", "Write", "WriteMany",

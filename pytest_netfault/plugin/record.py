@@ -123,7 +123,7 @@ class RunningTest:
         self.examples += verdict.examples
         self.inconclusive += verdict.inconclusive
         self.proof_faults += verdict.faults
-        self.proof_hits += verdict.hits
+        self.proof_hits += verdict.faults_that_met_traffic
         earlier = [one for one in self.verdicts if verdict.generated and _alike(one, verdict)]
         for one in earlier:
             self.verdicts.remove(one)

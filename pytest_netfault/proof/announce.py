@@ -1,7 +1,7 @@
-"""How a proof tells the session around it what it came to.
+"""How a proof reports to the session around it what it came to.
 
-Rules of this file: a proof runs and ends as it would alone; only an example that proves nothing, in a session that is
-strict, turns what was kept into :class:`.ProvedNothing`.
+A proof runs and ends as it would alone; only in a strict session an example that proves nothing turns `Kept` into
+`Nothing`.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from pytest_netfault.common.wording import counted, were
 from pytest_netfault.proof import host
 from pytest_netfault.proof.host import Verdict
 from pytest_netfault.proof.property_tests import in_property_test
-from pytest_netfault.proof.results import ProvedNothing, Report, UpdateLost
+from pytest_netfault.proof.results import Kept, Lost, Nothing, Result
 from pytest_netfault.proof.tally import Tally
 from pytest_netfault.report.timeline_text import drawn
 
@@ -20,19 +20,15 @@ __all__ = ["announced"]
 
 
 def announced(
-    call: str, seed: int, prove: Callable[[], Report], so_far: Callable[[], Tally] = Tally
-) -> Report:
-    """Run a proof, and tell the current session how it ended.
+    call: str, seed: int, prove: Callable[[], Result], so_far: Callable[[], Tally] = Tally
+) -> Result:
+    """Run a proof, and report to the current session how it ended; the result, as a strict session takes it.
 
     Args:
         call: which one it is.
         seed: what it draws from.
         prove: runs it.
-        so_far: what was counted, asked for if something else than a verdict ends it.
-
-    Raises:
-        UpdateLost: as the proof does.
-        ProvedNothing: as the proof does; or the session is strict and an example was inconclusive.
+        so_far: what was counted, asked for if something else than a result ends it.
     """
     __tracebackhide__ = True
     session = host.current()
@@ -40,80 +36,66 @@ def announced(
         return prove()
     generated = in_property_test()
     try:
-        report = prove()
-        if session.strict and report.inconclusive:
-            raise ProvedNothing(
-                f"{report.inconclusive} of {counted(report.examples, 'example')} {were(report.inconclusive)} "
-                f"inconclusive, which --netfault-strict does not let pass ({report})",
-                report=report,
-            )
-    except UpdateLost as lost:
-        played = lost.report
-        session.judged(
-            Verdict(
-                call=call,
-                outcome="lost",
-                examples=0 if played is None else played.examples,
-                inconclusive=0 if played is None else played.inconclusive,
-                seed=seed,
-                generated=generated,
-                told=f"lost: {', '.join(lost.broken)}" if lost.timeline is None else lost.timeline.headline,
-                schedule=str(lost.schedule),
-                broken=lost.broken,
-                files=lost.files,
-                faults=0 if played is None else played.faults,
-                hits=0 if played is None else played.cuts_that_hit_traffic,
-                drawing="" if lost.timeline is None else drawn(lost.timeline),
-            )
-        )
-        raise
-    except ProvedNothing as nothing:
-        session.judged(
-            Verdict(
-                call=call,
-                outcome="proved nothing",
-                examples=nothing.report.examples,
-                inconclusive=nothing.report.inconclusive,
-                seed=seed,
-                generated=generated,
-                told=str(nothing),
-                faults=nothing.report.faults,
-                hits=nothing.report.cuts_that_hit_traffic,
-            )
-        )
-        raise
+        result = prove()
     except BaseException as error:
-        tally = so_far()
-        ended = (
-            "interrupted (Ctrl-C)"
-            if isinstance(error, KeyboardInterrupt)
-            else f"ended by {type(error).__name__}"
-        )
-        session.judged(
-            Verdict(
-                call=call,
-                outcome="unfinished",
-                examples=tally.examples,
-                inconclusive=tally.inconclusive,
-                seed=seed,
-                generated=generated,
-                told=f"{ended} after {counted(tally.examples, 'example')}",
-                faults=tally.applied,
-                hits=tally.hits,
-            )
-        )
+        session.judged(_unfinished(call, seed, error, so_far(), generated=generated))
         raise
-    session.judged(
-        Verdict(
-            call=call,
-            outcome="kept",
-            examples=report.examples,
-            inconclusive=report.inconclusive,
-            seed=seed,
-            generated=generated,
-            told=str(report),
-            faults=report.faults,
-            hits=report.cuts_that_hit_traffic,
-        )
+    if session.strict:
+        result = _strictly(result)
+    session.judged(_verdict(call, seed, result, generated=generated))
+    return result
+
+
+def _strictly(result: Result) -> Result:
+    report = result.report
+    if not isinstance(result, Kept) or report is None or not report.inconclusive:
+        return result
+    return Nothing(
+        f"{report.inconclusive} of {counted(report.examples, 'example')} {were(report.inconclusive)} inconclusive, "
+        f"which --netfault-strict does not let pass",
+        report,
     )
-    return report
+
+
+def _verdict(call: str, seed: int, result: Result, *, generated: bool) -> Verdict:
+    report = result.report
+    lost = result if isinstance(result, Lost) else None
+    return Verdict(
+        call=call,
+        outcome="kept" if isinstance(result, Kept) else "proved nothing" if lost is None else "lost",
+        examples=0 if report is None else report.examples,
+        inconclusive=0 if report is None else report.inconclusive,
+        seed=seed,
+        generated=generated,
+        told=_in_one_line(result),
+        schedule="" if lost is None else str(lost.schedule),
+        broken=() if lost is None else lost.broken,
+        files=() if lost is None else lost.files,
+        faults=0 if report is None else report.faults,
+        faults_that_met_traffic=0 if report is None else report.faults_that_met_traffic,
+        drawing="" if lost is None or lost.timeline is None else drawn(lost.timeline),
+    )
+
+
+def _in_one_line(result: Result) -> str:
+    if isinstance(result, Kept):
+        return str(result.report)
+    if isinstance(result, Nothing):
+        return " ".join(result.message.split("\n"))
+    return f"lost: {', '.join(result.broken)}" if result.timeline is None else result.timeline.headline
+
+
+def _unfinished(call: str, seed: int, error: BaseException, tally: Tally, *, generated: bool) -> Verdict:
+    interrupted = isinstance(error, KeyboardInterrupt)
+    ended = "interrupted (Ctrl-C)" if interrupted else f"ended by {type(error).__name__}"
+    return Verdict(
+        call=call,
+        outcome="unfinished",
+        examples=tally.examples,
+        inconclusive=tally.inconclusive,
+        seed=seed,
+        generated=generated,
+        told=f"{ended} after {counted(tally.examples, 'example')}",
+        faults=tally.applied,
+        faults_that_met_traffic=tally.faults_that_met_traffic,
+    )

@@ -1,7 +1,6 @@
 """The arguments of a proof, checked at the call.
 
-Rules of this file: bad input is refused before anything is opened, and the message names the argument, its value and
-what would be valid.
+Bad input is refused before anything is opened, and the message names the argument, its value and what would be valid.
 """
 
 from __future__ import annotations
@@ -9,7 +8,9 @@ from __future__ import annotations
 import math
 import os
 import secrets
+import time
 from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_args
 
@@ -18,9 +19,15 @@ from pytest_netfault.common.files import why_no_folder
 from pytest_netfault.common.printable import represented
 from pytest_netfault.faults import CutHow
 from pytest_netfault.proof import host
+from pytest_netfault.proof.contract import Timeouts
+from pytest_netfault.proof.limits import NO_DEADLINE, Deadline
+from pytest_netfault.proof.progress import progress_of_session
+from pytest_netfault.proof.results import ProgressCallback
+from pytest_netfault.proof.shards import WHOLE, Shard, read_shard
 
 __all__ = [
     "SEED_VARIABLE",
+    "Settings",
     "check_count",
     "check_directory",
     "check_how",
@@ -30,11 +37,89 @@ __all__ = [
     "check_server",
     "check_store",
     "pick_seed",
+    "settings_of",
 ]
 
 # Goes before the session's seed: a proof in a process that a test starts can be told the seed of the test.
 SEED_VARIABLE = "NETFAULT_SEED"
 _SEED_DIGITS = 20
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What all parts of one proof share, checked.
+
+    Attributes:
+        promise: what the subscriber was promised.
+        settle: seconds without progress after which what is missing is lost.
+        notice: seconds in which the client must notice a dead flow; None for no such schedules.
+        seed: of every choice.
+        deadline: at which the proof must be over.
+        shard: which part of the proof this is; None for the whole.
+        report_dir: where the files of a loss go; None for nowhere.
+        shard_dir: where the file of this part goes; None for nowhere.
+        progress: called after each play, or None.
+    """
+
+    promise: Promise = "every-event"
+    settle: float = 5.0
+    notice: float | None = None
+    seed: int = 0
+    deadline: Deadline = NO_DEADLINE
+    shard: Shard | None = None
+    report_dir: Path | None = None
+    shard_dir: Path | None = None
+    progress: ProgressCallback | None = None
+
+    @property
+    def part(self) -> Shard:
+        """Which part of the proof this is."""
+        return self.shard or WHOLE
+
+    @property
+    def timeouts(self) -> Timeouts:
+        """How long a run waits for what."""
+        return Timeouts(settle=self.settle, notice=self.notice)
+
+
+def settings_of(
+    open_store: object,
+    server: object,
+    *,
+    promise: Promise,
+    settle: float,
+    notice: float | None,
+    seed: int | None,
+    report_dir: str | os.PathLike[str] | None,
+    max_seconds: float | None = None,
+    shard: str | None = None,
+    progress: ProgressCallback | None = None,
+) -> Settings:
+    """Check the arguments that every proof has; the clock of ``max_seconds`` begins here.
+
+    Raises:
+        TypeError, ValueError: one of them is wrong.
+    """
+    check_store(open_store)
+    check_server(server)
+    check_promise(promise)
+    if max_seconds is not None:
+        check_seconds("max_seconds", max_seconds)
+    check_seconds("settle", settle)
+    check_notice(notice)
+    directory = check_directory(report_dir)
+    part = None if shard is None else read_shard(shard)
+    return Settings(
+        promise=promise,
+        settle=settle,
+        notice=notice,
+        seed=pick_seed(seed),
+        deadline=NO_DEADLINE if max_seconds is None else Deadline(time.monotonic() + max_seconds),
+        shard=part,
+        report_dir=directory,
+        shard_dir=None if part is None or report_dir is None else directory,
+        progress=progress_of_session() if progress is None else progress,
+    )
 
 
 def check_store(open_store: object) -> None:

@@ -1,8 +1,6 @@
 """What all plays of a proof share: the server, the direct writer, and the name spaces.
 
-Rules of this file:
-
-* A :class:`Kit` is a context manager; it owns the direct writer and the thread on which links live. Each play gets
+* A :class:`Bench` is a context manager; it owns the direct writer and the thread on which links live. Each play gets
   a ``NetFault`` and a link of its own, so that connections and bytes are counted from the start, and both are closed
   with the play.
 * Each play has a name space that no other has, of this process or of another that uses the same server. They are all
@@ -17,12 +15,12 @@ from collections.abc import Iterator
 from types import TracebackType
 from typing import TYPE_CHECKING, Literal, Protocol
 
-from pytest_netfault.checks.trace import Promise
 from pytest_netfault.control import NetFault, ProxyThread
 from pytest_netfault.faults import Lose, UnsupportedFault
+from pytest_netfault.proof.arguments import Settings
 from pytest_netfault.proof.clients import Writer
-from pytest_netfault.proof.contract import Run, Server, Timeouts, can
-from pytest_netfault.proof.limits import NO_DEADLINE, Deadline
+from pytest_netfault.proof.contract import Run, Server, can
+from pytest_netfault.proof.limits import Deadline
 from pytest_netfault.proof.runner import play
 from pytest_netfault.schedules.generate import Ability, Palette
 from pytest_netfault.schedules.schedule import Schedule
@@ -31,7 +29,7 @@ from pytest_netfault.store import OpenStore
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-__all__ = ["Kit", "OpenKit", "namespaces"]
+__all__ = ["Bench", "OpenBench", "namespaces"]
 
 _DIGITS = 10
 
@@ -53,31 +51,26 @@ def _next_namespace() -> str:
         return next(_NAMES)
 
 
-class OpenKit(Protocol):
-    """Makes a kit like the one that a proof has, with a deadline of its own."""
+class OpenBench(Protocol):
+    """Makes a bench like the one that a proof has, with a deadline of its own."""
 
-    def __call__(self, until: Deadline = ..., /) -> Kit: ...
+    def __call__(self, until: Deadline = ..., /) -> Bench: ...
 
 
-class Kit:
+class Bench:
     """Plays schedules against one client and one server."""
 
     def __init__(
         self,
         open_store: OpenStore,
         server: Server,
-        *,
-        promise: Promise,
-        timeouts: Timeouts,
-        seed: int,
-        deadline: Deadline = NO_DEADLINE,
+        settings: Settings,
+        deadline: Deadline | None = None,
     ) -> None:
         self._open_store = open_store
         self._server = server
-        self._promise = promise
-        self._timeouts = timeouts
-        self._seed = seed
-        self._deadline = deadline
+        self._settings = settings
+        self._deadline = settings.deadline if deadline is None else deadline
         self._thread = ProxyThread()
         self._writer: Writer | None = None
 
@@ -95,7 +88,7 @@ class Kit:
         writer, self._writer = self._writer, None
         try:
             if writer is not None:
-                writer.close(self._timeouts.settle)
+                writer.close(self._settings.settle)
         finally:
             self._thread.close()
 
@@ -119,7 +112,7 @@ class Kit:
 
     def _drops_packets(self) -> bool:
         """Whether the kernel can drop packets on the way to this server; the proxy does all other faults itself."""
-        with NetFault(seed=self._seed, _thread=self._thread) as net:
+        with NetFault(seed=self._settings.seed, _thread=self._thread) as net:
             link = net.forward(self._server.address)
             try:
                 link.apply(Lose(0.5)).heal()
@@ -128,10 +121,10 @@ class Kit:
         return True
 
     def play(self, schedule: Schedule, *, name: str = "", deadline: Deadline | None = None) -> Run:
-        """Play a schedule once, in a name space and over a link of its own; by default until the kit's deadline."""
+        """Play a schedule once, in a name space and over a link of its own; by default until the bench's deadline."""
         if self._open_writer.failure is not None:
-            self._open_writer.renew(self._timeouts.settle)
-        with NetFault(seed=self._seed, _thread=self._thread) as net:
+            self._open_writer.renew(self._settings.settle)
+        with NetFault(seed=self._settings.seed, _thread=self._thread) as net:
             return play(
                 schedule,
                 open_store=self._open_store,
@@ -139,8 +132,8 @@ class Kit:
                 link=net.forward(self._server.address, name="link"),
                 writer=self._open_writer,
                 namespace=_next_namespace(),
-                promise=self._promise,
-                timeouts=self._timeouts,
+                promise=self._settings.promise,
+                timeouts=self._settings.timeouts,
                 name=name or str(schedule),
                 deadline=self._deadline if deadline is None else deadline,
             )
@@ -148,5 +141,5 @@ class Kit:
     @property
     def _open_writer(self) -> Writer:
         if self._writer is None:
-            raise RuntimeError("the kit is not open: use it in a with statement")
+            raise RuntimeError("the bench is not open: use it in a with statement")
         return self._writer

@@ -23,7 +23,7 @@ from collections.abc import Callable, Iterable
 from types import TracebackType
 from typing import TYPE_CHECKING
 
-from pytest_netfault.proof.bench import Kit, OpenKit
+from pytest_netfault.proof.bench import Bench, OpenBench
 from pytest_netfault.proof.contract import Run
 from pytest_netfault.proof.limits import NO_DEADLINE, Deadline, DidNotReturn, Recallable
 from pytest_netfault.schedules.schedule import Schedule
@@ -48,7 +48,7 @@ class Beside:
     Args:
         schedules: what is played; drawn one by one as they are needed.
         of: how many there are.
-        open_kit: opens what a thread plays with.
+        open_bench: opens what a thread plays with.
         deadline: at which all of it must be over.
         play: plays one; by default each is played once.
     """
@@ -57,14 +57,14 @@ class Beside:
         self,
         schedules: Iterable[Schedule],
         of: int,
-        open_kit: OpenKit,
+        open_bench: OpenBench,
         *,
         deadline: Deadline = NO_DEADLINE,
-        play: Callable[[Kit, Schedule], Run] = Kit.play,
+        play: Callable[[Bench, Schedule], Run] = Bench.play,
     ) -> None:
         self._schedules = enumerate(schedules, start=1)
         self._of = of
-        self._open_kit = open_kit
+        self._open_bench = open_bench
         self._play = play
         self._lock = threading.Lock()
         self._done: queue.SimpleQueue[tuple[Number, Run] | BaseException | None] = queue.SimpleQueue()
@@ -135,14 +135,14 @@ class Beside:
 
     def _work(self) -> None:
         try:
-            with self._open_kit(self._deadline) as kit:
+            with self._open_bench(self._deadline) as bench:
                 while not self._deadline.over:
                     with self._lock:
                         number, schedule = next(self._schedules, (0, None))
                     if schedule is None:
                         break
                     self.latest = schedule
-                    run = self._play(kit, schedule)
+                    run = self._play(bench, schedule)
                     if run.broken or not run.cut_short:
                         self._done.put((number, run))
         except BaseException as error:

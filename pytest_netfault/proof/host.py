@@ -3,7 +3,7 @@
 A proof is a plain function, so nobody hands it the session that it runs in. The plugin enters its session here when
 pytest is configured and leaves it when pytest ends; a proof asks for the current one. Outside pytest there is none.
 
-Rules of this file: the standard library only, because pytest loads it in every session. Sessions nest, as pytest's own
+This module imports the standard library only, because pytest loads it in every session. Sessions nest, as pytest's own
 do when a suite of tests starts another one in its own process: the innermost is the current one.
 """
 
@@ -34,7 +34,7 @@ class Verdict:
         broken: of a loss the names of the broken guarantees.
         files: of a loss the files that were written, the trace first.
         faults: faults that came into force.
-        hits: those of them that met traffic.
+        faults_that_met_traffic: those of them that met traffic.
         drawing: of a loss its timeline in plain characters.
         generated: whether its schedule is one of many that a property-based test tries.
         times: how many of those ended like that, this one last.
@@ -50,7 +50,7 @@ class Verdict:
     broken: tuple[str, ...] = ()
     files: tuple[Path, ...] = ()
     faults: int = 0
-    hits: int = 0
+    faults_that_met_traffic: int = 0
     drawing: str = ""
     generated: bool = False
     times: int = 1
@@ -71,10 +71,10 @@ class Host(Protocol):
         """Where the files of a loss go if the test says nothing; None for nowhere. It need not exist."""
 
     def progressed(self, line: str) -> None:
-        """Where a proof is, in one line; told in its thread, after each schedule that it played."""
+        """Where a proof is, in one line; called in its thread, after each schedule that it played."""
 
     def judged(self, verdict: Verdict) -> None:
-        """A proof has ended; told in its thread, before it returns or raises."""
+        """A proof has ended; called in its thread, before it returns or raises."""
 
 
 _ENTERED: list[Host] = []
@@ -86,7 +86,7 @@ def enter(session: Host) -> None:
 
 
 def leave(session: Host) -> None:
-    """Take a session out again. Twice is fine."""
+    """Take a session out again. Idempotent."""
     _ENTERED[:] = [one for one in _ENTERED if one is not session]
 
 

@@ -13,7 +13,7 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from pytest_netfault.proof.bench import OpenKit
+from pytest_netfault.proof.bench import OpenBench
 from pytest_netfault.proof.beside import Beside
 from pytest_netfault.proof.contract import Run
 from pytest_netfault.proof.limits import Deadline
@@ -46,7 +46,7 @@ class Loss:
 
 
 def smallest_loss(
-    lost: Sequence[tuple[int, Run]], beside: Beside, open_kit: OpenKit, *, until: float
+    lost: Sequence[tuple[int, Run]], beside: Beside, open_bench: OpenBench, *, until: float
 ) -> Loss:
     """Look for the smallest schedule that fails as the first did, for a bounded time; closes ``beside``.
 
@@ -54,7 +54,7 @@ def smallest_loss(
         lost: the runs that failed, in the order in which they ended, each with the number of its schedule among those
             that are played beside.
         beside: where it was played.
-        open_kit: opens what it is played with again.
+        open_bench: opens what it is played with again.
         until: ``time.monotonic()`` at which it must be over.
     """
     number, run = lost[0]
@@ -72,7 +72,7 @@ def smallest_loss(
     )
     if never_noticed(best) is not None:
         return Loss(best, found)
-    return _played_again(best, found, open_kit, until)
+    return _played_again(best, found, open_bench, until)
 
 
 def _rest(beside: Beside, until: float) -> Iterator[tuple[int, Run]]:
@@ -80,7 +80,7 @@ def _rest(beside: Beside, until: float) -> Iterator[tuple[int, Run]]:
         yield taken
 
 
-def _played_again(best: Run, found: str, open_kit: OpenKit, until: float) -> Loss:
+def _played_again(best: Run, found: str, open_bench: OpenBench, until: float) -> Loss:
     killer = next(step for step in best.schedule if leaves_dead_flow(step))
     assert isinstance(killer, Break)
     tried = list(dict.fromkeys([smallest(killer.fault), best.schedule]))
@@ -89,7 +89,7 @@ def _played_again(best: Run, found: str, open_kit: OpenKit, until: float) -> Los
     runs[best.schedule].append(best)
     # As long as it took, and as much again for a busier machine.
     until = min(until, time.monotonic() + 2 * (best.ended - best.began) + _TOGETHER_SECONDS)
-    with Beside(schedules, len(schedules), open_kit, deadline=Deadline(until)) as again:
+    with Beside(schedules, len(schedules), open_bench, deadline=Deadline(until)) as again:
         for _, run in _rest(again, until):
             runs[run.schedule].append(run)
     for schedule, played in sorted(runs.items(), key=lambda one: complexity(one[0])):

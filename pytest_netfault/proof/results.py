@@ -1,12 +1,9 @@
-"""What a proof comes to: a report, or one of two assertions.
-
-Rules of this file: frozen data, and exceptions that carry data; no I/O.
-"""
+"""What a proof comes to, as data: `Kept`, `Lost` or `Nothing`; and the two assertions that ``verify`` makes of them."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Literal
 
@@ -15,7 +12,18 @@ from pytest_netfault.faults import Cut
 from pytest_netfault.report.timeline import Timeline
 from pytest_netfault.schedules.schedule import Schedule
 
-__all__ = ["Progress", "ProgressCallback", "ProvedNothing", "Report", "Stage", "UpdateLost"]
+__all__ = [
+    "Kept",
+    "Lost",
+    "Nothing",
+    "Progress",
+    "ProgressCallback",
+    "ProvedNothing",
+    "Report",
+    "Result",
+    "Stage",
+    "UpdateLost",
+]
 
 
 @dataclass(frozen=True)
@@ -26,12 +34,12 @@ class Report:
         examples: schedules that were played; in a sweep the places that were tried.
         inconclusive: those of them that prove nothing: no subscription came about, or things had not come to rest; in
             a sweep the places where the cut never fired.
-        cuts_that_hit_traffic: faults that met bytes, an ending or a connection; a restart or a pause of the server is
-            one too.
+        faults_that_met_traffic: faults that met bytes, an ending or a connection; a restart or a pause of the server is
+            one too. Also as ``cuts_that_hit_traffic``.
         wall_seconds: how long all of it took.
         writes_acknowledged: how many writes were acknowledged; deletes of absent keys do not count.
         seed: draws the same schedules again.
-        gave_up: examples in which the subscriber was told that it can no longer be served.
+        gave_up: examples in which the subscriber was notified that it can no longer be served.
         not_closed: examples in which the client's ``close()`` did not return within ``settle`` seconds.
         dead_flows: how often a flow died without a word and the client found out. These schedules are played beside
             the examples and are not among them, unless nothing else was asked for.
@@ -40,11 +48,13 @@ class Report:
         sweep: in a sweep, what was swept, in words.
         interrupted: how ``max_seconds`` ended the proof in the midst of an example, in words; None if it did not.
         faults: faults that came into force, restarts and pauses of the server included.
+        client_failures: examples in which the program of a `ProcessStore` failed; they are inconclusive.
+        client_failure: how it failed the first time, in words; None if it did not.
     """
 
     examples: int
     inconclusive: int
-    cuts_that_hit_traffic: int
+    faults_that_met_traffic: int
     wall_seconds: float
     writes_acknowledged: int
     seed: int | None = None
@@ -56,6 +66,13 @@ class Report:
     sweep: str | None = None
     interrupted: str | None = None
     faults: int = 0
+    client_failures: int = 0
+    client_failure: str | None = None
+
+    @property
+    def cuts_that_hit_traffic(self) -> int:
+        """The same as ``faults_that_met_traffic``."""
+        return self.faults_that_met_traffic
 
     def __str__(self) -> str:
         reached = self.examples - len(self.holes)
@@ -64,15 +81,17 @@ class Report:
             if self.sweep is None
             else f"cut at {reached:,} of {counted(self.examples, 'place')}: nothing lost",
             f"{self.inconclusive} inconclusive",
-            counted(self.cuts_that_hit_traffic, "cut that hit traffic", "cuts that hit traffic"),
+            counted(self.faults_that_met_traffic, "cut that hit traffic", "cuts that hit traffic"),
             counted(self.writes_acknowledged, "write acknowledged", "writes acknowledged"),
             *self._of_dead_flows(),
             f"{self.wall_seconds:.1f} s",
         ]
         if self.gave_up:
-            words.append(f"the subscriber was told that it is not served any more in {self.gave_up}")
+            words.append(f"the subscriber was notified that it is not served any more in {self.gave_up}")
         if self.not_closed:
             words.append(f"close() did not return in time in {self.not_closed}")
+        if self.client_failures:
+            words.append(f"the client itself failed in {self.client_failures}")
         if self.seed is not None:
             words.append(f"seed {self.seed}")
         if self.interrupted is not None:
@@ -152,6 +171,54 @@ def _again(kind: type[AssertionError], arguments: tuple[Any, ...]) -> AssertionE
     """One of the two out of a pickle, without its keyword arguments: what it carries follows as its state."""
     return kind.__new__(kind, *arguments)
 
+
+@dataclass(frozen=True)
+class Kept:
+    """Nothing was lost, and something was put to the test."""
+
+    report: Report
+
+
+@dataclass(frozen=True)
+class Lost:
+    """A guarantee was broken; the attributes are those of `UpdateLost`."""
+
+    message: str
+    schedule: Schedule
+    trace: dict[str, Any]
+    broken: tuple[str, ...]
+    seed: int | None = None
+    repeated: tuple[int, int] = (1, 1)
+    report: Report | None = None
+    files: tuple[Path, ...] = ()
+    timeline: Timeline | None = None
+
+    def error(self) -> UpdateLost:
+        """What is raised for it."""
+        attributes = {one.name: getattr(self, one.name) for one in fields(self) if one.name != "message"}
+        return UpdateLost(self.message, **attributes)
+
+
+@dataclass(frozen=True)
+class Nothing:
+    """Nothing was lost, and nothing was proved either; ``reason`` says why in one sentence."""
+
+    reason: str
+    report: Report
+
+    @property
+    def message(self) -> str:
+        """The reason with what was tried, and how the client failed if it did."""
+        words = f"nothing was proved: {self.reason} ({self.report})"
+        failure = self.report.client_failure
+        return words if failure is None else f"{words}; the client: {failure}"
+
+    def error(self) -> ProvedNothing:
+        """What is raised for it."""
+        return ProvedNothing(self.message, report=self.report)
+
+
+Result = Kept | Lost | Nothing
 
 Stage = Literal["playing", "sweeping", "noticing", "shrinking", "repeating"]
 

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from pytest_netfault.faults import Cut, CutHow, Direction, Forget
-from pytest_netfault.proof.bench import Kit
+from pytest_netfault.proof.bench import Bench
 from pytest_netfault.proof.contract import Run
 from pytest_netfault.proof.shards import Shard
 from pytest_netfault.schedules.dead_flows import dead_flows_of, touches_server
@@ -169,19 +169,19 @@ def with_dead_flows(scenario: Schedule, wanted: Sequence[Place]) -> list[Schedul
     return [forgotten, *(scenario_with(scenario, place, lasting=True) for place in aside)]
 
 
-def play_place(kit: Kit, schedule: Schedule) -> Run:
+def play_place(bench: Bench, schedule: Schedule) -> Run:
     """Play it until its cut is made, but not more often than it is worth."""
     for _ in range(_PLAYS_OF_A_PLACE - 1):
-        run = kit.play(schedule)
+        run = bench.play(schedule)
         if fired(run) or run.broken or run.cut_short:
             return run
-    return kit.play(schedule)
+    return bench.play(schedule)
 
 
 def play_places(
     wanted: Iterable[Place],
     scenario: Schedule,
-    open_kit: Callable[[], Kit],
+    open_bench: Callable[[], Bench],
     *,
     workers: int,
     on_run: Callable[[Place, Run], bool],
@@ -199,13 +199,13 @@ def play_places(
 
     def work() -> None:
         try:
-            with open_kit() as kit:
+            with open_bench() as bench:
                 while not stop.is_set():
                     try:
                         place = todo.get_nowait()
                     except queue.Empty:
                         break
-                    done.put((place, play_place(kit, scenario_with(scenario, place))))
+                    done.put((place, play_place(bench, scenario_with(scenario, place))))
         except BaseException as error:
             done.put(error)
         done.put(None)

@@ -1,8 +1,8 @@
 """What is counted while a proof runs, and whether that is a proof at all.
 
-Rules of this file: frozen data and pure functions. What was counted in parts adds up to what was counted in one.
+What was counted in parts adds up to what was counted in one.
 
->>> (Tally(examples=2, hits=1) + Tally(examples=3, hits=2)).examples
+>>> (Tally(examples=2, faults=1) + Tally(examples=3, faults=2)).examples
 5
 >>> print(Tally(examples=5).proved_nothing())
 no write was acknowledged in 5 examples: is this the store that the server is? Deletes of absent keys do not count
@@ -29,23 +29,24 @@ class Tally:
         inconclusive: those of them that prove nothing by themselves.
         faults: faults that came into force.
         met: those of them that met traffic.
-        hits: the same, with restarts and pauses of the server.
+        faults_that_met_traffic: the same, with restarts and pauses of the server.
         acknowledged: writes that were acknowledged and changed something.
         unsubscribed: examples without a subscription.
-        gave_up: examples in which the subscriber was told that it can no longer be served.
+        gave_up: examples in which the subscriber was notified that it can no longer be served.
         not_closed: examples in which the client did not close in time.
         without_writes: examples whose schedule writes nothing.
         unexpected: examples in which no update was expected of the subscriber.
         dead_flows: runs in which a flow died without a word and the client found out.
         unjudged_dead_flows: schedules with a dead flow that there was no time for.
         untested: examples in which no update that was expected arrived under a fault that met traffic, or after it.
+        client_failures: examples in which an external client failed.
     """
 
     examples: int = 0
     inconclusive: int = 0
     faults: int = 0
     met: int = 0
-    hits: int = 0
+    faults_that_met_traffic: int = 0
     acknowledged: int = 0
     unsubscribed: int = 0
     gave_up: int = 0
@@ -55,6 +56,7 @@ class Tally:
     untested: int = 0
     dead_flows: int = 0
     unjudged_dead_flows: int = 0
+    client_failures: int = 0
 
     def plus(self, run: Run, *, inconclusive: bool | None = None) -> Tally:
         expected, arrived = run.arrivals
@@ -63,9 +65,9 @@ class Tally:
             self.inconclusive + (not run.conclusive if inconclusive is None else inconclusive),
             self.faults + len(run.faults),
             self.met + sum(fault.met_traffic for fault in run.faults),
-            self.hits + run.faults_that_met_traffic,
+            self.faults_that_met_traffic + run.faults_that_met_traffic,
             self.acknowledged + run.acknowledged,
-            self.unsubscribed + (not run.subscribed),
+            self.unsubscribed + (not run.subscribed and run.client_failed is None),
             self.gave_up + run.gave_up,
             self.not_closed + (not run.closed),
             self.without_writes + (not run.schedule.writes),
@@ -73,6 +75,7 @@ class Tally:
             self.untested + (not arrived),
             self.dead_flows + found_out(run),
             self.unjudged_dead_flows,
+            self.client_failures + (run.client_failed is not None),
         )
 
     def plus_beside(self, run: Run) -> Tally:
@@ -90,7 +93,7 @@ class Tally:
         return Report(
             examples=self.examples,
             inconclusive=self.inconclusive,
-            cuts_that_hit_traffic=self.hits,
+            faults_that_met_traffic=self.faults_that_met_traffic,
             wall_seconds=seconds,
             writes_acknowledged=self.acknowledged,
             seed=seed,
@@ -99,12 +102,13 @@ class Tally:
             faults=self.applied,
             dead_flows=self.dead_flows,
             unjudged_dead_flows=self.unjudged_dead_flows,
+            client_failures=self.client_failures,
         )
 
     @property
     def applied(self) -> int:
-        """Faults that came into force, restarts and pauses of the server included: they are hits as well."""
-        return self.faults + self.hits - self.met
+        """Faults that came into force, restarts and pauses of the server included."""
+        return self.faults + self.faults_that_met_traffic - self.met
 
     def proved_nothing(self, *, holes: int = 0) -> str | None:
         """Why this is no proof, in one sentence; None if it is one.
@@ -115,6 +119,8 @@ class Tally:
         if not self.examples:
             return "no example was played"
         examples = counted(self.examples, "example")
+        if self.client_failures * 2 > self.examples:
+            return f"the client itself failed in {self.client_failures} of {examples}"
         if not self.acknowledged and self.without_writes == self.examples:
             return f"nothing was to be written in {examples}: a schedule needs a step such as Write('a')"
         if not self.acknowledged:
@@ -122,16 +128,16 @@ class Tally:
                 f"no write was acknowledged in {examples}: is this the store that the server is? "
                 f"Deletes of absent keys do not count"
             )
-        if not self.hits and not self.faults:
+        if not self.faults_that_met_traffic and not self.faults:
             return f"nothing was broken in {examples}: a schedule needs a step such as Break(Sever())"
-        if not self.hits or (self.faults and not self.met):
+        if not self.faults_that_met_traffic or (self.faults and not self.met):
             return f"no fault met traffic in {examples}: does the client use the address that open_store is given?"
         if self.unsubscribed * 2 > self.examples:
             return f"no subscription came about in {self.unsubscribed} of {examples}"
         if self.gave_up * 2 > self.examples:
             return (
-                f"the subscriber was told that it can no longer be served in {self.gave_up} of {examples}, and was "
-                f"owed nothing afterwards"
+                f"the subscriber was notified that it can no longer be served in {self.gave_up} of {examples}, and "
+                f"nothing was expected of it afterwards"
             )
         if self.inconclusive * 2 > self.examples:
             return (
@@ -151,9 +157,10 @@ class Tally:
         return None
 
     def _why_open(self, holes: int) -> str:
-        restless = self.inconclusive - self.unsubscribed - holes
+        restless = self.inconclusive - self.unsubscribed - self.client_failures - holes
         reasons = [
             f"no subscription came about in {self.unsubscribed}" if self.unsubscribed else "",
+            f"the client itself failed in {self.client_failures}" if self.client_failures else "",
             f"the cut never fired in {holes}" if holes else "",
             f"things had not come to rest in {restless}" if restless > 0 else "",
         ]

@@ -17,8 +17,9 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from pytest_netfault.proof.bench import Kit
-from pytest_netfault.proof.contract import Run, Timeouts
+from pytest_netfault.proof.arguments import Settings
+from pytest_netfault.proof.bench import Bench
+from pytest_netfault.proof.contract import Run
 from pytest_netfault.proof.shards import WHOLE
 from pytest_netfault.proof.sweep import (
     LEARNING_RUNS,
@@ -48,11 +49,11 @@ def open_store_of(name: str) -> Any:
 def sweep(name: str, server: Any, *, stride: int, settle: float) -> None:
     open_store = open_store_of(name)
 
-    def open_kit() -> Kit:
-        return Kit(open_store, server, promise="every-event", timeouts=Timeouts(settle=settle), seed=1)
+    def open_bench() -> Bench:
+        return Bench(open_store, server, Settings(settle=settle, seed=1))
 
-    with open_kit() as kit:
-        learned = [kit.play(SCENARIO) for _ in range(LEARNING_RUNS)]
+    with open_bench() as bench:
+        learned = [bench.play(SCENARIO) for _ in range(LEARNING_RUNS)]
     how = ("fin", "rst", "blackhole")
     wanted = places(carried(learned), direction="both", stride=stride, how=how, shard=WHOLE)
     print(f"{name}: {in_words(learned)}; {len(wanted)} places (stride {stride})", flush=True)
@@ -68,7 +69,7 @@ def sweep(name: str, server: Any, *, stride: int, settle: float) -> None:
             first.append(f"{place.cut} ({', '.join(run.broken)})")
         return True
 
-    play_places(wanted, SCENARIO, open_kit, workers=side_by_side(SCENARIO), on_run=on_run)
+    play_places(wanted, SCENARIO, open_bench, workers=side_by_side(SCENARIO), on_run=on_run)
     seconds = time.monotonic() - began
     for kind in how:
         print(f"  {kind:<10} {tried[kind]:>5} places, {holes[kind]:>3} never reached, lost at {lost[kind]}")

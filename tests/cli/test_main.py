@@ -14,7 +14,7 @@ import pytest
 
 from pytest_netfault.cli import demo, main
 from pytest_netfault.cli.exit_codes import CommandFailed
-from pytest_netfault.proof import campaign
+from pytest_netfault.proof import losses
 
 COMMANDS = ["demo", "judge", "replay", "merge"]
 
@@ -115,7 +115,7 @@ def test_the_demo_catches_the_loop_and_proves_the_wrapper() -> None:
 def test_a_wrapper_that_loses_makes_the_demo_fail(monkeypatch: pytest.MonkeyPatch) -> None:
     naive = demo.example_store("naive_etcd3")
     monkeypatch.setattr(demo, "example_store", lambda _name: naive)
-    monkeypatch.setattr(campaign, "SHRINK_SECONDS", 1.0)  # how small it gets is not what is tested
+    monkeypatch.setattr(losses, "SHRINK_SECONDS", 1.0)  # how small it gets is not what is tested
     out = io.StringIO()
     assert demo.run_demo(seed=5, examples=5, out=out) == 1
     assert "the wrapper did not keep its promise" in out.getvalue()

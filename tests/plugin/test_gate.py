@@ -120,11 +120,12 @@ STRICT = """
     import pytest
     from pytest_netfault import verify
     from pytest_netfault.proof.announce import announced
+    from pytest_netfault.proof.results import Kept
 
     @pytest.mark.parametrize("inconclusive", [0, 2])
     def test_it(inconclusive):
         report = verify.Report(10, inconclusive, 9, 0.1, 30)
-        assert announced("no_update_lost", 1, lambda: report) is report
+        assert announced("no_update_lost", 1, lambda: Kept(report)) == Kept(report)
 """
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from pytest_netfault.proof.tally import Tally
 
-PROOF = Tally(examples=10, faults=10, met=9, hits=9, acknowledged=20)
+PROOF = Tally(examples=10, faults=10, met=9, faults_that_met_traffic=9, acknowledged=20)
 
 
 def test_a_proof_is_one() -> None:
@@ -20,7 +20,11 @@ def test_a_proof_is_one() -> None:
     ("enough", "too_little", "told"),
     [
         ({"acknowledged": 1}, {"acknowledged": 0}, "no write was acknowledged in 10 examples"),
-        ({"hits": 1}, {"hits": 0}, "no fault met traffic in 10 examples"),
+        (
+            {"faults_that_met_traffic": 1},
+            {"faults_that_met_traffic": 0},
+            "no fault met traffic in 10 examples",
+        ),
         ({"met": 1}, {"met": 0}, "no fault met traffic in 10 examples"),
         (
             {"acknowledged": 1, "without_writes": 10},
@@ -28,8 +32,8 @@ def test_a_proof_is_one() -> None:
             "nothing was to be written in 10 examples: a schedule needs a step such as Write('a')",
         ),
         (
-            {"hits": 1, "faults": 0},  # a restart of the server
-            {"hits": 0, "faults": 0},
+            {"faults_that_met_traffic": 1, "faults": 0},  # a restart of the server
+            {"faults_that_met_traffic": 0, "faults": 0},
             "nothing was broken in 10 examples: a schedule needs a step such as Break(Sever())",
         ),
         ({"unsubscribed": 5}, {"unsubscribed": 6}, "no subscription came about in 6 of 10 examples"),

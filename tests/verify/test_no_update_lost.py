@@ -18,7 +18,7 @@ from pytest_netfault import verify
 from pytest_netfault.checks.guarantees import judge_trace
 from pytest_netfault.checks.trace import Trace
 from pytest_netfault.faults import Corrupt, Cut, Sever
-from pytest_netfault.proof import campaign
+from pytest_netfault.proof import losses
 from pytest_netfault.proof.arguments import pick_seed
 from pytest_netfault.proof.bench import namespaces
 from pytest_netfault.schedules import Break, Heal, Schedule, Seen, Subscribe, Write
@@ -187,7 +187,7 @@ def test_the_same_seed_plays_the_same_schedules_with_the_same_verdicts_in_anothe
 def test_a_loss_that_does_not_repeat_is_kept_and_counted(
     toy: Any, server: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(campaign, "_UNSURE_SECONDS", 1.0)  # nothing smaller will be found
+    monkeypatch.setattr(losses, "_UNSURE_SECONDS", 1.0)  # nothing smaller will be found
 
     class Once(toy.RightStore):  # type: ignore[misc, name-defined]
         """Loses one event in its life, and never again."""
@@ -333,7 +333,7 @@ def test_a_subscriber_that_is_always_told_to_give_up_proves_nothing(toy: Any, se
             self.hand(Delivery(error="the link broke"))
             return False
 
-    with pytest.raises(verify.ProvedNothing, match="was told that it can no longer be served in 1 of 1"):
+    with pytest.raises(verify.ProvedNothing, match="was notified that it can no longer be served in 1 of 1"):
         verify.replay(Loud, server, LOSS)
 
 

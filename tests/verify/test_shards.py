@@ -16,13 +16,15 @@ from hypothesis import strategies as st
 from pytest_netfault import verify
 from pytest_netfault.cli import main
 from pytest_netfault.faults import Cut, Reset
-from pytest_netfault.proof.shards import Part, Shard, find_parts, merge_parts, read_part, write_part
+from pytest_netfault.proof.parts import Part, find_parts, merge_parts, read_part, write_part
+from pytest_netfault.proof.results import Kept, Lost, Nothing, Result
+from pytest_netfault.proof.shards import Shard
 from pytest_netfault.proof.tally import Tally
 from pytest_netfault.schedules import Break, Schedule, Seen, Subscribe, Write
 
 pytestmark = pytest.mark.slow
 
-GOOD = Tally(examples=10, faults=12, met=9, hits=9, acknowledged=30)
+GOOD = Tally(examples=10, faults=12, met=9, faults_that_met_traffic=9, acknowledged=30)
 COUNTS = st.builds(Tally, *[st.integers(0, 50)] * 9)
 
 
@@ -30,8 +32,14 @@ def part(number: int, of: int, tally: Tally = GOOD, **more: Any) -> Part:
     return Part("sweep", Shard(number, of), more.pop("seed", 7), tally, 1.5, **more)
 
 
-def merged(*parts: Part) -> verify.Report:
+def result_of(*parts: Part) -> Result:
     return merge_parts((f"file{number}", one) for number, one in enumerate(parts, start=1))
+
+
+def merged(*parts: Part) -> verify.Report:
+    result = result_of(*parts)
+    assert isinstance(result, Kept)
+    return result.report
 
 
 @given(st.integers(1, 40), st.integers(1, 12))
@@ -43,16 +51,13 @@ def test_each_example_belongs_to_one_part(examples: int, of: int) -> None:
 @given(st.lists(COUNTS, min_size=1, max_size=6))
 def test_parts_count_as_much_as_the_whole(tallies: list[Tally]) -> None:
     whole = sum(tallies, Tally())
-    try:
-        report = merged(*(part(number, len(tallies), one) for number, one in enumerate(tallies, start=1)))
-    except verify.ProvedNothing as nothing:
-        assert whole.proved_nothing() is not None
-        report = nothing.report
-    assert report == whole.report(seconds=1.5 * len(tallies), seed=7)
+    result = result_of(*(part(number, len(tallies), one) for number, one in enumerate(tallies, start=1)))
+    assert isinstance(result, Nothing) == (whole.proved_nothing() is not None)
+    assert result.report == whole.report(seconds=1.5 * len(tallies), seed=7)
 
 
 def test_a_part_goes_to_a_file_and_back(tmp_path: Path) -> None:
-    lost = verify.UpdateLost(
+    lost = Lost(
         "the story",
         schedule=Schedule([Subscribe(), Write("a")]),
         trace={"log": []},
@@ -90,8 +95,9 @@ def test_proofs_with_several_seeds_add_up() -> None:
 
 def test_one_part_may_prove_nothing_if_all_together_do() -> None:
     assert merged(part(1, 2), part(2, 2, Tally(examples=1, inconclusive=1, acknowledged=1))).examples == 11
-    with pytest.raises(verify.ProvedNothing, match="no fault met traffic in 2 examples"):
-        merged(*(part(number, 2, Tally(examples=1, faults=1, acknowledged=1)) for number in (1, 2)))
+    nothing = result_of(*(part(number, 2, Tally(examples=1, faults=1, acknowledged=1)) for number in (1, 2)))
+    assert isinstance(nothing, Nothing)
+    assert "no fault met traffic in 2 examples" in nothing.reason
 
 
 def test_a_loss_in_one_part_is_a_loss(tmp_path: Path, toy: Any, server: Any) -> None:
@@ -197,11 +203,11 @@ def test_the_command_tells_the_verdict_by_its_exit_code(
     write_part(tmp_path, part(2, 2))
     assert main(["merge", str(tmp_path)]) == 0
     assert capsys.readouterr().out.startswith("kept: nothing lost in 20 examples")
-    nothing = Tally(examples=90, inconclusive=90, faults=1, met=1, hits=1, acknowledged=1)
+    nothing = Tally(examples=90, inconclusive=90, faults=1, met=1, faults_that_met_traffic=1, acknowledged=1)
     write_part(tmp_path, part(2, 2, nothing))
     assert main(["merge", str(tmp_path)]) == 3
     assert "nothing was proved: 90 of 100 examples were inconclusive" in capsys.readouterr().out
-    lost = verify.UpdateLost("the story", schedule=Schedule([Subscribe()]), trace={}, broken=("reliable",))
+    lost = Lost("the story", schedule=Schedule([Subscribe()]), trace={}, broken=("reliable",))
     write_part(tmp_path, part(2, 2, lost=lost))
     assert main(["merge", str(tmp_path)]) == 1
     assert capsys.readouterr().out.startswith("the story\n")
@@ -218,7 +224,7 @@ def test_the_command_tells_the_verdict_by_its_exit_code(
             "shard",
             r"x.json: no part of a proof: shard must be a number of a number, such as '2/8', not '3/2'",
         ),
-        ("counted", r"x.json: no part of a proof: counted has no \"hits\""),
+        ("counted", r"x.json: no part of a proof: counted has no \"faults_that_met_traffic\""),
     ],
 )
 def test_a_file_that_is_none_is_one_sentence(
@@ -229,7 +235,7 @@ def test_a_file_that_is_none_is_one_sentence(
     if text == "shard":
         text = json.dumps({**document, "shard": "3/2"})
     elif text == "counted":
-        del document["counted"]["hits"]
+        del document["counted"]["faults_that_met_traffic"]
         text = json.dumps(document)
     if text is not None:
         path.write_text(text)

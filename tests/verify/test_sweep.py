@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from pytest_netfault import verify
 from pytest_netfault.faults import Cut, Sever
-from pytest_netfault.proof import campaign
+from pytest_netfault.proof import losses
 from pytest_netfault.proof.shards import Shard, read_shard
 from pytest_netfault.proof.sweep import Place, carried, in_words, places, scenario_with, side_by_side
 from pytest_netfault.schedules import Break, Compact, Schedule, Seen, Subscribe, Write
@@ -141,7 +141,7 @@ def test_a_right_client_survives_a_cut_at_every_byte(toy: Any, server: Any) -> N
 def test_a_loss_at_one_place_is_told_with_its_place(
     toy: Any, server: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(campaign, "SHRINK_SECONDS", 2.0)  # how small it gets is not what is tested
+    monkeypatch.setattr(losses, "SHRINK_SECONDS", 2.0)  # how small it gets is not what is tested
 
     class FinIsTheEnd(toy.RightStore):  # type: ignore[misc, name-defined]
         def goes_on(self, error: Exception | None) -> bool:

@@ -1,0 +1,135 @@
+"""From a failing run to what is reported of it: made small, played again, written down."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Literal
+
+from pytest_netfault.common.wording import counted
+from pytest_netfault.proof.arguments import Settings
+from pytest_netfault.proof.bench import Bench
+from pytest_netfault.proof.contract import Run
+from pytest_netfault.proof.files import document, files_beside, keep_report, picture_beside, write_report
+from pytest_netfault.proof.ledger import Ledger
+from pytest_netfault.proof.limits import Deadline
+from pytest_netfault.proof.minimizing import Limits, Minimizer
+from pytest_netfault.proof.picture import picture
+from pytest_netfault.proof.results import Lost, Report
+from pytest_netfault.proof.story import tell
+from pytest_netfault.schedules.schedule import Schedule
+from pytest_netfault.schedules.shrink import Asked
+
+__all__ = ["Losses"]
+
+# A small schedule is worth seconds, not minutes; ``max_seconds`` bounds it besides.
+SHRINK_SECONDS = 40.0
+_UNSURE_SECONDS = 15.0
+RATING_SECONDS = 20.0
+# Of the time that is left, so much is for the report: this share, but no more than so many seconds.
+_SHARE_OF_REPORTING, _REPORTING_SECONDS = 0.2, 2.0
+
+
+class Losses:
+    """What a proof does with a run that broke a guarantee."""
+
+    def __init__(self, bench: Bench, settings: Settings, ledger: Ledger, asked: Asked) -> None:
+        self._bench = bench
+        self._settings = settings
+        self._ledger = ledger
+        self._asked = asked
+
+    def shrunk(self, run: Run, found: str) -> Lost:
+        """The loss, with the smallest schedule that can be found in bounded time.
+
+        Args:
+            run: the first that failed.
+            found: how it was found, in words.
+        """
+        report = self._ledger.report()
+        self._ledger.sought = frozenset(run.broken)
+        deadline = self._settings.deadline
+        until = Deadline(deadline.at - min(deadline.left * _SHARE_OF_REPORTING, _REPORTING_SECONDS))
+
+        def play(
+            stage: Literal["shrinking", "repeating"], schedule: Schedule, done: int, of: int | None
+        ) -> Run | None:
+            try:
+                again = self._bench.play(schedule, deadline=until)
+            except Exception:
+                return None  # what went wrong here is less than the loss that is known already
+            if again.cut_short and not again.broken:
+                return None
+            self._ledger.played(stage, done, of, again)
+            return again
+
+        limits = Limits(SHRINK_SECONDS, _UNSURE_SECONDS, RATING_SECONDS, until.at)
+        smallest = Minimizer(run, play, asked=self._asked, limits=limits).smallest()
+        found += f", shrunk from {len(run.schedule)} to {counted(len(smallest.run.schedule), 'step')} "
+        found += f"in {counted(smallest.tries, 'play')}."
+        return self.as_played(smallest.run, found, (smallest.failed, smallest.plays), report)
+
+    def as_played(
+        self, run: Run, found: str, repeated: tuple[int, int] = (1, 1), report: Report | None = None
+    ) -> Lost:
+        """The loss with the schedule as it was played; its files are written.
+
+        Args:
+            run: which failed.
+            found: how it was found, in words.
+            repeated: how often the schedule failed, and out of how many plays.
+            report: what was tried; by default, until now.
+        """
+        settings = self._settings
+        trace = document(run, seed=settings.seed, settle=settings.settle, notice=settings.notice)
+        drawing = picture(run, seed=settings.seed)
+        path, trouble = None, ""
+        if settings.report_dir is not None:
+            path, trouble = keep_report(
+                settings.report_dir, self._name("update-lost", run), run, trace, drawing
+            )
+        message = tell(
+            run,
+            found=found,
+            repeated=repeated,
+            seed=settings.seed,
+            promise=settings.promise,
+            settle=settings.settle,
+            notice=settings.notice,
+            trace_path=path,
+            page=picture_beside(path),
+        )
+        return Lost(
+            message + trouble,
+            schedule=run.schedule,
+            trace=trace,
+            broken=run.broken,
+            seed=settings.seed,
+            repeated=repeated,
+            report=replace(report or self._ledger.report(), wall_seconds=self._ledger.seconds),
+            files=() if path is None else tuple(files_beside(path)),
+            timeline=drawing,
+        )
+
+    @contextlib.contextmanager
+    def kept_if_interrupted(self) -> Iterator[None]:
+        """After Ctrl-C, leave what is known by then where a loss would be."""
+        try:
+            yield
+        except KeyboardInterrupt:
+            run = self._ledger.worth_keeping
+            if run is not None and self._settings.report_dir is not None:
+                # Ctrl-C is what is reported, also where the disk is full.
+                with contextlib.suppress(OSError):
+                    write_report(
+                        self._settings.report_dir,
+                        self._name("interrupted", run),
+                        run,
+                        document(run, seed=self._settings.seed),
+                        played=self._ledger.tally.examples,
+                    )
+            raise
+
+    def _name(self, what: str, run: Run) -> str:
+        return f"{what}-seed{self._settings.seed}-{run.trace.filter.key.rstrip('.')}"
