@@ -125,7 +125,7 @@ STRICT = """
     @pytest.mark.parametrize("inconclusive", [0, 2])
     def test_it(inconclusive):
         report = verify.Report(10, inconclusive, 9, 0.1, 30)
-        assert announced("no_update_lost", 1, lambda: Kept(report)) == Kept(report)
+        assert verify._returned(announced("no_update_lost", 1, lambda: Kept(report))) is report
 """
 
 
