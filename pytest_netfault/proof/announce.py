@@ -54,6 +54,7 @@ def _strictly(result: Result) -> Result:
         f"{report.inconclusive} of {counted(report.examples, 'example')} {were(report.inconclusive)} inconclusive, "
         f"which --netfault-strict does not let pass",
         report,
+        strict=True,
     )
 
 

@@ -201,15 +201,26 @@ class Lost:
 
 @dataclass(frozen=True)
 class Nothing:
-    """Nothing was lost, and nothing was proved either; ``reason`` says why in one sentence."""
+    """Nothing was lost, and nothing was proved either.
+
+    Attributes:
+        reason: why, in one sentence.
+        report: what was tried.
+        strict: whether it would be `Kept` but for a session that is strict.
+    """
 
     reason: str
     report: Report
+    strict: bool = False
 
     @property
     def message(self) -> str:
         """The reason with what was tried, and how the client failed if it did."""
-        words = f"nothing was proved: {self.reason} ({self.report})"
+        words = (
+            f"{self.reason} ({self.report})"
+            if self.strict
+            else f"nothing was proved: {self.reason} ({self.report})"
+        )
         failure = self.report.client_failure
         return words if failure is None else f"{words}; the client: {failure}"
 
