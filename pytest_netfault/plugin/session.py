@@ -140,7 +140,9 @@ class NetFaultSession:
     def judged(self, verdict: Verdict) -> None:
         """A proof in the test that runs has ended."""
         self.live.done("" if self._test is None else self._test.nodeid)
-        self.totals += Totals.of_proof(verdict.outcome, examples=verdict.examples, hits=verdict.faults_that_met_traffic)
+        self.totals += Totals.of_proof(
+            verdict.outcome, examples=verdict.examples, hits=verdict.faults_that_met_traffic
+        )
         if self._test is not None:
             replaced = self._test.judged(verdict)
             folder = self.folder()
