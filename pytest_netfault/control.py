@@ -489,7 +489,9 @@ class NetFault:
 
         Args:
             upstream: where to: ``"host:port"``, ``(host, port)``, a port on 127.0.0.1, or ``"unix:/path"``. It need
-                not be there yet: each connection tries it anew.
+                not be there yet: each connection tries it anew. A name must resolve now, within 5 seconds, and is
+                looked up again for each connection; where it no longer resolves, the connection is refused (event
+                ``upstream_failed``).
             listen: where to listen, in the same forms; port 0 takes a free one. Only loopback unless you ask
                 for something else.
             name: for events and messages; ``link1``, ``link2``, ... if not given.

@@ -1,7 +1,6 @@
 """Where a link listens and what it forwards to.
 
-Rules of this file: pure; an address is checked when it is parsed, and the message says which argument was
-wrong and what would be valid.
+An address is checked when it is parsed, and the message says which argument was wrong and what would be valid.
 
 >>> parse_address("127.0.0.1:2379", what="upstream")
 TcpAddress(host='127.0.0.1', port=2379)

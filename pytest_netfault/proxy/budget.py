@@ -10,7 +10,7 @@ Each direction of each connection that holds something has a share of one bound:
 * **Nobody starves.** A little for each is set aside, whatever the others hold.
 * **Back-pressure.** Who has no room is not read from, until some of what is held has been passed on.
 
-Rules of this file: no sockets and no clock; who waits is told through a callback.
+Pure: no sockets and no clock; that there may be room again is reported through a callback.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from typing import Protocol
 
 __all__ = ["LEAST_MAX_HELD", "MAX_HELD", "Budget", "Holder"]
 
-# What a link may hold unless it is told otherwise. A stream of 2.5 GB/s has it under way in 0.1 s.
+# What a link may hold by default. A stream of 2.5 GB/s has it under way in 0.1 s.
 MAX_HELD = 256 * 1024 * 1024
 # Less could not carry a stream at any speed.
 LEAST_MAX_HELD = 64 * 1024
@@ -99,7 +99,7 @@ class Budget:
         return max(0, min(self.limit - self.used, reserved + more))
 
     def wait(self, holder: Holder) -> None:
-        """Tell it when there may be room again."""
+        """Call its ``has_room`` once there may be room again."""
         self.waiting[holder] = None
 
     def forget(self, holder: Holder) -> None:

@@ -7,7 +7,7 @@ proxy for a lock which the interrupted code holds. So here
 * a question is appended to a deque, which is one step;
 * its answer is announced by releasing a lock that only the asker waits for, which never blocks whoever announces.
 
-Rules of this file: nothing here blocks but :meth:`Moment.wait`, and nothing is acquired that has to be released again.
+Nothing here blocks but :meth:`Moment.wait`, and nothing is acquired that has to be released again.
 """
 
 from __future__ import annotations
@@ -48,15 +48,26 @@ class Moment:
 
 
 class Call(Generic[T]):
-    """A function to run on the proxy's thread, and what came of it."""
+    """A function to run on the proxy's thread, and what came of it.
 
-    __slots__ = ("_error", "_function", "_moment", "_result")
+    Args:
+        function: what to run.
+        answered_later: it only begins something, whose end is reported by :meth:`CallQueue.finish`.
+    """
 
-    def __init__(self, function: Callable[[], T]) -> None:
+    __slots__ = ("_answered_later", "_error", "_function", "_moment", "_result")
+
+    def __init__(self, function: Callable[[], T], *, answered_later: bool = False) -> None:
         self._function: Callable[[], T] | None = function
+        self._answered_later = answered_later
         self._moment = Moment()
         self._result: T | None = None
         self._error: BaseException | None = None
+
+    @property
+    def answered(self) -> bool:
+        """Whether its asker may go on."""
+        return self._moment.come
 
     def run(self) -> None:
         """On the proxy's thread: run it, and keep no reference to what it was made of."""
@@ -68,10 +79,11 @@ class Call(Generic[T]):
             self._error = error
         # Whoever asked may let go of the last reference to a NetFault, and then the proxy must have none.
         del function
-        self._moment.announce()
+        if self._error is not None or not self._answered_later:
+            self._moment.announce()
 
-    def fail(self, error: BaseException) -> None:
-        """It will not be run."""
+    def finish(self, error: BaseException | None) -> None:
+        """What it has begun is done, or has failed; or it will not be run. The first answer counts."""
         self._function = None
         self._error = self._error or error
         self._moment.announce()
@@ -99,8 +111,11 @@ class CallQueue:
         return bool(self._waiting)
 
     def add(self, function: Callable[[], T]) -> Call[T]:
+        """Put a call of this function at the end."""
+        return self.append(Call(function))
+
+    def append(self, call: Call[T]) -> Call[T]:
         """Put a call at the end."""
-        call = Call(function)
         self._unanswered.add(call)
         self._waiting.append(call)
         return call
@@ -109,20 +124,25 @@ class CallQueue:
         """On the proxy's thread: run all that wait, in order."""
         while (call := self._next()) is not None:
             call.run()
-            self._unanswered.discard(call)
+            if call.answered:
+                self._unanswered.discard(call)
             del call
+
+    def finish(self, call: Call[Any], error: BaseException | None) -> None:
+        """On the proxy's thread: what a call has begun is done, or has failed."""
+        call.finish(error)
+        self._unanswered.discard(call)
 
     def refuse(self, error: Callable[[], BaseException]) -> None:
         """Fail all that wait. Any thread may do this once the proxy's thread runs no more calls."""
         while (call := self._next()) is not None:
-            call.fail(error())
-            self._unanswered.discard(call)
+            self.finish(call, error())
 
     def refuse_unanswered(self, error: Callable[[], BaseException]) -> None:
         """In a forked child, which has no proxy's thread: fail also what that thread was in the middle of."""
         self._waiting.clear()
         for call in list(self._unanswered):
-            call.fail(error())
+            call.finish(error())
         self._unanswered.clear()
 
     def _next(self) -> Call[Any] | None:

@@ -10,7 +10,7 @@ Rules of this file:
 
 * FIN becomes ``shutdown(SHUT_WR)`` on the other side and nothing else, so a half-closed connection keeps its other
   half. The connection is over when both directions have ended.
-* RST ends both directions at once; when it may be handed on, the pipe decides.
+* RST ends both directions at once; the pipe decides when it may be forwarded.
 * A severed connection ends with FIN even if bytes wait unread: what the peer still sends is read and discarded
   until it closes too, for a bounded time. ``close()`` alone would answer them with RST.
 * All methods run on the engine's thread.
@@ -91,18 +91,16 @@ class Standing:
 class Connection:
     """A client's connection through a link.
 
-    Owned by its link, which is told by ``on_closed`` when nothing is left of it.
+    Owned by its link; ``on_closed`` is called when nothing is left of it.
 
     Args:
         engine: whose thread this runs on.
         number: the connection's number on its link, from 1.
         client: the accepted socket, non-blocking.
         names: the client's and the upstream's address as text.
-        connect: makes the next attempt to reach the upstream and returns the connecting socket, the error if it
-            failed at once (``BlockingIOError``: try the same again soon), or None if there is nothing more to try.
         log: writes an event.
         on_closed: called once, at the end.
-        meter: told of bytes that passed, while somebody waits for them.
+        meter: notified of bytes that passed, while somebody waits for them.
         budget: how much the link may hold back.
         standing: the faults in force, of which it has all that are in force now.
     """
@@ -113,7 +111,6 @@ class Connection:
         number: int,
         client: socket.socket,
         names: tuple[str, str],
-        connect: Callable[[], socket.socket | OSError | None],
         *,
         log: Recorder,
         on_closed: Callable[[Connection], None],
@@ -130,7 +127,7 @@ class Connection:
         self.budget = budget
         self.standing = standing
         self.caught_up = standing.number
-        self._connect = connect
+        self._connect: Callable[[], socket.socket | OSError | None] = lambda: None
         self._log = log
         self._on_closed = on_closed
         self._timers: set[Timer] = set()
@@ -166,9 +163,20 @@ class Connection:
 
     # -- reaching the upstream ----------------------------------------------------------------------------
 
-    def start(self) -> None:
-        """Begin to connect. Until the upstream answers, the client's bytes wait in the kernel."""
+    def await_upstream(self) -> None:
+        """It is not known yet where to connect. The client's bytes wait in the kernel; its reset is noticed."""
         if self.alive:
+            self.client.want(reading=False, writing=False)
+
+    def start(self, connect: Callable[[], socket.socket | OSError | None]) -> None:
+        """Begin to connect. Until the upstream answers, the client's bytes wait in the kernel.
+
+        Args:
+            connect: makes the next attempt to reach the upstream and returns the connecting socket, the error if it
+                failed at once (``BlockingIOError``: try the same again soon), or None if there is nothing more to try.
+        """
+        if self.alive:
+            self._connect = connect
             self.client.want(reading=False, writing=False)
             self._attempt()
 
@@ -207,7 +215,7 @@ class Connection:
                 if sock.getpeername() == sock.getsockname() and sock.family != socket.AF_UNIX:
                     # Nobody listened, and the kernel gave us the very port that we called: TCP connects it to itself.
                     error = errno.ECONNREFUSED
-            except OSError:  # a false alarm: still connecting
+            except OSError:  # spurious readiness: still connecting
                 return
         if error:
             self.upstream.close(reset=True)
@@ -230,7 +238,7 @@ class Connection:
         self._call_at(self.engine.now() + _GIVE_UP_SECONDS, give_up)
 
     def _upstream_failed(self, why: str) -> None:
-        """Nobody answers upstream: the client is told by RST, through whatever holds the way down."""
+        """Nobody answers upstream: the client gets RST, through whatever faults hold that direction."""
         self.cause = Cause("upstream")
         self.log("upstream_failed", self.cause, address=self.upstream_name, detail=why)
         if self.upstream is None:
@@ -272,7 +280,7 @@ class Connection:
         return self.down if pipe is self.up else self.up
 
     def one_way_done(self) -> None:
-        """A FIN was handed on. When both were, and nothing is behind them, the connection is over."""
+        """A FIN was forwarded. When both were, and nothing is behind them, the connection is over."""
         if all(pipe.finished and pipe.flow.empty for pipe in self.pipes):
             self.close()
         elif self.state == "open":

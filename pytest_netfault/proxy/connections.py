@@ -1,4 +1,4 @@
-"""The connections of a link: who is connected now, and what the ones before have carried."""
+"""The connections of a link: who is connected now, how each one finds its upstream, what the ones before carried."""
 
 from __future__ import annotations
 
@@ -7,13 +7,15 @@ import socket
 from collections.abc import Callable, Iterable, Iterator
 from typing import Literal
 
+import trio
+
 from pytest_netfault.events import Cause
 from pytest_netfault.proxy.addresses import Address
 from pytest_netfault.proxy.budget import Budget
 from pytest_netfault.proxy.connection import Connection, Standing
 from pytest_netfault.proxy.engine import Engine, Timer
 from pytest_netfault.proxy.observation import ConnectionInfo, EventLog, Waiters, info_of
-from pytest_netfault.proxy.upstream import Upstream
+from pytest_netfault.proxy.upstream import Candidates, Upstream
 
 __all__ = ["FORGOTTEN_KEPT", "Connections"]
 
@@ -42,6 +44,7 @@ class Connections:
         self.live: dict[int, Connection] = {}
         self.accepted = 0  # so far: the number of the last one
         self.upstream = Upstream(upstream)
+        self.nursery: trio.Nursery | None = None  # of the link's life, where names are looked up
         self._upstream_name = str(upstream)
         self._log = log
         self._waiters = waiters
@@ -50,6 +53,7 @@ class Connections:
         self._left_behind: dict[int, Connection] = {}  # forgotten, and ended by their clients; oldest first
         self._budget = Budget(max_held, self._serve_waiting_soon)
         self._serving: Timer | None = None
+        self._looking_up: dict[int, trio.CancelScope] = {}  # by the connection's number
 
     def __len__(self) -> int:
         return len(self.live)
@@ -82,7 +86,7 @@ class Connections:
     def add(
         self, client: socket.socket, name: str, standing: Standing, on_closed: Callable[[Connection], None]
     ) -> Connection:
-        """A client has connected. The connection is not started yet.
+        """A client has connected. See :meth:`start` for what comes next.
 
         Args:
             client: the accepted socket.
@@ -104,7 +108,6 @@ class Connections:
             self.accepted,
             client,
             (name, self._upstream_name),
-            self.upstream.connector(),
             log=self._log.write,
             on_closed=closed,
             meter=self._waiters.meter,
@@ -113,6 +116,29 @@ class Connections:
         )
         self._log.write("accepted", connection, Cause("client"), address=name)
         return connection
+
+    def start(self, connection: Connection) -> None:
+        """Let a connection reach for the upstream; first look up where that is now, if it has a name."""
+        if self.upstream.known is not None:
+            connection.start(self.upstream.connector(self.upstream.known))
+        elif self.nursery is not None and connection.alive:
+            connection.await_upstream()
+            self.nursery.start_soon(self._look_up, connection)
+            self.engine.hurry()
+
+    async def _look_up(self, connection: Connection) -> None:
+        if not connection.alive:
+            return
+        found: Candidates | OSError
+        with trio.CancelScope() as scope:
+            self._looking_up[connection.number] = scope
+            try:
+                found = await self.upstream.look_up()
+            except OSError as error:
+                found = error
+            finally:
+                self._looking_up.pop(connection.number, None)
+            self.engine.step(lambda: connection.start(self.upstream.connector(found)))
 
     def leave_behind(self, connection: Connection) -> None:
         """The client of a forgotten flow has ended; its upstream keeps the flow, unless there are too many."""
@@ -136,6 +162,8 @@ class Connections:
         self.live.pop(connection.number, None)
         self._left_behind.pop(connection.number, None)
         self._last_used = self.engine.now()
+        if (looking_up := self._looking_up.pop(connection.number, None)) is not None:
+            looking_up.cancel()
         for pipe in connection.pipes:
             self._past[pipe.direction] += pipe.count
 

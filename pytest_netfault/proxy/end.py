@@ -2,10 +2,10 @@
 
 Rules of this file:
 
-* **Not reading is not listening.** A socket whose bytes are not wanted is not asked. If it reports a hang-up meanwhile,
-  and a fault holds this direction, it is taken out of the set until it is wanted again, or the loop would spin on it.
-  If only a slow receiver stands in the way, the rest is read: no more can come than the kernel has.
-* A handler takes a false alarm calmly: it may have been meant for a socket that had this number before.
+* **Back-pressure.** EPOLLIN is set only while the pipe wants data. If the socket reports a hang-up meanwhile, and a
+  fault holds this direction, it leaves the epoll set until it is wanted again, or the loop would spin on it. If only a
+  slow receiver stands in the way, the rest is read: no more can come than the kernel has.
+* A handler tolerates spurious readiness: it may have been meant for a socket that had this descriptor before.
 """
 
 from __future__ import annotations
@@ -121,7 +121,7 @@ class End:
     def _trouble(self) -> None:
         """The socket reports a hang-up while nothing is read from it.
 
-        Asked again, because the alarm may be a late one, meant for a socket that had this number before.
+        Checked again, because the event may be a late one, meant for a socket that had this descriptor before.
         """
         events = self._poll()
         if events & (select.POLLERR | select.POLLHUP):
@@ -139,7 +139,7 @@ class End:
             self.watched = True
 
     def watch_for_gone(self) -> None:
-        """The peer has ended its side, which is reported for ever: from now on only hear when it is gone."""
+        """The peer has ended its side, which epoll reports for ever: from now on wait only until it is gone."""
         self.engine.modify(self.fd, 0)
 
     def unwatch(self) -> None:
@@ -156,7 +156,7 @@ class End:
             if self.mask & READ:
                 self.outgoing.readable()
             elif mask & TROUBLE:
-                if self.mask & WRITE:  # a write will tell what is wrong
+                if self.mask & WRITE:  # a write will report what is wrong
                     self.incoming.writable()
                 if self.fd >= 0 and not self.mask & READ:
                     self._trouble()

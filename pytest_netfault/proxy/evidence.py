@@ -84,19 +84,20 @@ class Evidence:
         if active.healed or active.fault.traits.listener != "refuse":
             return active.unseen
         if active.refused_before is None or self._listener.drops > active.drops_before:
-            return True  # nobody counts; or a silence that held as well swallowed an attempt before it was refused
+            return True  # nobody counts; or a black hole in force as well has dropped an attempt before it was refused
         return self._refused() != active.refused_before
 
     def _silences(self, fault: Fault) -> bool:
         """Whether something waits in the kernel that the silence keeps from being read."""
         waiting = select.poll()
         for connection in self._connections.alive():
-            for pipe in connection.pipes:
-                if pipe.direction in directions_of(fault) and pipe.ended is None:
-                    if pipe.source.parked:
+            for pipe, source in zip(connection.pipes, (connection.client, connection.upstream), strict=True):
+                # There is no socket yet to an upstream whose name is being looked up, or whose queue is full.
+                if source is not None and pipe.direction in directions_of(fault) and pipe.ended is None:
+                    if source.parked:
                         return True
-                    if pipe.source.fd >= 0:
-                        waiting.register(pipe.source.fd, select.POLLIN)
+                    if source.fd >= 0:
+                        waiting.register(source.fd, select.POLLIN)
         return any(events & select.POLLIN for _, events in waiting.poll(0))
 
     def _refused(self) -> int | None:

@@ -8,7 +8,7 @@
 A new fault stands nearest to the receiver. So all that is still on its way, held by an older fault or by a
 receiver that does not read, passes the new one as well: nothing slips past a fault that is in force.
 
-Rules of this file: no sockets and no clock; ``now`` is an argument. What is in ``out`` is settled and waits only
+Pure: no sockets and no clock; ``now`` is an argument. What is in ``out`` is settled and waits only
 for the kernel to take it.
 """
 

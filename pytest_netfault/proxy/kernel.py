@@ -1,11 +1,11 @@
-"""What the Linux kernel is asked to do for a fault: drop packets, and tell what is not yet acknowledged.
+"""What the Linux kernel is asked to do for a fault: drop packets, and report what is not yet acknowledged.
 
 A classic BPF program attached to a socket (``SO_ATTACH_FILTER``, no privilege needed) sees each segment that
 arrives there, before TCP does. Returning 0 drops it: for a listener that swallows SYNs, so that connecting
 hangs; for a connection it swallows data and acknowledgements, so that the peer retransmits. A program may also
 draw a random number for each packet, which is real loss.
 
-Rules of this file: system calls only, no decisions; nothing here is called on a system that is not Linux.
+System calls only, no decisions. Nothing here is called on a system that is not Linux.
 """
 
 from __future__ import annotations

@@ -1,16 +1,20 @@
-"""A link on the proxy's side: a listener, its connections, and the faults in force.
+"""A link on the proxy's side: a listener, its connections, the faults in force, and the trio task that owns them.
 
 All methods but the constructor run on the engine's thread.
 """
 
 from __future__ import annotations
 
+import contextlib
 import socket
+
+import trio
 
 from pytest_netfault.proxy.addresses import Address
 from pytest_netfault.proxy.budget import MAX_HELD
+from pytest_netfault.proxy.calls import Moment
 from pytest_netfault.proxy.connections import Connections
-from pytest_netfault.proxy.engine import Engine
+from pytest_netfault.proxy.engine import Engine, EngineStopped, Started
 from pytest_netfault.proxy.in_force import FaultsInForce
 from pytest_netfault.proxy.listener import Listener
 from pytest_netfault.proxy.observation import EventLog, Waiters
@@ -30,7 +34,8 @@ class ProxyLink:
         max_held: how many bytes it may hold back, all connections together.
 
     Raises:
-        OSError: ``listen`` cannot be listened on, or the upstream's name cannot be resolved.
+        OSError: ``listen`` cannot be listened on.
+        ValueError: the host of ``listen`` or ``upstream`` is no name that could be looked up.
     """
 
     def __init__(
@@ -46,7 +51,12 @@ class ProxyLink:
         self.engine = engine
         self.name = name
         self.upstream = upstream
-        self.closed = False
+        self.closed = False  # its end has been asked for
+        self.failure: BaseException | None = None  # of its end
+        self._scope = trio.CancelScope()
+        self._running = False
+        self._released = False
+        self._on_end: list[Moment] = []
         self.log = EventLog(name, engine.now, engine.debug_log)
         self.waiters = Waiters()
         self.connections = Connections(
@@ -55,9 +65,31 @@ class ProxyLink:
         self.listener = Listener(engine, listen, self._on_accept, self._on_trouble)
         self.faults = FaultsInForce(self.connections, self.listener, upstream, seed=seed, log=self.log)
 
-    def start(self) -> None:
-        """Begin to accept."""
-        self.listener.start()
+    async def run(self, status: Started) -> None:
+        """The life of the link, a trio task: from the first look-up of the upstream's name until :meth:`close`.
+
+        Whatever ends it, a cancellation or a crash of the proxy, nothing of the link is left afterwards: the look-ups
+        of its nursery are cancelled, its connections and its port are closed.
+
+        Raises:
+            OSError: the upstream's name cannot be resolved.
+            EngineStopped: it was closed before it began to serve.
+        """
+        self._running, serving = True, False
+        try:
+            with self._scope:
+                if not self.closed:
+                    await self.connections.upstream.look_up()
+                    async with trio.open_nursery() as self.connections.nursery:
+                        self.engine.step(self.listener.start)
+                        serving = True
+                        status.started()
+                        await trio.sleep_forever()
+        finally:
+            self.connections.nursery = None
+            self._release()
+        if not serving:
+            raise EngineStopped("the link was closed before it began to serve")
 
     def _on_trouble(self, sentence: str) -> None:
         self.log.write("trouble", None, detail=sentence)
@@ -66,23 +98,62 @@ class ProxyLink:
         faults = self.faults
         connection = self.connections.add(sock, name, faults.standing, faults.connection_closed)
         faults.welcome(connection)
-        connection.start()
+        self.connections.start(connection)
         faults.set_loss(connection)
         if self.waiters:
             self.waiters.look()
 
-    def close(self) -> None:
-        """End everything: faults, connections, the port."""
-        if self.closed:
-            return
+    def close(self, ended: Moment | None = None) -> None:
+        """End the link's life. Idempotent.
+
+        Args:
+            ended: announced once nothing is left of it, neither connections nor the port.
+        """
         self.closed = True
-        self.faults.close()
-        self.listener.close()
-        self.connections.close()
-        self.waiters.cancel()
+        if ended is not None:
+            self._on_end.append(ended)
+        if self._running and not self._released:
+            self._scope.cancel()
+            self.engine.hurry()
+        else:
+            self._release()
+
+    def _release(self) -> None:
+        """Let go of everything: faults, the port, connections, and who waits."""
+        self.closed = True
+        if not self._released:
+            self._released = True
+            try:
+                self.engine.step(self._release_all)
+            except BaseException as error:  # noqa: BLE001, RUF100 - other links live on; raised where this is closed
+                self.failure = error
+        self._announce_end()
+
+    def _announce_end(self) -> None:
+        ends, self._on_end = self._on_end, []
+        for moment in ends:
+            moment.announce()
+
+    def _release_all(self) -> None:
+        with contextlib.ExitStack() as releasing:  # whatever fails, the rest is released
+            releasing.callback(self.waiters.cancel)
+            releasing.callback(self.connections.close)
+            releasing.callback(self.listener.close)
+            releasing.callback(self.faults.close)
+
+    def raise_failure(self) -> None:
+        """Raise what went wrong at its end, if anything did; once."""
+        failure, self.failure = self.failure, None
+        if failure is not None:
+            try:
+                raise failure
+            finally:
+                del failure  # its traceback refers to this frame
 
     def forget(self) -> None:
-        """In a forked child: close the copies of what the parent uses."""
-        self.closed = True
+        """In a forked child: close the copies of what the parent uses, and let nobody wait for the parent's thread."""
+        self.closed = self._released = True
         self.listener.forget()
         self.connections.forget()
+        self.waiters.cancel()
+        self._announce_end()

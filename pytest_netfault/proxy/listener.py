@@ -7,7 +7,7 @@
 * **hang**: a socket filter swallows SYNs, so ``connect()`` itself waits. Where the kernel cannot do that,
   connections are left unaccepted.
 
-Rules of this file: whatever is in the accept queue when the mode changes counts as open, and is accepted first.
+Whatever is in the accept queue when the mode changes counts as open, and is accepted first.
 """
 
 from __future__ import annotations
@@ -91,7 +91,7 @@ class Listener:
 
     @property
     def drops(self) -> int:
-        """Segments (connection attempts) that a filter has swallowed here so far."""
+        """Segments (connection attempts) that a filter has dropped here so far."""
         return kernel.drops_of(self._sock) if self._filters else 0
 
     def start(self) -> None:

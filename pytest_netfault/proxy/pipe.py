@@ -9,7 +9,7 @@ Rules of this file:
 * **One read, one write for each event.** A pipe without faults sends straight from the buffer that it read into.
 * **Order.** An ending travels behind the bytes that came before it, through the same stages.
 * **RST** is what a socket reports: an error in ``recv``, or in ``send`` to a peer that reset. Bytes that the peer sent
-  before its RST are read first. It is handed on once the bytes before it were acknowledged, because a reset throws
+  before its RST are read first. It is forwarded once the bytes before it were acknowledged, because a reset throws
   away what its socket has not yet sent; but a receiver that takes nothing for a while does not hold it up for ever.
   Until then it stays in the flow, where a later fault can still hold it.
 """
@@ -66,7 +66,7 @@ class Pipe:
         self.cost = 0  # what the link's budget knows that is held here
         self.count = 0  # bytes delivered to the receiver, as far as they count
         self.ended: Ending | None = None  # how the source has ended; nothing more is read
-        self.finished = False  # the sink was told of an ending, or is gone
+        self.finished = False  # the sink has got an ending, or is gone
         self.stuck = False  # the sink took less than it was given
         self.timer: Timer | None = None
         self.fresh: list[
@@ -118,7 +118,7 @@ class Pipe:
             self.pump()
             return
         try:
-            sent = self.sink.sock.send(connection.engine.view[:size])
+            sent = self.sink.sock.send(connection.engine.buffer[:size])
         except BlockingIOError:
             sent = 0
         except OSError:
@@ -126,7 +126,7 @@ class Pipe:
             return
         self.count += sent
         if sent < size:
-            self.flow.push(0.0, bytes(connection.engine.view[sent:size]))
+            self.flow.push(0.0, bytes(connection.engine.buffer[sent:size]))
             self.stuck = True
             self.refresh()
         if connection.meter.watched:
@@ -268,7 +268,7 @@ class Pipe:
                 return
 
     def _may_end(self, ending: Ending | CutHere, now: float) -> bool:
-        """Whether the ending that is due may be handed on, or must wait for bytes before it to be acknowledged."""
+        """Whether the ending that is due may be forwarded, or must wait for bytes before it to be acknowledged."""
         if ending is Ending.FIN or (
             isinstance(ending, CutHere) and not self.connection.cut_waits(self, ending.stage)
         ):
@@ -281,7 +281,7 @@ class Pipe:
         return ending is Ending.RST and now - self.patience[1] >= _RST_PATIENCE_SECONDS
 
     def _deliver_ending(self, ending: Ending | CutHere) -> None:
-        """Everything before this ending was handed to the sink: now the ending itself."""
+        """Everything before this ending was passed to the sink: now the ending itself."""
         if isinstance(ending, CutHere):
             if not ending.stage.healed:
                 self.connection.cut(self, ending.stage)

@@ -18,12 +18,13 @@ import threading
 import traceback
 import warnings
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TypeVar
 
 import trio
 
 from pytest_netfault.common.printable import printable
+from pytest_netfault.proxy.calls import Moment
 from pytest_netfault.proxy.engine import Engine, EngineStopped
 from pytest_netfault.proxy.link import ProxyLink
 
@@ -109,13 +110,22 @@ def _serve(engine: Engine, claim: threading.Lock, links: set[ProxyLink]) -> None
     finally:
         with contextlib.ExitStack() as closing:
             for link in list(links):
-                closing.callback(link.close)
+                closing.callback(link.raise_failure)
+                closing.callback(link.close)  # one that was never begun; the others ended with their tasks
 
 
 class ProxyThread:
-    """The thread on which all links of a session live. Started on first use; ``close()`` ends it.
+    """The thread on which links live: a trio run, with a task for each link. Several :class:`.NetFault` may share one.
 
-    One that is dropped without ``close()`` ends as well, with a ``ResourceWarning``.
+    It starts on first use and ends with :meth:`close`, which ends every link. One that is dropped without ``close()``
+    ends as well, with a ``ResourceWarning``. All methods may be called from any thread.
+
+    >>> import threading
+    >>> from pytest_netfault.control import ProxyThread
+    >>> thread = ProxyThread()
+    >>> thread.call(lambda: threading.current_thread().name)
+    'netfault-proxy'
+    >>> thread.close()
     """
 
     def __init__(self) -> None:
@@ -180,14 +190,22 @@ class ProxyThread:
             self._life = None
 
     def call(self, function: Callable[[], T]) -> T:
-        """Run a function on the proxy's thread.
+        """Run a function on the proxy's thread and return what it returns, or raise what it raises.
+
+        It must only look. It waits for at most a few callbacks of other sockets, never for data.
 
         Raises:
             NetFaultClosed: the thread was closed.
             RuntimeError: the proxy has crashed; the cause is the crash.
         """
-        try:
+        with self._translated():
             return self.engine().call(function)
+
+    @contextlib.contextmanager
+    def _translated(self) -> Iterator[None]:
+        """The errors that users see when the engine has ended."""
+        try:
+            yield
         except EngineStopped as error:
             self.raise_crash()
             raise NetFaultClosed("the proxy was closed; open a new NetFault") from error
@@ -205,23 +223,35 @@ class ProxyThread:
         return self.crash
 
     def change(self, function: Callable[[], None]) -> None:
-        """Run a function that changes something; see :meth:`.Engine.change`. Raises as :meth:`call`."""
-        try:
+        """Run a function that changes something, as one step: nothing passes meanwhile on any link.
+
+        Raises:
+            NetFaultClosed, RuntimeError: as :meth:`call`.
+        """
+        with self._translated():
             self.engine().change(function)
-        except EngineStopped as error:
-            self.raise_crash()
-            raise NetFaultClosed("the proxy was closed; open a new NetFault") from error
 
     def add(self, link: ProxyLink) -> None:
-        """Take a link into the thread's care."""
+        """Begin the life of a link; returns once it serves.
+
+        Raises:
+            OSError: the name of its upstream cannot be resolved.
+            NetFaultClosed, RuntimeError: as :meth:`call`.
+        """
         self._links.add(link)
-        self.change(link.start)
+        with self._translated():
+            self.engine().start(link.run)
 
     def drop(self, link: ProxyLink) -> None:
-        """Close a link. Does nothing when the thread has ended, which has closed it."""
+        """Close a link; returns when nothing is left of it. Does nothing after the thread's end, which ends links."""
+        ended = Moment()
         with contextlib.suppress(NetFaultClosed, RuntimeError):
-            self.change(link.close)
+            self.change(lambda: link.close(ended))
+            if not link.engine.on_its_thread:
+                ended.wait()
+                link.engine.debug_log.flush()
         self._links.discard(link)
+        link.raise_failure()
 
     def close(self) -> None:
         """End the thread and everything on it. Idempotent: called again after Ctrl-C in the middle of it, it goes on.

@@ -1,6 +1,8 @@
-"""Where a link's connections go: a name is resolved once, and each connection tries its addresses in order.
+"""Where a link's connections go: each connection looks the name up anew and tries its addresses in order.
 
-Rules of this file: nothing waits for an answer; an attempt is a socket that is connecting.
+A container that is made anew has another address under the same name, so an address is never kept for later. What is
+no name, an address or a path, is known at once and costs nothing. A look-up is a trio task with a time limit: it takes
+nobody's time but that of the connection that waits for it.
 """
 
 from __future__ import annotations
@@ -8,35 +10,72 @@ from __future__ import annotations
 import errno
 import socket
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
+
+import trio
 
 from pytest_netfault.faults import shown
 from pytest_netfault.proxy.addresses import Address, UnixAddress
 
-__all__ = ["Upstream"]
+__all__ = ["Candidates", "Upstream"]
+
+# How long a look-up may take. A resolver asks its first server again after 5 s; a test has long given up by then.
+LOOKUP_SECONDS = 5.0
+
+Candidates = Sequence[tuple[int, Any]]  # the family and the address of a socket, in the order of trying
 
 
 class Upstream:
-    """The addresses behind an upstream's name.
+    """A link's upstream: a path, an address, or a name behind which the addresses may change.
 
     Raises:
-        OSError: the name cannot be resolved.
         ValueError: it is no name that could be looked up.
     """
 
     def __init__(self, address: Address) -> None:
-        self._candidates = _resolve(address)
+        self._address = address
+        #: What it always is; None for a name.
+        self.known = _known(address)
 
-    def connector(self) -> Callable[[], socket.socket | OSError | None]:
+    async def look_up(self) -> Candidates:
+        """The addresses that it has now, in the order in which the system would try them.
+
+        Raises:
+            OSError: the name cannot be resolved, or not within ``LOOKUP_SECONDS``.
+        """
+        if self.known is not None:
+            return self.known
+        assert not isinstance(self._address, UnixAddress)
+        host, port = self._address.host, self._address.port
+        with trio.move_on_after(LOOKUP_SECONDS):
+            try:
+                found = await trio.socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+            except (OSError, UnicodeError) as error:
+                why = getattr(error, "strerror", None) or error
+                raise OSError(
+                    errno.EADDRNOTAVAIL, f"cannot resolve upstream {self._address}: {why}"
+                ) from error
+            return [(family, name) for family, _, _, _, name in found]
+        raise OSError(
+            errno.ETIMEDOUT, f"cannot resolve upstream {self._address}: no answer within {LOOKUP_SECONDS:g} s"
+        )
+
+    def connector(self, found: Candidates | OSError) -> Callable[[], socket.socket | OSError | None]:
         """Makes the attempts of one connection.
+
+        Args:
+            found: what :meth:`look_up` returned, or why there is nothing to try.
 
         Each call tries the next address. It returns the connecting socket, or the error if the attempt failed at
         once (``BlockingIOError``: try the same again soon), or None when there is nothing more to try.
         """
-        candidates = deque(self._candidates)
+        errors = [found] if isinstance(found, OSError) else []
+        candidates = deque(() if isinstance(found, OSError) else found)
 
         def connect() -> socket.socket | OSError | None:
+            if errors:
+                return errors.pop()
             if not candidates:
                 return None
             family, name = candidates.popleft()
@@ -60,14 +99,18 @@ class Upstream:
         return connect
 
 
-def _resolve(address: Address) -> list[tuple[int, Any]]:
-    """Every address behind the name, in the order in which the system would try them."""
+def _known(address: Address) -> Candidates | None:
+    """The address of a path or of a literal; None for a name."""
     if isinstance(address, UnixAddress):
         return [(socket.AF_UNIX, address.path)]
     try:
-        found = socket.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM)
-    except socket.gaierror as error:
-        raise OSError(errno.EADDRNOTAVAIL, f"cannot resolve upstream {address}: {error.strerror}") from error
+        address.host.encode("idna")
     except UnicodeError as error:
         raise ValueError(f"upstream: {shown(address.host)} is no host name: {error}") from error
+    try:
+        found = socket.getaddrinfo(
+            address.host, address.port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST
+        )
+    except socket.gaierror:
+        return None
     return [(family, name) for family, _, _, _, name in found]

@@ -140,7 +140,7 @@ def test_a_connection_to_itself_is_no_upstream(net: Any, helpers: Any, monkeypat
     """Calling a closed port from the range of automatic ones sometimes gets that very port as the caller's own,
     and TCP then connects the socket to itself: an echo that looks like success."""
 
-    def to_itself() -> Any:
+    def to_itself(_: Any) -> Any:
         attempts = [None]
 
         def connect() -> socket.socket | None:
@@ -168,8 +168,8 @@ def test_an_upstream_that_answers_and_ends_before_the_proxy_looks_is_heard(
     upstream = rig.link._link.connections.upstream
     real, called, done = upstream.connector, threading.Event(), threading.Event()
 
-    def slow() -> Any:
-        connect = real()
+    def slow(found: Any) -> Any:
+        connect = real(found)
 
         def attempt() -> Any:
             try:

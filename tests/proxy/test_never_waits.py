@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import socket
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -99,6 +100,27 @@ def test_while_an_upstream_has_a_full_queue_of_connections(net: Any) -> None:
             stack.enter_context(socket.create_connection((link.host, link.port), timeout=20)).sendall(b"?")
         link.wait_for_connection(3)
         every_call(link)
+
+
+def test_while_a_unix_upstream_has_a_full_queue_of_connections(net: Any, short_path: Path) -> None:
+    """There is no socket to it at all then: it is tried again soon."""
+    with contextlib.ExitStack() as stack:
+        server = stack.enter_context(socket.socket(socket.AF_UNIX))
+        server.bind(str(short_path / "full"))
+        server.listen(0)
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                sock = stack.enter_context(socket.socket(socket.AF_UNIX))
+                sock.setblocking(False)
+                sock.connect(server.getsockname())
+        link = net.forward(f"unix:{server.getsockname()}")
+        for _ in range(3):
+            stack.enter_context(socket.create_connection((link.host, link.port), timeout=20)).sendall(b"?")
+        link.wait_for_connection(3)
+        with link.blackhole() as silence:
+            assert silence.met_traffic
+        with link.blackhole("down") as silence:
+            assert not silence.met_traffic
 
 
 def test_with_two_hundred_connections_that_nobody_reads(rig: Any) -> None:

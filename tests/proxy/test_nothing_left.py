@@ -369,7 +369,12 @@ def sockets_of(link: Any) -> list[int]:
     """The descriptors of a link with one connection: those that the proxy's thread uses."""
     inside = link._link
     connection = inside.connections.live[1]
-    socks = [inside.listener._sock, connection.client.sock, connection.upstream.sock, inside.engine._bell]
+    socks = [
+        inside.listener._sock,
+        connection.client.sock,
+        connection.upstream.sock,
+        inside.engine._wakeup._wakeup_send,
+    ]
     return [sock.fileno() for sock in socks]
 
 

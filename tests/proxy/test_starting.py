@@ -12,6 +12,7 @@ import pytest
 from pytest_netfault.control import NetFault
 from pytest_netfault.proxy import engine as engine_module
 from pytest_netfault.proxy import thread as thread_module
+from pytest_netfault.proxy import wakeup as wakeup_module
 from pytest_netfault.proxy.thread import ProxyThread
 
 
@@ -60,7 +61,7 @@ class TestAFailure:
         self.check(NetFault(), error, monkeypatch)
 
     def test_of_its_engine(self, monkeypatch: pytest.MonkeyPatch, error: BaseException) -> None:
-        monkeypatch.setattr(engine_module.socket, "socketpair", self.fails(error))
+        monkeypatch.setattr(wakeup_module.socket, "socketpair", self.fails(error))
         self.check(NetFault(), error, monkeypatch)
 
     def test_of_the_thread_object(self, monkeypatch: pytest.MonkeyPatch, error: BaseException) -> None:
@@ -68,7 +69,7 @@ class TestAFailure:
         self.check(NetFault(), error, monkeypatch)
 
     def test_when_its_link_starts(self, monkeypatch: pytest.MonkeyPatch, error: BaseException) -> None:
-        monkeypatch.setattr(thread_module.ProxyLink, "start", self.fails(error))
+        monkeypatch.setattr(thread_module.ProxyLink, "run", self.fails(error))
         self.check(NetFault(), error, monkeypatch)
 
     def test_closing_does_not_hide_it(self, monkeypatch: pytest.MonkeyPatch, error: BaseException) -> None:

@@ -533,7 +533,7 @@ class LinkMachine(RuleBasedStateMachine):
         engine = self.thread.engine()
         assert engine.call(lambda: dict(engine._handlers)) == {}
         engine.call(lambda: None)
-        assert engine.call(engine._until_next_timer) == float("inf")
+        assert engine.call(engine._timers.next_at) == float("inf")
 
 
 @pytest.fixture
