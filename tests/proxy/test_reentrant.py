@@ -78,6 +78,7 @@ print(handled, turns)
 """
 
 
+@pytest.mark.slow
 def test_a_signal_each_3_ms_whose_handler_uses_the_link() -> None:
     out = subprocess.run(
         [sys.executable, "-c", STRESS, "3"], capture_output=True, text=True, timeout=120, check=False

@@ -136,6 +136,7 @@ def test_a_client_that_hangs_in_close_costs_no_more_than_max_seconds(
     assert report.not_closed == 0  # it was not given the 20 seconds that it has
 
 
+@pytest.mark.slow
 def test_a_play_that_hangs_while_it_is_made_small_does_not_hide_the_loss(
     toy: Any, server: Any, hang: Any
 ) -> None:

@@ -58,12 +58,14 @@ def lost(kind: Any, server: Any, **arguments: Any) -> verify.UpdateLost:
     return caught.value
 
 
+@pytest.mark.slow
 def test_what_is_told_is_what_the_first_failing_run_broke(two_mistakes: Any, server: Any) -> None:
     told = lost(two_mistakes, plain(server), faults=[Delay(0.01)])
     assert told.broken == ("atomic",)
     assert Sever() not in faults_of(told.schedule)
 
 
+@pytest.mark.slow
 def test_a_fault_that_plays_no_part_is_dropped(two_mistakes: Any, server: Any) -> None:
     told = lost(two_mistakes, plain(server), faults=[Delay(0.01)])
     subscribed, written = told.schedule
@@ -72,6 +74,7 @@ def test_a_fault_that_plays_no_part_is_dropped(two_mistakes: Any, server: Any) -
     assert len(written.keys) == 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "asked", [Blackhole(on_heal="reset"), Cut(90, direction="down", how="rst")], ids=repr
 )
@@ -91,6 +94,7 @@ def test_a_kind_of_fault_that_was_asked_for_stays_one_of_its_kind(
     assert {type(fault) for fault in faults_of(told.schedule)} == {asked}
 
 
+@pytest.mark.slow
 def test_a_sweep_tells_a_cut_of_the_way_that_was_asked_for(ends_with_a_reset: Any, server: Any) -> None:
     with pytest.raises(verify.UpdateLost) as caught:
         verify.sweep(ends_with_a_reset, server, direction="down", how=["rst"], stride=7, settle=0.4)
@@ -99,6 +103,7 @@ def test_a_sweep_tells_a_cut_of_the_way_that_was_asked_for(ends_with_a_reset: An
     assert (fault.direction, fault.how) == ("down", "rst")
 
 
+@pytest.mark.slow
 def test_the_printed_schedule_fails_each_time(toy: Any, server: Any) -> None:
     class NeedsToHaveSeenOne(toy.RightStore):  # type: ignore[misc, name-defined]
         """Loses what comes after a restart, if it had got something before: 40 ms after it was written."""
@@ -144,6 +149,7 @@ def test_the_printed_schedule_fails_each_time(toy: Any, server: Any) -> None:
             verify.replay(NeedsToHaveSeenOne, Restarts(), told.schedule, settle=1.0)
 
 
+@pytest.mark.slow
 def test_a_loss_that_does_not_come_each_time_is_told_with_its_rate_over_ten(toy: Any, server: Any) -> None:
     class MostOfThem(toy.RightStore):  # type: ignore[misc, name-defined]
         """Four of five subscribers lose what is written while they are away."""
@@ -166,6 +172,7 @@ def test_a_loss_that_does_not_come_each_time_is_told_with_its_rate_over_ten(toy:
     assert f"It failed in {failed} of {plays} plays." in str(told).replace("\n", " ")
 
 
+@pytest.mark.slow
 def test_an_error_while_it_is_made_small_does_not_hide_the_loss(ends_with_a_reset: Any, server: Any) -> None:
     class Sometimes(ends_with_a_reset):  # type: ignore[misc]
         opened = 0
