@@ -43,7 +43,7 @@ from pytest_netfault.proof.results import (
 )
 from pytest_netfault.proof.sweep import SCENARIO
 from pytest_netfault.schedules.dead_flows import NOTICE_SECONDS, Plan, dead_flow
-from pytest_netfault.schedules.generate import ALL, Palette, seeded
+from pytest_netfault.schedules.generate import ALL, FaultMix, seeded
 from pytest_netfault.schedules.schedule import Schedule
 from pytest_netfault.schedules.shrink import ANYTHING, Asked
 from pytest_netfault.store import OpenStore
@@ -153,20 +153,20 @@ def no_update_lost(
         report_dir=report_dir,
         progress=progress,
     )
-    palette = Palette(faults)  # type: ignore[arg-type]
+    mix = FaultMix(faults)  # type: ignore[arg-type]
     check_count("max_examples", max_examples)
 
     def prove(campaign: Campaign) -> Result:
-        named = palette.faults != ALL
-        possible = campaign.bench.possible(palette, named=named)
+        named = mix.faults != ALL
+        possible = campaign.bench.possible(mix, named=named)
         plan = Plan.of(possible, max_examples, notice=notice, named=named)
         part, number = settings.part, settings.seed
         mine = [example for example in range(plan.examples) if part.holds(example)]
-        drawn = (seeded(number, example, plan.palette) for example in mine)
+        drawn = (seeded(number, example, plan.mix) for example in mine)
         beside = [dead_flow(number, one, possible) for one in range(plan.dead_flows) if part.holds(one)]
         return campaign.prove(drawn, of=len(mine), dead_flows=beside)
 
-    return _proved("no_update_lost", open_store, server, settings, Asked(palette.faults), prove)
+    return _proved("no_update_lost", open_store, server, settings, Asked(mix.faults), prove)
 
 
 def replay(

@@ -22,7 +22,7 @@ from pytest_netfault.proof.clients import Writer
 from pytest_netfault.proof.contract import Run, Server, can
 from pytest_netfault.proof.limits import Deadline
 from pytest_netfault.proof.runner import play
-from pytest_netfault.schedules.generate import Ability, Palette
+from pytest_netfault.schedules.generate import Ability, FaultMix
 from pytest_netfault.schedules.schedule import Schedule
 from pytest_netfault.store import OpenStore
 
@@ -101,14 +101,14 @@ class Bench:
             names.append("many")
         return frozenset(names)
 
-    def possible(self, palette: Palette, *, named: bool) -> Palette:
-        """The palette with the abilities of this server and client, and without what this machine cannot do.
+    def possible(self, mix: FaultMix, *, named: bool) -> FaultMix:
+        """The mix with the abilities of this server and client, and without what this machine cannot do.
 
         Faults that somebody named stay: a run that cannot do one says so at its step.
         """
         packets = self._drops_packets()
-        faults = [fault for fault in palette.faults if named or packets or not fault.traits.kernel]
-        return Palette(tuple(faults), self.abilities, packets)
+        faults = [fault for fault in mix.faults if named or packets or not fault.traits.kernel]
+        return FaultMix(tuple(faults), self.abilities, packets)
 
     def _drops_packets(self) -> bool:
         """Whether the kernel can drop packets on the way to this server; the proxy does all other faults itself."""

@@ -8,9 +8,9 @@ patience of their own (``notice``).
 No step of a drawn schedule touches the server (compact, restart, pause), so that
 these schedules can be played beside each other and beside others that touch it as little.
 
->>> print(dead_flow(7, 0, Palette((Forget,))))
+>>> print(dead_flow(7, 0, FaultMix((Forget,))))
 Schedule([Subscribe(), Write('a'), Seen(), Break(Forget()), Write('a')])
->>> has_dead_flow(dead_flow(7, 1, Palette((Forget,)))), touches_server(dead_flow(7, 1, Palette((Forget,))))
+>>> has_dead_flow(dead_flow(7, 1, FaultMix((Forget,)))), touches_server(dead_flow(7, 1, FaultMix((Forget,))))
 (True, False)
 """
 
@@ -21,7 +21,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from pytest_netfault.faults import Chance, Cut, Fault, Forget
-from pytest_netfault.schedules.generate import Below, Palette, draw_writes
+from pytest_netfault.schedules.generate import FaultMix, RandRange, draw_writes
 from pytest_netfault.schedules.schedule import Schedule
 from pytest_netfault.schedules.steps import (
     Break,
@@ -103,39 +103,39 @@ class Plan:
     """What a proof plays.
 
     Attributes:
-        palette: what its examples are drawn from.
+        mix: what its examples are drawn from.
         examples: how many there are.
         dead_flows: how many schedules with a dead flow are played beside them.
     """
 
-    palette: Palette
+    mix: FaultMix
     examples: int
     dead_flows: int
 
     @classmethod
-    def of(cls, palette: Palette, examples: int, *, notice: float | None, named: bool) -> Plan:
+    def of(cls, mix: FaultMix, examples: int, *, notice: float | None, named: bool) -> Plan:
         """Share out what may be drawn.
 
         Args:
-            palette: all of it.
+            mix: all of it.
             examples: how many were asked for.
             notice: None if nothing may have a patience of its own.
             named: whether somebody named the faults.
 
-        >>> plan = Plan.of(Palette((Forget, Cut)), 100, notice=60.0, named=True)
-        >>> plan.palette.faults, plan.examples, plan.dead_flows
+        >>> plan = Plan.of(FaultMix((Forget, Cut)), 100, notice=60.0, named=True)
+        >>> plan.mix.faults, plan.examples, plan.dead_flows
         ((<class 'pytest_netfault.faults.Cut'>,), 100, 5)
-        >>> Plan.of(Palette((Forget,)), 100, notice=60.0, named=True).dead_flows
+        >>> Plan.of(FaultMix((Forget,)), 100, notice=60.0, named=True).dead_flows
         100
         """
-        dead = dead_faults(palette.faults)
+        dead = dead_faults(mix.faults)
         if not dead or (notice is None and named):
-            return cls(palette, examples, 0)
-        others = tuple(one for one in palette.faults if one not in dead)
+            return cls(mix, examples, 0)
+        others = tuple(one for one in mix.faults if one not in dead)
         if not others:
-            return cls(palette, 0, examples)
+            return cls(mix, 0, examples)
         count = 0 if notice is None else dead_flows_of(examples)
-        return cls(replace(palette, faults=others), examples, count)
+        return cls(replace(mix, faults=others), examples, count)
 
 
 def smallest(fault: Fault) -> Schedule:
@@ -143,38 +143,38 @@ def smallest(fault: Fault) -> Schedule:
     return Schedule([Subscribe(), Write("a"), Seen(), _killed_by(fault), Write("a")])
 
 
-def dead_flow(seed: int, number: int, palette: Palette) -> Schedule:
+def dead_flow(seed: int, number: int, mix: FaultMix) -> Schedule:
     """The schedule with a dead flow that has this number in a proof with this seed; number 0 is the smallest there is.
 
     Args:
         seed: as for :func:`.seeded`.
         number: each is independent of those before it.
-        palette: what may be drawn; at least one of its faults leaves a dead flow.
+        mix: what may be drawn; at least one of its faults leaves a dead flow.
     """
-    below = random.Random(f"netfault {seed} dead flow {number}").randrange
-    kinds = dead_faults(palette.faults)
+    randrange = random.Random(f"netfault {seed} dead flow {number}").randrange
+    kinds = dead_faults(mix.faults)
     if number == 0:
         first = kinds[0]
         return smallest(first if isinstance(first, Fault) else first.draw(Chance(lambda _: 0)))
-    steps: list[Step] = [Write("a")] if below(2) else []
+    steps: list[Step] = [Write("a")] if randrange(2) else []
     # What was seen before shows that the flow which dies is the one that updates come on.
-    steps += [Subscribe(), Write("a"), *(draw_writes(below, palette) if below(2) else []), Seen()]
-    steps += [_killed_by(_fault(below, kinds, palette)), *draw_writes(below, palette)]
-    if below(3) == 0:
-        steps += [Seen(), *draw_writes(below, palette)]
+    steps += [Subscribe(), Write("a"), *(draw_writes(randrange, mix) if randrange(2) else []), Seen()]
+    steps += [_killed_by(_fault(randrange, kinds, mix)), *draw_writes(randrange, mix)]
+    if randrange(3) == 0:
+        steps += [Seen(), *draw_writes(randrange, mix)]
     return Schedule(steps)
 
 
-def _fault(below: Below, kinds: Sequence[type[Fault] | Fault], palette: Palette) -> Fault:
-    kind = kinds[below(len(kinds))]
+def _fault(randrange: RandRange, kinds: Sequence[type[Fault] | Fault], mix: FaultMix) -> Fault:
+    kind = kinds[randrange(len(kinds))]
     if isinstance(kind, Fault):
         return kind
     if kind is not Forget:
-        return kind.draw(Chance(below, palette.packets))
-    if Cut in palette.faults and below(4) == 0:
+        return kind.draw(Chance(randrange, mix.packets))
+    if Cut in mix.faults and randrange(4) == 0:
         # What has passed by then is more than this, as a rule: the flow dies at once, and only that one.
-        return Cut(below(_CUT_WITHIN), "down", 1 + below(_CONNECTIONS), "blackhole")
-    return _FORGETS[below(len(_FORGETS))] if palette.packets else Forget()
+        return Cut(randrange(_CUT_WITHIN), "down", 1 + randrange(_CONNECTIONS), "blackhole")
+    return _FORGETS[randrange(len(_FORGETS))] if mix.packets else Forget()
 
 
 def _killed_by(fault: Fault) -> Break:

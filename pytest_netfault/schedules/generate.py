@@ -1,13 +1,13 @@
 """How schedules are drawn: one piece of code, two sources of chance.
 
-A source is a function ``below(n)`` that returns a whole number from 0 to ``n - 1``. ``strategies.py`` asks Hypothesis
-for it, so that a property shrinks; a proof run takes a seeded generator, because what Hypothesis draws for a seed
-depends on its version and on the modules that happen to be loaded, and a seed in a report must mean the same
+A source is a function ``randrange(n)`` that returns a whole number from 0 to ``n - 1``. ``strategies.py`` asks
+Hypothesis for it, so that a property shrinks; a proof run takes a seeded generator, because what Hypothesis draws for
+a seed depends on its version and on the modules that happen to be loaded, and a seed in a report must mean the same
 schedules on every machine:
 
 >>> from pytest_netfault.faults import Sever
->>> palette = Palette((Sever,))
->>> seeded(17, 0, palette) == seeded(17, 0, palette)
+>>> mix = FaultMix((Sever,))
+>>> seeded(17, 0, mix) == seeded(17, 0, mix)
 True
 
 What is drawn is biased to what finds bugs in subscribers: faults around writes, writes while the subscriber is away
@@ -50,8 +50,8 @@ __all__ = [
     "ALL",
     "MOST_SCENES",
     "Ability",
-    "Below",
-    "Palette",
+    "FaultMix",
+    "RandRange",
     "draw_opening",
     "draw_outage",
     "draw_scene",
@@ -60,7 +60,7 @@ __all__ = [
     "seeded",
 ]
 
-Below = Callable[[int], int]
+RandRange = Callable[[int], int]
 Ability = Literal["compact", "restart", "pause", "many"]
 T = TypeVar("T")
 
@@ -74,7 +74,7 @@ MOST_SCENES = 2
 
 
 @dataclass(frozen=True)
-class Palette:
+class FaultMix:
     """What may be drawn.
 
     Attributes:
@@ -127,57 +127,57 @@ def _check(fault: object) -> None:
         raise TypeError(f"faults must hold faults such as Sever or Cut(100), not {fault!r}")
 
 
-def seeded(seed: int, number: int, palette: Palette) -> Schedule:
+def seeded(seed: int, number: int, mix: FaultMix) -> Schedule:
     """The schedule with this number of a run with this seed; each is independent of those before it."""
-    return draw_schedule(random.Random(f"netfault {seed} {number}").randrange, palette)
+    return draw_schedule(random.Random(f"netfault {seed} {number}").randrange, mix)
 
 
-def draw_schedule(below: Below, palette: Palette) -> Schedule:
+def draw_schedule(randrange: RandRange, mix: FaultMix) -> Schedule:
     """Draw one schedule.
 
     >>> from pytest_netfault.faults import Sever
-    >>> draw_schedule(lambda n: 0, Palette((Sever,)))
+    >>> draw_schedule(lambda n: 0, FaultMix((Sever,)))
     Schedule([Subscribe(), Break(Sever()), Write('a'), Heal()])
     """
-    steps = [*draw_opening(below, palette), *draw_outage(below, palette)]
+    steps = [*draw_opening(randrange, mix), *draw_outage(randrange, mix)]
     for _ in range(MOST_SCENES):
-        if below(2) == 0:
+        if randrange(2) == 0:
             break
-        steps += draw_scene(below, palette)
+        steps += draw_scene(randrange, mix)
     return Schedule(steps)
 
 
-def draw_opening(below: Below, palette: Palette) -> list[Step]:
+def draw_opening(randrange: RandRange, mix: FaultMix) -> list[Step]:
     """What is there before, and the subscription."""
-    return _Drawing(below, palette).opening()
+    return _Drawing(randrange, mix).opening()
 
 
-def draw_outage(below: Below, palette: Palette) -> list[Step]:
+def draw_outage(randrange: RandRange, mix: FaultMix) -> list[Step]:
     """A scene in which something is written while the network is broken."""
-    return _Drawing(below, palette).outage()
+    return _Drawing(randrange, mix).outage()
 
 
-def draw_scene(below: Below, palette: Palette) -> list[Step]:
+def draw_scene(randrange: RandRange, mix: FaultMix) -> list[Step]:
     """A few steps that belong together, such as an outage with what is written meanwhile."""
-    return _Drawing(below, palette).scene()
+    return _Drawing(randrange, mix).scene()
 
 
-def draw_writes(below: Below, palette: Palette) -> list[Step]:
+def draw_writes(randrange: RandRange, mix: FaultMix) -> list[Step]:
     """A few changes, one after another."""
-    return _Drawing(below, palette).writes()
+    return _Drawing(randrange, mix).writes()
 
 
 class _Drawing:
     """One drawing: each method draws one thing."""
 
-    def __init__(self, below: Below, palette: Palette) -> None:
-        self._below = below
-        self._abilities = palette.abilities
-        self._chance = Chance(below, palette.packets)
+    def __init__(self, randrange: RandRange, mix: FaultMix) -> None:
+        self._randrange = randrange
+        self._abilities = mix.abilities
+        self._chance = Chance(randrange, mix.packets)
         self._once_in = self._chance.once_in
-        self._faults = [one for one in palette.faults for _ in range(one.traits.weight)]
+        self._faults = [one for one in mix.faults for _ in range(one.traits.weight)]
         self._absent = [one for one in self._faults if one.traits.keeps_away]
-        self._mild = [one for one in palette.faults if one.traits.mild]
+        self._mild = [one for one in mix.faults if one.traits.mild]
 
     def _one(self, options: Sequence[T]) -> T:
         return self._chance.one(options)
@@ -203,7 +203,7 @@ class _Drawing:
 
     def _before(self) -> list[Step]:
         """What is there when the subscription begins."""
-        kind = self._below(8)
+        kind = self._randrange(8)
         if kind <= 3:
             return []
         if kind <= 6 or not self._mild:
@@ -246,7 +246,7 @@ class _Drawing:
         fault: Fault = Blackhole("down", on_heal=self._one(("reset", "sever", "resume")))
         if self._one(kinds) is Cut:
             # An answer is short where a connection is made for each request, and comes late in one that lasts.
-            fault = Cut(self._below(self._one((40, 8))), direction="down", how=self._one(("fin", "rst")))
+            fault = Cut(self._randrange(self._one((40, 8))), direction="down", how=self._one(("fin", "rst")))
         return [Break(fault), Write(self._one(_KEYS), via="link"), Heal()]
 
     def _forgotten(self) -> list[Step]:
@@ -282,7 +282,7 @@ class _Drawing:
     # -- steps ------------------------------------------------------------------------------------------
 
     def _moment(self, fault: Fault) -> list[Step]:
-        kind = self._below(6)
+        kind = self._randrange(6)
         if kind <= 1:
             return []
         if kind == 2:
@@ -290,8 +290,8 @@ class _Drawing:
         if kind == 3:
             return [Seen()]
         if kind == 4:
-            return [Seen(1 + self._below(4))]
-        return [Passed(1 + self._below(400), self._one(("down", "up")))]
+            return [Seen(1 + self._randrange(4))]
+        return [Passed(1 + self._randrange(400), self._one(("down", "up")))]
 
     def _held(self, fault: Fault) -> list[Step]:
         """Something to wait for while it is broken, now and then: an outage that takes more than one try."""
@@ -310,7 +310,7 @@ class _Drawing:
         return steps
 
     def _write(self) -> Step:
-        kind = self._below(16)
+        kind = self._randrange(16)
         key = self._one(_KEYS)
         if kind <= 8:
             return Write(key)
@@ -342,7 +342,7 @@ class _Drawing:
     def _early_cut(self) -> Cut:
         """In the greeting of a connection, or in what was waiting behind it for the subscriber to come back."""
         furthest = self._one(CUTS_WITHIN[:2])
-        return Cut(self._below(furthest), direction="down", how=self._one(("fin", "rst")))
+        return Cut(self._randrange(furthest), direction="down", how=self._one(("fin", "rst")))
 
 
 def _reached(fault: Fault) -> list[Step]:

@@ -28,8 +28,8 @@ from pytest_netfault.schedules.generate import (
     ALL,
     MOST_SCENES,
     Ability,
-    Below,
-    Palette,
+    FaultMix,
+    RandRange,
     draw_opening,
     draw_outage,
     draw_scene,
@@ -57,9 +57,9 @@ def schedules(
         TypeError: something in ``faults`` is no fault.
         ValueError: there are no faults, or an ability that does not exist.
     """
-    palette = Palette(faults, frozenset(abilities))  # type: ignore[arg-type]
-    scenes = st.tuples(_drawn(draw_outage, palette), *[_drawn(draw_scene, palette)] * MOST_SCENES)
-    return _schedules(_drawn(draw_opening, palette), scenes)
+    mix = FaultMix(faults, frozenset(abilities))  # type: ignore[arg-type]
+    scenes = st.tuples(_drawn(draw_outage, mix), *[_drawn(draw_scene, mix)] * MOST_SCENES)
+    return _schedules(_drawn(draw_opening, mix), scenes)
 
 
 # A composite strategy and not st.builds(): of what that builds Hypothesis would print how, with names of ours.
@@ -72,11 +72,11 @@ def _schedules(
 
 
 @st.composite
-def _drawn(draw: st.DrawFn, part: Callable[[Below, Palette], list[Step]], palette: Palette) -> list[Step]:
+def _drawn(draw: st.DrawFn, part: Callable[[RandRange, FaultMix], list[Step]], mix: FaultMix) -> list[Step]:
     # A scene whose choices are all made as simple as can be is left out: Hypothesis shrinks each of them to nothing.
     # The first outage is not: without it nothing is put to the test.
     left_out = part is draw_scene and draw(st.integers(0, 3)) == 0
-    return [] if left_out else part(lambda n: draw(st.integers(0, n - 1)), palette)
+    return [] if left_out else part(lambda n: draw(st.integers(0, n - 1)), mix)
 
 
 def _puts_after_a_fault(steps: Sequence[Step]) -> bool:

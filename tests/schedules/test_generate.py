@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from pytest_netfault.faults import FAULTS, Corrupt, Cut, Reset, Sever
 from pytest_netfault.schedules import Break, Compact, Heal, Passed, Pause, Restart, Schedule, Write, WriteMany
-from pytest_netfault.schedules.generate import ALL, Palette, draw_schedule, seeded
+from pytest_netfault.schedules.generate import ALL, FaultMix, draw_schedule, seeded
 from pytest_netfault.schedules.steps import STEPS, writes_of
 
 EVERYTHING = frozenset(("compact", "restart", "pause", "many"))
@@ -17,7 +17,7 @@ EVERYTHING = frozenset(("compact", "restart", "pause", "many"))
 
 @given(st.integers(), st.integers(0, 10_000), st.frozensets(st.sampled_from(sorted(EVERYTHING))))
 def test_each_drawing_can_be_played(seed: int, number: int, abilities: frozenset[str]) -> None:
-    schedule = seeded(seed, number, Palette(ALL, abilities))  # type: ignore[arg-type]
+    schedule = seeded(seed, number, FaultMix(ALL, abilities))  # type: ignore[arg-type]
     assert schedule.writes + sum(getattr(step, "beside", False) for step in schedule)
     assert schedule.faults
     assert len(schedule) <= 40
@@ -27,22 +27,22 @@ def test_each_drawing_can_be_played(seed: int, number: int, abilities: frozenset
 
 
 def test_the_simplest_drawing_is_simple() -> None:
-    assert repr(draw_schedule(lambda _: 0, Palette())) == (
+    assert repr(draw_schedule(lambda _: 0, FaultMix())) == (
         "Schedule([Subscribe(), Break(Sever()), Write('a'), Heal()])"
     )
 
 
 def test_only_the_given_faults_are_drawn_and_instances_as_they_are() -> None:
-    palette = Palette((Reset, Cut(17, how="rst")))
+    mix = FaultMix((Reset, Cut(17, how="rst")))
     drawn = {
-        step.fault for number in range(100) for step in seeded(1, number, palette) if isinstance(step, Break)
+        step.fault for number in range(100) for step in seeded(1, number, mix) if isinstance(step, Break)
     }
     assert drawn == {Reset(), Cut(17, how="rst")}
 
 
 def test_every_kind_of_step_and_fault_comes_up_soon() -> None:
-    palette = Palette(ALL, EVERYTHING)  # type: ignore[arg-type]
-    steps = [step for number in range(300) for step in seeded(0, number, palette)]
+    mix = FaultMix(ALL, EVERYTHING)  # type: ignore[arg-type]
+    steps = [step for number in range(300) for step in seeded(0, number, mix)]
     assert {type(step) for step in steps} == set(STEPS)
     assert {type(step.fault) for step in steps if isinstance(step, Break)} == set(FAULTS) - {Corrupt}
     assert any(isinstance(step, Write) and step.repeat for step in steps)
@@ -59,7 +59,7 @@ def test_most_schedules_write_while_something_is_broken() -> None:
                 return True
         return False
 
-    drawn = [seeded(3, number, Palette()) for number in range(200)]
+    drawn = [seeded(3, number, FaultMix()) for number in range(200)]
     assert sum(map(writes_in_an_outage, drawn)) > 180
 
 
@@ -75,17 +75,17 @@ def test_an_early_cut_is_not_healed_before_the_subscriber_has_come_back_into_it(
             for step, after in zip(schedule.steps, schedule.steps[1:], strict=False)
         )
 
-    drawn = [seeded(4, number, Palette()) for number in range(200)]
+    drawn = [seeded(4, number, FaultMix()) for number in range(200)]
     assert sum(map(waits_for_its_cut, drawn)) > 10
-    assert sum(map(waits_for_its_cut, (seeded(4, number, Palette((Reset,))) for number in range(50)))) == 0
+    assert sum(map(waits_for_its_cut, (seeded(4, number, FaultMix((Reset,))) for number in range(50)))) == 0
 
 
 def test_the_same_seed_draws_the_same_in_another_process() -> None:
     code = (
-        "from pytest_netfault.schedules.generate import Palette, seeded\n"
-        "for number in range(20): print(seeded(42, number, Palette()))"
+        "from pytest_netfault.schedules.generate import FaultMix, seeded\n"
+        "for number in range(20): print(seeded(42, number, FaultMix()))"
     )
-    here = "".join(f"{seeded(42, number, Palette())}\n" for number in range(20))
+    here = "".join(f"{seeded(42, number, FaultMix())}\n" for number in range(20))
     there = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert there.stdout == here
 
@@ -103,6 +103,6 @@ def test_the_same_seed_draws_the_same_in_another_process() -> None:
 )
 def test_bad_palettes_are_refused(faults: object, error: type[Exception], message: str) -> None:
     with pytest.raises(error, match=message):
-        Palette(faults)  # type: ignore[arg-type]
+        FaultMix(faults)  # type: ignore[arg-type]
     with pytest.raises(ValueError, match=r"abilities are compact, .*, not 'fly'"):
-        Palette(ALL, frozenset(["fly"]))  # type: ignore[list-item]
+        FaultMix(ALL, frozenset(["fly"]))  # type: ignore[list-item]

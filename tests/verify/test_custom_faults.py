@@ -19,7 +19,7 @@ from pytest_netfault import UpdateLost, verify
 from pytest_netfault.faults import Fault, MissingFault, Sever, fault_from_json, fault_to_json
 from pytest_netfault.proxy import CustomFault, Ending, Item, Place, Stage
 from pytest_netfault.schedules import Break, Schedule, Subscribe, Write
-from pytest_netfault.schedules.generate import Palette, seeded
+from pytest_netfault.schedules.generate import FaultMix, seeded
 
 
 class Resets(Stage):
@@ -179,7 +179,7 @@ class TestAtTheStart:
     )
     def test_a_proof_is_refused(self, faults: Any, why: str) -> None:
         with pytest.raises(TypeError, match=why):
-            Palette(faults)
+            FaultMix(faults)
 
     @pytest.mark.parametrize("fault", [Needs({1}), Silent(), Own()], ids=lambda one: type(one).__name__)
     def test_a_schedule_is_refused(self, fault: Any) -> None:
@@ -192,7 +192,7 @@ def test_it_is_drawn_as_a_class_and_as_it_is(faults: Any) -> None:
     drawn = [
         step.fault
         for number in range(30)
-        for step in seeded(1, number, Palette(faults))
+        for step in seeded(1, number, FaultMix(faults))
         if isinstance(step, Break)
     ]
     assert any(type(fault) is Snap for fault in drawn)

@@ -17,7 +17,7 @@ from pytest_netfault.faults import Chance, Direction, Fault, Traits, fault_from_
 from pytest_netfault.proxy import CustomFault, Ending, Item, Place, Stage
 from pytest_netfault.report.timeline_faults import fault_spans
 from pytest_netfault.schedules import Break, Schedule, Subscribe, Write
-from pytest_netfault.schedules.generate import Palette, seeded
+from pytest_netfault.schedules.generate import FaultMix, seeded
 from pytest_netfault.schedules.shrink import Asked, candidates
 
 
@@ -99,7 +99,7 @@ class Lossy(CustomFault):
 
 
 def drawn(*faults: type[Fault] | Fault, count: int = 60) -> list[Fault]:
-    schedules = (seeded(1, number, Palette(faults)) for number in range(count))
+    schedules = (seeded(1, number, FaultMix(faults)) for number in range(count))
     return [step.fault for schedule in schedules for step in schedule if isinstance(step, Break)]
 
 
@@ -116,7 +116,7 @@ class TestDrawing:
         assert kinds.count(Crack) > 3 * kinds.count(Closed) > 0
 
     def test_a_subscriber_reconnects_after_one_that_says_that_it_ends_connections(self) -> None:
-        steps = [repr(step) for number in range(60) for step in seeded(1, number, Palette([Crack]))]
+        steps = [repr(step) for number in range(60) for step in seeded(1, number, FaultMix([Crack]))]
         assert "Connected()" in steps
 
     def test_a_strategy_draws_it(self) -> None:
