@@ -38,6 +38,8 @@ if TYPE_CHECKING:
 __all__ = ["NetFaultSession"]
 
 
+# More than 20 methods, because each is one moment of a session: four of an observer of links, two of a host of proofs,
+# six of the course of a test. What they share is which test runs; all else is in the objects that they delegate to.
 class NetFaultSession:
     """The network of one pytest session; the observer of every NetFault that a fixture makes.
 
