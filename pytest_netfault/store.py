@@ -1,9 +1,7 @@
-"""The client under test, as the proof kit sees it: four methods, and what its subscription hands over.
+"""The client under test, as the proof kit sees it: four methods, and what its subscription delivers.
 
-A *subject* is any client of a store behind the :class:`Store` protocol. Each call of the callback that it was
-given at ``subscribe`` carries one :class:`Delivery`.
-
-Rules of this file: frozen data, checked when it is made; no I/O; nothing here knows which store it is.
+It may be any client of any store behind the :class:`Store` protocol. Each call of the callback that it was given at
+``subscribe`` carries one :class:`Delivery`.
 
 >>> Delivery(events=(Event("r17.a", "1", revision=5),))
 Delivery(events=(Event('r17.a', '1', revision=5),))
@@ -30,7 +28,7 @@ _LONGEST_REPR = 100_000
 
 
 class WriteRejected(Exception):
-    """Raised by ``put`` or ``delete`` of a subject: the write was certainly not applied.
+    """Raised by ``put`` or ``delete`` of a client under test: the write was certainly not applied.
 
     Every other exception out of a write means that its outcome is unknown.
     """
@@ -50,7 +48,7 @@ def _text(name: str, value: object) -> None:
 
 @dataclass(frozen=True, repr=False)
 class Event:
-    """One change of one key, as the subscriber was told of it.
+    """One change of one key, as it was delivered to the subscriber.
 
     Attributes:
         key: the dotted key.
@@ -76,7 +74,7 @@ class Event:
 
 @dataclass(frozen=True)
 class Resync:
-    """A full snapshot handed over after a gap that could not be filled, or at the start.
+    """A full snapshot, delivered after a gap that could not be filled, or at the start.
 
     Attributes:
         revision: the store's revision that the snapshot shows, or None if the client has none.
@@ -102,10 +100,10 @@ class Delivery:
     """What one call of the subscriber's callback carried: exactly one of the four.
 
     Attributes:
-        events: changes handed over together.
+        events: changes that were delivered together.
         bookmark: "everything up to this revision was delivered".
         resync: a full snapshot.
-        error: the subscriber was told, loudly, that it can no longer be served.
+        error: the subscriber was notified that it can no longer be served.
     """
 
     events: tuple[Event, ...] | None = None
@@ -146,7 +144,7 @@ class Delivery:
 
 @runtime_checkable
 class Store(Protocol):
-    """What the kit needs of a client under test. Every call is made from a thread of the kit's.
+    """What the kit needs of a client under test. Every call is made from a thread of the kit.
 
     Two more methods are used where the client has them:
 
@@ -162,7 +160,7 @@ class Store(Protocol):
         """Delete one key; deleting a key that is not there is no error."""
 
     def subscribe(self, prefix: str, deliver: Callable[[Delivery], None]) -> None:
-        """Hand every later change below ``prefix`` to ``deliver``; return once the start is fixed."""
+        """Deliver every later change below ``prefix``; return once the start is fixed."""
 
     def close(self) -> None:
         """End everything that the client opened, also in a black hole."""
@@ -171,7 +169,7 @@ class Store(Protocol):
 class AsyncStore(Protocol):
     """A client under test whose methods are coroutine functions; what they do is that of :class:`Store`.
 
-    They are awaited on one asyncio loop of the kit's, which serves the whole proof. Tasks that the client leaves
+    They are awaited on one asyncio loop of the kit, which serves the whole proof. Tasks that the client leaves
     running when it has been closed are cancelled, and a :class:`pytest_netfault.verify.StoreLeftTasks` warning names
     them.
     """
