@@ -47,7 +47,7 @@ PART: dict[str, Any] = {
     "call": "sweep",
     "shard": "1/1",
     "seed": 7,
-    "counted": asdict(Tally(examples=3, faults=3, met=3, hits=3, acknowledged=3)),
+    "counted": asdict(Tally(examples=3, faults=3, met=3, faults_that_met_traffic=3, acknowledged=3)),
     "seconds": 1.0,
     "holes": [],
     "sweep": None,

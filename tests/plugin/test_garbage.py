@@ -14,7 +14,7 @@ import pytest
 
 pytestmark = pytest.mark.slow
 
-TESTS = Path(__file__).parents[1]
+SUPPORT = Path(__file__).parents[1]
 
 GARBAGE = """
 import ast
@@ -105,7 +105,7 @@ def test_it(netfault, echo, talk):
 def test_a_failure_is_reported_whatever_waits_to_be_finalized(
     sessions: Any, monkeypatch: pytest.MonkeyPatch, test: str
 ) -> None:
-    monkeypatch.setenv("PYTHONPATH", str(TESTS))
+    monkeypatch.setenv("PYTHONPATH", str(SUPPORT))
     sessions.file(GARBAGE + test)
     result = sessions.run()
     assert not [line for line in result.outlines if "INTERNALERROR" in line or "SystemError" in line]

@@ -157,7 +157,11 @@ def test_the_example_plugin_uses_each_hook(sessions: Any, monkeypatch: pytest.Mo
     except ServerError as error:
         pytest.skip(f"the example starts an etcd: {error}")
     text = (EXAMPLES / "house_plugin.py").read_text(encoding="utf-8")
-    named = {name for name, value in vars(hooks).items() if inspect.isfunction(value)}
+    named = {
+        name
+        for name, value in vars(hooks).items()
+        if inspect.isfunction(value) and name.startswith("pytest_")
+    }
     assert set(re.findall(r"def (pytest_netfault_\w+)", text)) == named
     monkeypatch.setenv("PYTHONPATH", str(EXAMPLES))
     sessions.file(

@@ -52,6 +52,10 @@ def test_a_link_listens_on_loopback_only(netfault: NetFault, given: str) -> None
         net = netfault if given == "by the fixture" else opened.enter_context(NetFault())
         link = net.forward(9)
         assert _listening("self") - before == {("127.0.0.1", link.port)}
+        with socket.create_connection(
+            (link.host, link.port)
+        ):  # a fault on a link that nobody uses is a mistake
+            link.wait_for_connection()
         with link.refuse():
             assert _outside("self", before) == set()
 
