@@ -6,8 +6,6 @@ stream. Positions are explained in ``committed_log.py``, what is outstanding in 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from pytest_netfault.checks.committed_log import CommittedLog, as_event
 from pytest_netfault.checks.findings import Findings
 from pytest_netfault.checks.obligations import EveryEvent, LatestValue, Obligations
@@ -153,9 +151,10 @@ class StoreWalk:
         )
 
     def _phantom(self, index: int, event: TraceEvent) -> None:
-        known: Sequence[TraceEvent] = ()
-        if self._findings.counts.get("phantom", 0) < MAX_EVIDENCE:
-            known = self._log.at_revision(event[3], 4)
+        if self._findings.counts.get("phantom", 0) >= MAX_EVIDENCE:
+            self._findings.add("phantom", index, event, "")  # which counts it, and keeps no words
+            return
+        known = self._log.at_revision(event[3], 4)
         if not event[3] and index in self._placed.unknown:
             said = f"{_change(event)} came in item {index}, and the log never says so"
             self._findings.add("phantom", index, None, said, key=event[1])

@@ -279,13 +279,14 @@ class _Player:
             self._remark(place, _WENT_ON)
             return
         until = self._server.revision()
-        trace = judge_trace(self._record(until)).trace
-        committed = sum(
-            len(entry.events) for entry in trace.log if entry.revision > trace.start_revision_exclusive
-        )
-        if events is not None and committed < events and self._writing.all_done:
-            self._remark(place, f"only {committed} were committed, went on")
-            return
+        if events is not None:
+            trace = judge_trace(self._record(until)).trace
+            committed = sum(
+                len(entry.events) for entry in trace.log if entry.revision > trace.start_revision_exclusive
+            )
+            if committed < events and self._writing.all_done:
+                self._remark(place, f"only {committed} were committed, went on")
+                return
         deadline = time.monotonic() + self._patience()
         while True:
             items = len(self._recording)

@@ -150,10 +150,9 @@ def stream_of(deliveries: Iterable[Delivery]) -> tuple[StreamItem, ...]:
 
 def _item(delivery: Delivery) -> StreamItem:
     if delivery.events is not None:
-        placed = tuple(event for event in map(_event, delivery.events) if isinstance(event, TraceEvent))
-        if len(placed) == len(delivery.events):
-            return Delivered(placed)
-        return UnplacedDelivery(tuple(map(_event, delivery.events)))
+        changes = tuple(map(_event, delivery.events))
+        placed = tuple(event for event in changes if isinstance(event, TraceEvent))
+        return Delivered(placed) if len(placed) == len(changes) else UnplacedDelivery(changes)
     if delivery.bookmark is not None:
         return Bookmarked(delivery.bookmark)
     if delivery.resync is not None:
