@@ -21,6 +21,8 @@ __all__ = ["Call", "CallQueue", "Moment"]
 
 T = TypeVar("T")
 
+_WAIT_SECONDS = 0.05
+
 
 class Moment:
     """Something that happens once, and that one thread waits for. Announcing it never blocks."""
@@ -90,7 +92,9 @@ class Call(Generic[T]):
 
     def answer(self) -> T:
         """Wait for the end of it; returns what the function returned, or raises what it raised."""
-        self._moment.wait()
+        # In short waits: a signal that comes just before a wait begins is only handled after it.
+        while not self._moment.wait(_WAIT_SECONDS):
+            pass
         error, self._error = self._error, None
         if error is not None:
             try:

@@ -12,9 +12,11 @@ Rules of this file:
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import sys
 import threading
+import time
 import traceback
 import warnings
 import weakref
@@ -27,6 +29,7 @@ from pytest_netfault.common.printable import printable
 from pytest_netfault.proxy.calls import Moment
 from pytest_netfault.proxy.engine import Engine, EngineStopped
 from pytest_netfault.proxy.link import ProxyLink
+from pytest_netfault.proxy.undisturbed import forget_undisturbed, undisturbed
 
 __all__ = ["NetFaultClosed", "ProxyThread", "crash_error"]
 
@@ -34,6 +37,9 @@ T = TypeVar("T")
 
 # Ending the thread takes a millisecond. If it takes this long, something is badly wrong, and a stack says what.
 _JOIN_SECONDS = 10.0
+# How long one wait for it takes at most, and one for what threading does after its last line.
+_WAIT_SECONDS = 0.05
+_LAST_STEPS_SECONDS = 0.0002
 
 
 class NetFaultClosed(RuntimeError):
@@ -63,11 +69,16 @@ class _Life:
     def __init__(self, links: set[ProxyLink]) -> None:
         self.engine = Engine()
         self.serving = False  # the start came to its end
-        # Whoever takes it first decides: the thread, that it serves, or a start that has failed, that it never will.
-        self._claim = threading.Lock()
+        # Whoever comes first decides, in one step: the thread, that it serves, or a start that has failed, that it
+        # never will.
+        self._decided: dict[str, bool] = {}
+        self._served = Moment()
         try:
             self.thread = threading.Thread(
-                target=_serve, args=(self.engine, self._claim, links), name="netfault-proxy", daemon=True
+                target=_serve,
+                args=(self.engine, self._decided, self._served, links),
+                name="netfault-proxy",
+                daemon=True,
             )
         except BaseException:
             self.engine.end(None)
@@ -75,33 +86,46 @@ class _Life:
 
     def start(self) -> None:
         """Start the thread. Calls need not wait for it; they wait in the engine's queue."""
-        self.thread.start()
+        undisturbed(self.thread.start)
         self.serving = True
 
     def end(self) -> None:
         """End it, wherever its start or an earlier end has come to."""
-        if not self.serving:
-            self._claim.acquire(blocking=False)  # the thread, should it come yet, does nothing
+        serves = self._decided.setdefault("serves", self.serving)
         self.engine.stop()
-        if threading.current_thread() is self.thread:
+        if threading.get_ident() == self.thread.ident:
             return
-        if self.thread.is_alive():
-            self.thread.join(_JOIN_SECONDS)
-            self._check_ended()
+        deadline = time.monotonic() + _JOIN_SECONDS
+        # In short waits: a signal handler may end it too, and be the one whom the announcement wakes.
+        while serves and not self._served.wait(_WAIT_SECONDS) and time.monotonic() < deadline:
+            pass
+        if not undisturbed(functools.partial(_is_gone, self.thread, deadline)):
+            raise RuntimeError(self._still_there())
         self.engine.end(None)  # which a thread that has served has done
 
-    def _check_ended(self) -> None:
-        if self.thread.is_alive():
-            frame = sys._current_frames().get(self.thread.ident or 0)
-            where = "".join(traceback.format_stack(frame)) if frame else "nowhere"
-            raise RuntimeError(
-                f"the proxy's thread did not end within {_JOIN_SECONDS:g} s; it is at\n{where}"
-            )
+    def forget(self) -> None:
+        """In a forked child: the thread does not exist."""
+        self.engine.forget()
+        self._served.announce()
+
+    def _still_there(self) -> str:
+        frame = sys._current_frames().get(self.thread.ident or 0)
+        where = "".join(traceback.format_stack(frame)) if frame else "nowhere"
+        return f"the proxy's thread did not end within {_JOIN_SECONDS:g} s; it is at\n{where}"
 
 
-def _serve(engine: Engine, claim: threading.Lock, links: set[ProxyLink]) -> None:
+def _is_gone(thread: threading.Thread, deadline: float) -> bool:
+    """Wait for the last steps of a thread. Not ``join()``, which makes a ``Thread`` of the thread that waits."""
+    while thread.is_alive():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(_LAST_STEPS_SECONDS)
+    return True
+
+
+def _serve(engine: Engine, decided: dict[str, bool], served: Moment, links: set[ProxyLink]) -> None:
     """What the thread does."""
-    if not claim.acquire(blocking=False):
+    if not decided.setdefault("serves", True):
         return
     try:
         trio.run(engine.run)
@@ -109,6 +133,7 @@ def _serve(engine: Engine, claim: threading.Lock, links: set[ProxyLink]) -> None
         engine.end(error)
     finally:
         with contextlib.ExitStack() as closing:
+            closing.callback(served.announce)
             for link in list(links):
                 closing.callback(link.raise_failure)
                 closing.callback(link.close)  # one that was never begun; the others ended with their tasks
@@ -300,7 +325,7 @@ class ProxyThread:
         for link in list(self._links):
             link.forget()
         if self._life is not None:
-            self._life.engine.forget()
+            self._life.forget()
 
 
 # By identity, so that a snapshot of it is one step; a WeakSet cannot be iterated while another thread adds to it.
@@ -325,6 +350,7 @@ def _resume_in_parent() -> None:
 
 def _forget_in_child() -> None:
     _forking.stack.clear()
+    forget_undisturbed(lambda: NetFaultClosed("the proxy was closed; open a new NetFault"))
     for reference in list(_threads.values()):
         if (thread := reference()) is not None:
             thread.forget()

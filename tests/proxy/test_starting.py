@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
 import sys
 import threading
+import time
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -13,7 +17,7 @@ from pytest_netfault.control import NetFault
 from pytest_netfault.proxy import engine as engine_module
 from pytest_netfault.proxy import thread as thread_module
 from pytest_netfault.proxy import wakeup as wakeup_module
-from pytest_netfault.proxy.thread import ProxyThread
+from pytest_netfault.proxy.thread import NetFaultClosed, ProxyThread
 
 
 @pytest.mark.parametrize(
@@ -91,36 +95,88 @@ class TestAFailure:
         net.close()
 
 
-def test_a_start_inside_a_start_by_the_same_thread_is_refused_with_a_sentence(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    """As a signal handler may do it: waiting would be for itself."""
-    proxy, real, said = ProxyThread(), threading.Thread.start, []
+@pytest.fixture
+def in_the_start(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[Callable[[], None]], None]]:
+    """Have a signal handler do something while the main thread starts the proxy's thread."""
+    before, real = signal.getsignal(signal.SIGUSR1), threading.Thread.start
 
-    def start(thread: threading.Thread) -> None:
+    def install(function: Callable[[], None]) -> None:
+        handled = threading.Event()
+
+        def handler(*_: object) -> None:
+            try:
+                function()
+            finally:
+                handled.set()
+
+        def start(thread: threading.Thread) -> None:
+            signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGUSR1)
+            assert handled.wait(20)
+            real(thread)
+
+        signal.signal(signal.SIGUSR1, handler)
+        monkeypatch.setattr(threading.Thread, "start", start)
+
+    yield install
+    signal.signal(signal.SIGUSR1, before)
+
+
+def test_a_start_inside_a_start_by_the_same_thread_is_refused_with_a_sentence(in_the_start: Any) -> None:
+    """As a signal handler may do it: waiting would be for itself."""
+    proxy, said = ProxyThread(), []
+
+    def ask() -> None:
         with pytest.raises(RuntimeError, match="is just being started") as caught:
             proxy.engine()
         said.append(caught)
-        real(thread)
 
-    monkeypatch.setattr(threading.Thread, "start", start)
+    in_the_start(ask)
     proxy.engine()
     proxy.close()
     assert said
 
 
-def test_closed_inside_its_start_it_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
-    net, real = NetFault(), threading.Thread.start
-
-    def start(thread: threading.Thread) -> None:
-        net.close()
-        real(thread)
-
-    monkeypatch.setattr(threading.Thread, "start", start)
+def test_closed_inside_its_start_it_is_closed(in_the_start: Any) -> None:
+    net = NetFault()
+    in_the_start(net.close)
     with pytest.raises(RuntimeError, match="closed"):
         net.forward(9)
     assert net._thread._life is not None
     net._thread._life.thread.join(20)
+
+
+def test_an_interrupted_start_leaves_no_lock_of_threading_held(in_the_start: Any) -> None:
+    """The thread that is started meanwhile comes to its end, and only the interruption is raised."""
+    net, threads = NetFault(), threading.active_count()
+
+    def interrupt() -> None:
+        raise KeyboardInterrupt
+
+    in_the_start(interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        net.forward(9)
+    signal.signal(signal.SIGUSR1, lambda *_: None)
+    net.close()
+    deadline = time.monotonic() + 20
+    while threading.active_count() > threads and time.monotonic() < deadline:
+        time.sleep(0.001)
+    assert threading.active_count() == threads
+
+
+def test_a_fork_inside_the_start_leaves_no_child_that_waits(in_the_start: Any) -> None:
+    """The thread that starts it is the parent's; in the child it is as after close."""
+    net, pids = NetFault(), []
+    in_the_start(lambda: pids.append(os.fork()))
+    try:
+        net.forward(9)
+        net.close()
+    except BaseException as error:
+        if pids == [0]:
+            os._exit(7 if isinstance(error, NetFaultClosed) else 8)
+        raise
+    if pids == [0]:
+        os._exit(9)
+    assert os.waitstatus_to_exitcode(os.waitpid(pids[0], 0)[1]) == 7
 
 
 INTERRUPTED = """
