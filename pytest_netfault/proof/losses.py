@@ -23,8 +23,9 @@ from pytest_netfault.schedules.shrink import Asked
 
 __all__ = ["Losses"]
 
-# A small schedule is worth seconds, not minutes; ``max_seconds`` bounds it besides.
-SHRINK_SECONDS = 40.0
+# A play that loses takes as long as ``settle``: in this time about twenty fit on a machine that is busy with other
+# tests. It is rarely used up. ``max_seconds`` bounds it besides.
+SHRINK_SECONDS = 90.0
 _UNSURE_SECONDS = 15.0
 RATING_SECONDS = 20.0
 # Of the time that is left, so much is for the report: this share, but no more than so many seconds.

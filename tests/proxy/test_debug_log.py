@@ -27,6 +27,11 @@ def lines(caplog: pytest.LogCaptureFixture) -> list[str]:
     return [record.getMessage() for record in records if record.name.startswith("pytest_netfault.")]
 
 
+def log_threads() -> set[threading.Thread]:
+    """All of this process: a proxy of the whole session may have one since an earlier test."""
+    return {thread for thread in threading.enumerate() if thread.name == "netfault-log"}
+
+
 def test_each_event_is_logged_once_in_order_before_the_call_returns(debug: Any, rig: Any, pair: Any) -> None:
     pair.client.sendall(b"hello")
     assert pair.server.recv(5) == b"hello"
@@ -45,11 +50,12 @@ def test_a_record_has_the_event_and_its_time(debug: Any, rig: Any) -> None:
 
 
 def test_nothing_is_logged_and_no_thread_starts_while_debug_is_off(caplog: Any, rig: Any) -> None:
+    before = log_threads()
     with caplog.at_level(logging.INFO, "pytest_netfault"):
         rig.link.sever()
         rig.link.heal()
     assert lines(caplog) == []
-    assert "netfault-log" not in {thread.name for thread in threading.enumerate()}
+    assert log_threads() <= before
 
 
 class Waits(logging.Handler):
@@ -103,10 +109,12 @@ def test_a_lock_of_a_handler_that_the_caller_holds_holds_up_no_fault(waits: Wait
 
 @pytest.mark.usefixtures("debug")
 def test_the_thread_ends_with_the_proxy() -> None:
+    before = log_threads()
     with NetFault() as net:
         net.forward(9).sever()
-        assert "netfault-log" in {thread.name for thread in threading.enumerate()}
-    assert "netfault-log" not in {thread.name for thread in threading.enumerate()}
+        [mine] = log_threads() - before
+    mine.join(30)
+    assert not mine.is_alive()
 
 
 def test_a_forked_child_does_not_log_again_what_its_parent_has_logged(debug: Any, rig: Any) -> None:
