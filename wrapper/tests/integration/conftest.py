@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import socket
 import subprocess
 import threading
 import time
@@ -16,18 +15,9 @@ import grpc
 import pytest
 from runtime_config.compat import etcd3
 
+from pytest_netfault.servers import ReservedPort
+
 START_SECONDS = 60.0
-
-
-def free_ports(count: int) -> list[int]:
-    sockets = [socket.socket() for _ in range(count)]
-    try:
-        for one in sockets:
-            one.bind(("127.0.0.1", 0))
-        return [int(one.getsockname()[1]) for one in sockets]
-    finally:
-        for one in sockets:
-            one.close()
 
 
 @dataclass(frozen=True)
@@ -68,8 +58,11 @@ class Members:
     """etcd processes that make one cluster. `kill(n)` ends one for good."""
 
     def __init__(self, binary: str, folder: Path, count: int, flags: Sequence[str], scheme: str) -> None:
-        ports = free_ports(2 * count)
-        clients, peers = ports[:count], ports[count:]
+        self._ports = [
+            ReservedPort() for _ in range(2 * count)
+        ]  # nobody else gets them before the members have bound
+        numbers = [port.number for port in self._ports]
+        clients, peers = numbers[:count], numbers[count:]
         self.addresses = [f"127.0.0.1:{port}" for port in clients]
         cluster = ",".join(f"m{n}=http://127.0.0.1:{port}" for n, port in enumerate(peers))
         self.processes = []
@@ -94,6 +87,8 @@ class Members:
         for process in self.processes:
             process.kill()
             process.wait()
+        for port in self._ports:
+            port.close()
 
 
 @pytest.fixture
