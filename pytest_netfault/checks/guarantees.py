@@ -59,14 +59,28 @@ A trace is inconclusive if it breaks nothing, was stopped before things were qui
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from pytest_netfault.checks.placing import place
 from pytest_netfault.checks.trace import Trace
 from pytest_netfault.checks.trace_verdict import GUARANTEES, MAX_EVIDENCE, Breakage, Guarantee, TraceVerdict
+from pytest_netfault.checks.verdict import VerdictName
 from pytest_netfault.checks.walk import judge_placed
 from pytest_netfault.checks.writes import WRITE_GUARANTEES, WriteBreakage, judge_held, judge_writes
+from pytest_netfault.common.renamed import renamed
 
-__all__ = ["GUARANTEES", "MAX_EVIDENCE", "Breakage", "Guarantee", "TraceVerdict", "judge_trace"]
+__all__ = [
+    "GUARANTEES",
+    "MAX_EVIDENCE",
+    "Breakage",
+    "Guarantee",
+    "TraceVerdict",
+    "VerdictName",
+    "judge_trace",
+]
+
+if not TYPE_CHECKING:
+    __getattr__ = renamed(__name__, Verdict="VerdictName")
 
 
 def judge_trace(trace: Trace) -> TraceVerdict:

@@ -11,8 +11,10 @@ from typing import Any, Literal, Protocol
 
 __all__ = ["Verdict", "VerdictName", "abridged"]
 
-#: The first three are results of judging; a file may also be damaged, or hold nothing that could be judged.
-VerdictName = Literal["kept", "broken", "inconclusive", "unreadable", "skipped"]
+#: The words of every verdict: in JSON, in JUnit files, in summaries and on a terminal. The first three are results of
+#: judging. A proof may also be ``unfinished``: Ctrl-C, a timeout, or what a client raised ended it. A file may be
+#: damaged (``unreadable``), or hold nothing that could be judged (``skipped``).
+VerdictName = Literal["kept", "broken", "inconclusive", "unfinished", "unreadable", "skipped"]
 
 
 class Verdict(Protocol):

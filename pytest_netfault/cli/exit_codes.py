@@ -23,11 +23,20 @@ from collections.abc import Callable, Iterator
 from types import FrameType
 from typing import NoReturn
 
+from pytest_netfault.checks.verdict import VerdictName
 from pytest_netfault.cli.console import CannotWrite, Console
 from pytest_netfault.common.printable import error_words
 
-__all__ = ["INTERRUPTED", "CommandFailed", "guarded"]
+__all__ = ["EXIT_CODES", "INTERRUPTED", "CommandFailed", "guarded"]
 
+# The worst first, for commands that judge several things. "skipped" has none: nothing was to be judged.
+EXIT_CODES: dict[VerdictName, int] = {
+    "unreadable": 2,
+    "unfinished": 2,
+    "broken": 1,
+    "inconclusive": 3,
+    "kept": 0,
+}
 INTERRUPTED = 130
 
 

@@ -20,14 +20,12 @@ from pytest_netfault.checks.judging import Judged, Skipped, Unreadable, judge_te
 from pytest_netfault.checks.models import MODELS
 from pytest_netfault.checks.verdict import VerdictName
 from pytest_netfault.cli.console import Console, Subparsers, path_argument
+from pytest_netfault.cli.exit_codes import EXIT_CODES
 from pytest_netfault.common.files import CannotRead, files_below, is_folder, read_text
 from pytest_netfault.common.printable import json_text
 
 __all__ = ["add_parser", "judge", "run"]
 
-# The worst first. An unreadable case counts as an unreadable file does, for a suite that lost a case must not pass;
-# and so does a run in which there was nothing to judge.
-_EXIT_CODES: dict[VerdictName, int] = {"unreadable": 2, "broken": 1, "inconclusive": 3, "kept": 0}
 _PATTERNS = ("*.json", "*.jsonl")
 
 
@@ -104,7 +102,9 @@ def judge(
         console.complain("there is nothing to judge: none of the files holds a promise")
     if as_json:
         console.verbatim(json_text(objects, indent=2))
-    return next((code for verdict, code in _EXIT_CODES.items() if verdict in verdicts), 0)
+    # An unreadable case counts as an unreadable file does, because a suite that lost a case must not pass; and so does
+    # a run in which there was nothing to judge.
+    return next((code for verdict, code in EXIT_CODES.items() if verdict in verdicts), 0)
 
 
 def _judge_place(file_or_folder: Path, model: str | None) -> Iterator[tuple[Path, Judged]]:

@@ -122,7 +122,7 @@ class _Host:
     def progressed(self, line: str) -> None:
         _session(self._config).live.show(line)
 
-    def judged(self, verdict: host.Verdict) -> None:
+    def judged(self, verdict: host.ProofVerdict) -> None:
         _session(self._config).judged(verdict)
 
 

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from pytest_netfault.plugin.options import Settings
     from pytest_netfault.plugin.record import RunningTest
     from pytest_netfault.plugin.shared_servers import SharedServers
-    from pytest_netfault.proof.host import Verdict
+    from pytest_netfault.proof.host import ProofVerdict
     from pytest_netfault.report.timeline import Timeline
 
 __all__ = ["Evidence"]
@@ -93,7 +93,7 @@ class Evidence:
             attempt=test.attempt,
             crash=test.crash,
             folder="" if folder is None else str(folder),
-            proofs=[_proof_story(verdict) for verdict in test.verdicts if verdict.outcome != "kept"],
+            proofs=[_proof_story(verdict) for verdict in test.verdicts if verdict.verdict != "kept"],
             drawing=_drawing_of(picture),
             page=str(folder / _PAGE) if folder is not None and page else "",
         )
@@ -224,10 +224,10 @@ def _drawing_of(picture: Timeline | None) -> str:
     return drawn(picture)
 
 
-def _proof_story(verdict: Verdict) -> ProofStory:
+def _proof_story(verdict: ProofVerdict) -> ProofStory:
     page = next((str(path) for path in verdict.files if path.suffix == ".html"), "")
     more = f", and {verdict.times - 1:,} more on the way to it" if verdict.times > 1 else ""
-    return ProofStory(f"{verdict.call}: {verdict.told}{more}", verdict.drawing, verdict.schedule, page)
+    return ProofStory(f"{verdict.call}: {verdict.summary}{more}", verdict.drawing, verdict.schedule, page)
 
 
 def _left_by(applied: AppliedFault) -> str:

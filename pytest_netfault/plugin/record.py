@@ -19,14 +19,14 @@ if TYPE_CHECKING:
 
     from pytest_netfault.control import Link
     from pytest_netfault.plugin.network import AppliedFault, FaultOutcome
-    from pytest_netfault.proof.host import Verdict
+    from pytest_netfault.proof.host import ProofVerdict
     from pytest_netfault.report.network_story import LinkStory
 
 __all__ = ["FaultGroup", "RunningTest"]
 
 # A failing example of a property-based test is the last that was tried; a plain test has a link or two.
 _LINKS_KEPT = 8
-_WORST_FIRST = ("lost", "proved nothing", "unfinished", "kept")
+_WORST_FIRST = ("broken", "inconclusive", "unfinished", "kept")
 
 
 @dataclass
@@ -67,7 +67,7 @@ class RunningTest:
         examples: the schedules that they played.
         inconclusive: those of them that proved nothing.
         proof_faults: the faults of its proofs.
-        proof_hits: those of them that met traffic.
+        proof_faults_that_met_traffic: those of them that met traffic.
     """
 
     item: pytest.Item
@@ -82,11 +82,11 @@ class RunningTest:
     groups: dict[object, FaultGroup] = field(default_factory=dict)
     recent: deque[Link | LinkStory] = field(default_factory=lambda: deque(maxlen=_LINKS_KEPT))
     healed: list[AppliedFault] = field(default_factory=list)
-    verdicts: list[Verdict] = field(default_factory=list)
+    verdicts: list[ProofVerdict] = field(default_factory=list)
     examples: int = 0
     inconclusive: int = 0
     proof_faults: int = 0
-    proof_hits: int = 0
+    proof_faults_that_met_traffic: int = 0
 
     @property
     def nodeid(self) -> str:
@@ -99,7 +99,7 @@ class RunningTest:
         return int(getattr(self.item, "execution_count", 1))
 
     @property
-    def met(self) -> int:
+    def faults_that_met_traffic(self) -> int:
         """How many of its faults that are over met traffic."""
         return sum(group.met for group in self.groups.values())
 
@@ -115,7 +115,7 @@ class RunningTest:
         """The groups of faults of which none has met traffic, seen or unseen."""
         return [group for group in self.groups.values() if not group.met and not group.excused]
 
-    def judged(self, verdict: Verdict) -> tuple[Path, ...]:
+    def judged(self, verdict: ProofVerdict) -> tuple[Path, ...]:
         """Record how a proof ended; return the files of an earlier one that is no longer reported.
 
         Of the many inputs of a property-based test only the last of each outcome is: of losses that is the smallest.
@@ -123,7 +123,7 @@ class RunningTest:
         self.examples += verdict.examples
         self.inconclusive += verdict.inconclusive
         self.proof_faults += verdict.faults
-        self.proof_hits += verdict.faults_that_met_traffic
+        self.proof_faults_that_met_traffic += verdict.faults_that_met_traffic
         earlier = [one for one in self.verdicts if verdict.generated and _alike(one, verdict)]
         for one in earlier:
             self.verdicts.remove(one)
@@ -140,27 +140,27 @@ class RunningTest:
         yield "seed", str(seed)
         yield "links", str(self.links)
         yield "faults", str(self.faults + self.proof_faults)
-        yield "met", str(self.met + self.proof_hits)
+        yield "met", str(self.faults_that_met_traffic + self.proof_faults_that_met_traffic)
         if self.without:
             yield "skipped", printable(self.without)
         if self.verdicts:
             worst = min(self.verdicts, key=_rank)
-            yield "verdict", worst.outcome
+            yield "verdict", worst.verdict
             yield "examples", str(self.examples)
             yield "inconclusive", str(self.inconclusive)
-            if worst.outcome != "kept":
-                yield "reason", printable(worst.told.partition("\n")[0])
+            if worst.verdict != "kept":
+                yield "reason", printable(worst.summary.partition("\n")[0])
             if worst.schedule:
                 yield "schedule", worst.schedule
         if self.artifact:
             yield "artifact", self.artifact
 
 
-def _alike(one: Verdict, other: Verdict) -> bool:
-    return one.generated and (one.call, one.outcome) == (other.call, other.outcome)
+def _alike(one: ProofVerdict, other: ProofVerdict) -> bool:
+    return one.generated and (one.call, one.verdict) == (other.call, other.verdict)
 
 
-def _rank(verdict: Verdict) -> int:
+def _rank(verdict: ProofVerdict) -> int:
     """The worst verdict first; an input that Hypothesis rejected is no verdict on the test, if there are others."""
-    rejected = verdict.generated and verdict.outcome == "proved nothing"
-    return len(_WORST_FIRST) if rejected else _WORST_FIRST.index(verdict.outcome)
+    rejected = verdict.generated and verdict.verdict == "inconclusive"
+    return len(_WORST_FIRST) if rejected else _WORST_FIRST.index(verdict.verdict)

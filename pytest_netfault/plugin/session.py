@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     from pytest_netfault.control import ActiveFault, Link, NetFault
     from pytest_netfault.plugin.options import Settings
-    from pytest_netfault.proof.host import Verdict
+    from pytest_netfault.proof.host import ProofVerdict
 
 __all__ = ["NetFaultSession"]
 
@@ -129,7 +129,7 @@ class NetFaultSession:
 
     def _settle(self, net: ObservedNet) -> None:
         for outcome in net.settle(self._test.began if self._test is not None else 0.0):
-            self.totals += Totals(met=outcome.met)
+            self.totals += Totals(faults_that_met_traffic=outcome.met)
             if self._test is not None:
                 self._test.settled(outcome)
 
@@ -139,11 +139,13 @@ class NetFaultSession:
         """Where the files of the test that runs go; None for nowhere."""
         return self._evidence.folder(self._test)
 
-    def judged(self, verdict: Verdict) -> None:
+    def judged(self, verdict: ProofVerdict) -> None:
         """A proof in the test that runs has ended."""
         self.live.done("" if self._test is None else self._test.nodeid)
         self.totals += Totals.of_proof(
-            verdict.outcome, examples=verdict.examples, hits=verdict.faults_that_met_traffic
+            verdict.verdict,
+            examples=verdict.examples,
+            faults_that_met_traffic=verdict.faults_that_met_traffic,
         )
         if self._test is not None:
             replaced = self._test.judged(verdict)

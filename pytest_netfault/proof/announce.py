@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 from pytest_netfault.common.wording import counted, were
 from pytest_netfault.proof import host
-from pytest_netfault.proof.host import Verdict
+from pytest_netfault.proof.host import ProofVerdict
 from pytest_netfault.proof.property_tests import in_property_test
 from pytest_netfault.proof.results import Kept, Lost, Nothing, Result
 from pytest_netfault.proof.tally import Tally
@@ -58,17 +58,17 @@ def _strictly(result: Result) -> Result:
     )
 
 
-def _verdict(call: str, seed: int, result: Result, *, generated: bool) -> Verdict:
+def _verdict(call: str, seed: int, result: Result, *, generated: bool) -> ProofVerdict:
     report = result.report
     lost = result if isinstance(result, Lost) else None
-    return Verdict(
+    return ProofVerdict(
         call=call,
-        outcome="kept" if isinstance(result, Kept) else "proved nothing" if lost is None else "lost",
+        verdict=result.verdict,
         examples=0 if report is None else report.examples,
         inconclusive=0 if report is None else report.inconclusive,
         seed=seed,
         generated=generated,
-        told=_in_one_line(result),
+        summary=_in_one_line(result),
         schedule="" if lost is None else str(lost.schedule),
         broken=() if lost is None else lost.broken,
         files=() if lost is None else lost.files,
@@ -86,17 +86,17 @@ def _in_one_line(result: Result) -> str:
     return f"lost: {', '.join(result.broken)}" if result.timeline is None else result.timeline.headline
 
 
-def _unfinished(call: str, seed: int, error: BaseException, tally: Tally, *, generated: bool) -> Verdict:
+def _unfinished(call: str, seed: int, error: BaseException, tally: Tally, *, generated: bool) -> ProofVerdict:
     interrupted = isinstance(error, KeyboardInterrupt)
     ended = "interrupted (Ctrl-C)" if interrupted else f"ended by {type(error).__name__}"
-    return Verdict(
+    return ProofVerdict(
         call=call,
-        outcome="unfinished",
+        verdict="unfinished",
         examples=tally.examples,
         inconclusive=tally.inconclusive,
         seed=seed,
         generated=generated,
-        told=f"{ended} after {counted(tally.examples, 'example')}",
+        summary=f"{ended} after {counted(tally.examples, 'example')}",
         faults=tally.applied,
         faults_that_met_traffic=tally.faults_that_met_traffic,
     )

@@ -1,6 +1,6 @@
-"""What runs around a proof: a test session that has a seed and a place for files, and wants to know how it went.
+"""The test session around a proof: it has a seed and a folder for files, and records how the proof ended.
 
-A proof is a plain function, so nobody hands it the session that it runs in. The plugin enters its session here when
+A proof is a plain function and has no argument for the session that it runs in. The plugin enters its session here when
 pytest is configured and leaves it when pytest ends; a proof asks for the current one. Outside pytest there is none.
 
 This module imports the standard library only, because pytest loads it in every session. Sessions nest, as pytest's own
@@ -11,25 +11,26 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import TYPE_CHECKING, Protocol
 
-__all__ = ["Host", "Outcome", "Verdict", "current", "enter", "leave"]
+if TYPE_CHECKING:
+    from pytest_netfault.checks.verdict import VerdictName
 
-Outcome = Literal["kept", "lost", "proved nothing", "unfinished"]
+__all__ = ["Host", "ProofVerdict", "current", "enter", "leave"]
 
 
 @dataclass(frozen=True)
-class Verdict:
+class ProofVerdict:
     """How a proof ended.
 
     Attributes:
         call: which one, as ``"no_update_lost"``.
-        outcome: ``"kept"``, ``"lost"``, ``"proved nothing"``, or ``"unfinished"`` if something else ended it: Ctrl-C, a
-            timeout, or what the client or the server raised.
+        verdict: in one word: ``"kept"``, ``"broken"``, ``"inconclusive"`` if nothing was proved, or ``"unfinished"`` if
+            something else ended it: Ctrl-C, a timeout, or what the client or the server raised.
         examples: schedules that were played.
         inconclusive: those of them that prove nothing.
         seed: draws the same schedules again.
-        told: the whole in one line.
+        summary: the whole in one line.
         schedule: of a loss the smallest schedule, as one expression; else empty.
         broken: of a loss the names of the broken guarantees.
         files: of a loss the files that were written, the trace first.
@@ -41,11 +42,11 @@ class Verdict:
     """
 
     call: str
-    outcome: Outcome
+    verdict: VerdictName
     examples: int
     inconclusive: int
     seed: int
-    told: str
+    summary: str
     schedule: str = ""
     broken: tuple[str, ...] = ()
     files: tuple[Path, ...] = ()
@@ -61,7 +62,7 @@ class Host(Protocol):
 
     @property
     def seed(self) -> int:
-        """What a proof draws from that was not given a seed."""
+        """The seed of a proof that was not given one."""
 
     @property
     def strict(self) -> bool:
@@ -73,7 +74,7 @@ class Host(Protocol):
     def progressed(self, line: str) -> None:
         """Where a proof is, in one line; called in its thread, after each schedule that it played."""
 
-    def judged(self, verdict: Verdict) -> None:
+    def judged(self, verdict: ProofVerdict) -> None:
         """A proof has ended; called in its thread, before it returns or raises."""
 
 

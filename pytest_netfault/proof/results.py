@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
+from pytest_netfault.checks.verdict import VerdictName
 from pytest_netfault.common.wording import counted
 from pytest_netfault.faults import Cut
 from pytest_netfault.report.timeline import Timeline
@@ -176,6 +177,7 @@ def _again(kind: type[AssertionError], arguments: tuple[Any, ...]) -> AssertionE
 class Kept:
     """Nothing was lost, and something was put to the test."""
 
+    verdict: ClassVar[VerdictName] = "kept"
     report: Report
 
 
@@ -183,6 +185,7 @@ class Kept:
 class Lost:
     """A guarantee was broken; the attributes are those of `UpdateLost`."""
 
+    verdict: ClassVar[VerdictName] = "broken"
     message: str
     schedule: Schedule
     trace: dict[str, Any]
@@ -209,6 +212,7 @@ class Nothing:
         strict: whether it would be `Kept` but for a session that is strict.
     """
 
+    verdict: ClassVar[VerdictName] = "inconclusive"
     reason: str
     report: Report
     strict: bool = False

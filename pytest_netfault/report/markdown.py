@@ -54,10 +54,10 @@ class Row:
 def session_summary(seed: int, totals: Totals, rows: Sequence[Row]) -> str:
     """The summary, or an empty text if no test used the network.
 
-    >>> print(session_summary(7, Totals(links=1, faults=1, met=1), [Row("test_a.py::test_b", failed=False)]))
+    >>> print(session_summary(7, Totals(links=1, faults=1), [Row("test_a.py::test_b", failed=False)]))
     ### netfault: 1 test, none failed
     <BLANKLINE>
-    seed 7, 1 link, 1 fault, 1 of them met traffic
+    seed 7, 1 link, 1 fault, none of them met traffic
     <BLANKLINE>
     """
     if not rows:

@@ -9,8 +9,8 @@ import shlex
 import textwrap
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
-from typing import Literal
 
+from pytest_netfault.checks.verdict import VerdictName
 from pytest_netfault.common.printable import printable, printable_lines
 from pytest_netfault.common.wording import counted
 from pytest_netfault.events import LinkEvent, describe
@@ -37,13 +37,13 @@ class ProofStory:
     """A proof that a test called.
 
     Attributes:
-        told: how it ended, in one line.
+        summary: how it ended, in one line.
         drawing: of a loss the timeline in plain characters, else empty.
         schedule: of a loss the smallest schedule, as one expression, else empty.
         page: where the picture of it is, or empty.
     """
 
-    told: str
+    summary: str
     drawing: str = ""
     schedule: str = ""
     page: str = ""
@@ -56,38 +56,27 @@ class Totals:
     Attributes:
         links: links opened by tests.
         faults: faults that tests applied to them.
-        met: those of them that were seen to meet traffic.
-        kept: proofs that found nothing.
-        lost: proofs that found a loss.
-        unproved: proofs that proved nothing.
-        unfinished: proofs that Ctrl-C, a timeout or an error of the client ended.
+        faults_that_met_traffic: those of them that were seen to meet traffic.
+        kept: proofs with this verdict, and so on for the other three.
         examples: schedules that the proofs played.
-        hits: faults of the proofs that met traffic.
+        proof_faults_that_met_traffic: faults of the proofs that met traffic.
     """
 
     links: int = 0
     faults: int = 0
-    met: int = 0
+    faults_that_met_traffic: int = 0
     kept: int = 0
-    lost: int = 0
-    unproved: int = 0
+    broken: int = 0
+    inconclusive: int = 0
     unfinished: int = 0
     examples: int = 0
-    hits: int = 0
+    proof_faults_that_met_traffic: int = 0
 
     @classmethod
-    def of_proof(
-        cls, outcome: Literal["kept", "lost", "proved nothing", "unfinished"], *, examples: int, hits: int
-    ) -> Totals:
+    def of_proof(cls, verdict: VerdictName, *, examples: int, faults_that_met_traffic: int) -> Totals:
         """What one proof adds."""
-        return cls(
-            kept=outcome == "kept",
-            lost=outcome == "lost",
-            unproved=outcome == "proved nothing",
-            unfinished=outcome == "unfinished",
-            examples=examples,
-            hits=hits,
-        )
+        counts = {"examples": examples, "proof_faults_that_met_traffic": faults_that_met_traffic, verdict: 1}
+        return cls(**counts)
 
     def __add__(self, other: Totals) -> Totals:
         return Totals(*(getattr(self, one.name) + getattr(other, one.name) for one in fields(self)))
@@ -105,31 +94,23 @@ def summary_line(seed: int, totals: Totals, *, crashed: Sequence[str] = ()) -> s
         totals: what was counted.
         crashed: the workers that crashed, of which nothing was counted.
 
-    >>> summary_line(7, Totals(links=3, faults=4, met=1))
+    >>> summary_line(7, Totals(links=3, faults=4, faults_that_met_traffic=1))
     'netfault: seed 7, 3 links, 4 faults, 1 of them met traffic'
     >>> summary_line(7, Totals(links=1), crashed=["gw1"])
     'netfault: seed 7, 1 link, no faults (without gw1, which crashed)'
-    >>> summary_line(7, Totals(kept=2, lost=1, examples=112, hits=301))
-    'netfault: seed 7, proofs: 2 kept, 1 lost, 112 examples, 301 faults met traffic'
+    >>> summary_line(7, Totals(kept=2, broken=1, examples=112, proof_faults_that_met_traffic=301))
+    'netfault: seed 7, proofs: 2 kept, 1 broken, 112 examples, 301 faults met traffic'
     """
-    verdicts = [
-        f"{number} {word}"
-        for number, word in (
-            (totals.kept, "kept"),
-            (totals.lost, "lost"),
-            (totals.unproved, "proved nothing"),
-            (totals.unfinished, "unfinished"),
-        )
-        if number
-    ]
+    names = ("kept", "broken", "inconclusive", "unfinished")
+    verdicts = [f"{number} {name}" for name in names if (number := getattr(totals, name))]
     words = [f"seed {seed}"]
     if totals.links or totals.faults or not verdicts:
         words += [_count(totals.links, "link"), _count(totals.faults, "fault")]
     if totals.faults:
-        words.append(f"{totals.met if totals.met else 'none'} of them met traffic")
+        words.append(f"{totals.faults_that_met_traffic or 'none'} of them met traffic")
     if verdicts:
-        hits = f"{_count(totals.hits, 'fault')} met traffic"
-        words += [f"proofs: {', '.join(verdicts)}", _count(totals.examples, "example"), hits]
+        met = f"{_count(totals.proof_faults_that_met_traffic, 'fault')} met traffic"
+        words += [f"proofs: {', '.join(verdicts)}", _count(totals.examples, "example"), met]
     without = f" (without {', '.join(crashed)}, which crashed)" if crashed else ""
     return f"netfault: {', '.join(words)}{without}"
 
@@ -243,7 +224,7 @@ def _ends(places: list[int], most: int, *, first: int) -> list[int]:
 
 
 def _proof_lines(proof: ProofStory) -> list[str]:
-    lines = [printable(proof.told)]
+    lines = [printable(proof.summary)]
     if proof.drawing:
         lines += ["", proof.drawing, ""]
     if proof.schedule:

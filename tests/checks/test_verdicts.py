@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from pytest_netfault.checks import acks, writes
+from pytest_netfault.checks import acks, guarantees, writes
 from pytest_netfault.checks.judging import judge_text
 
 TRACE: dict[str, Any] = {
@@ -77,7 +77,12 @@ def test_damaged_cases_are_verdicts_beside_the_others() -> None:
 
 @pytest.mark.parametrize(
     ("module", "old", "new"),
-    [(acks, "Write", "UniqueWrite"), (acks, "AckReport", "AckVerdict"), (writes, "Write", "Acknowledgement")],
+    [
+        (acks, "Write", "UniqueWrite"),
+        (acks, "AckReport", "AckVerdict"),
+        (guarantees, "Verdict", "VerdictName"),
+        (writes, "Write", "Acknowledgement"),
+    ],
 )
 def test_an_old_name_works_and_says_the_new_one(module: Any, old: str, new: str) -> None:
     with pytest.warns(DeprecationWarning, match=f"{module.__name__}.{old} is now called {new}") as warned:

@@ -95,9 +95,9 @@ def test_proofs_draw_from_the_seed_and_leave_their_verdict_and_their_files(
     (folder,) = (proofs.pytester.path / "out").iterdir()
     assert {name: properties["verdict"] for name, properties in found.items()} == {
         "test_kept": "kept",
-        "test_lost": "lost",
-        "test_expected_to_lose": "lost",
-        "test_proved_nothing": "proved nothing",
+        "test_lost": "broken",
+        "test_expected_to_lose": "broken",
+        "test_proved_nothing": "inconclusive",
     }
     lost = found["test_lost"]
     assert lost["schedule"].startswith("Schedule([Subscribe()")
@@ -140,7 +140,7 @@ def test_strict_does_not_let_an_inconclusive_example_pass(sessions: Any) -> None
         ["*ProvedNothing: 2 of 10 examples were inconclusive, which --netfault-strict does not let pass*"]
     )
     found = _properties(sessions.pytester.path / "out.xml")
-    assert [found[f"test_it[{number}]"]["verdict"] for number in (0, 2)] == ["kept", "proved nothing"]
+    assert [found[f"test_it[{number}]"]["verdict"] for number in (0, 2)] == ["kept", "inconclusive"]
 
 
 LINKS = """
@@ -222,10 +222,10 @@ def test_a_summary_is_appended_where_it_was_asked_for(
     proofs.run(*options, "--netfault-summary=github", *parallel, plugins=["xdist"])
     text = file.read_text()
     assert text.startswith("of the step before\n### netfault: 2 tests, 1 failed\n\nseed 11, ")
-    assert "proofs: 1 kept, 1 lost, 2 examples, 2 faults met traffic\n" in text
+    assert "proofs: 1 kept, 1 broken, 2 examples, 2 faults met traffic\n" in text
     assert "| failed | verdict | reason | faults | met traffic | files |\n" in text
     reason = "An update was lost: revision 3 never arrived"
-    assert f"| `test_it.py::test_lost` | lost | {reason} | 1 | 1 | `out/test_it.py-test_lost-" in text
+    assert f"| `test_it.py::test_lost` | broken | {reason} | 1 | 1 | `out/test_it.py-test_lost-" in text
     assert "\n```python\nSchedule([Subscribe()" in text
     assert "\npytest test_it.py::test_lost --netfault-seed=11\n" in text
     assert "test_kept" not in text

@@ -190,7 +190,7 @@ def test_a_lost_update_is_told_drawn_and_can_be_played_again(
     assert embedded(page.read_text(encoding="utf-8")).headline.startswith("An update was lost: revision 3")
     result.stdout.fnmatch_lines(
         [
-            "netfault: seed 7, proofs: 1 kept, 1 lost, 1 proved nothing, 3 examples, 2 faults met traffic",
+            "netfault: seed 7, proofs: 1 kept, 1 broken, 1 inconclusive, 3 examples, 2 faults met traffic",
         ]
     )
     result.stdout.fnmatch_lines(
@@ -376,6 +376,6 @@ def test_of_the_losses_of_a_property_only_the_smallest_is_told_and_kept(
         for case in cases
     }
     assert told["test_lost"]["netfault.schedule"] == smallest
-    assert told["test_lost"]["netfault.verdict"] == "lost"
+    assert told["test_lost"]["netfault.verdict"] == "broken"
     assert told["test_kept"]["netfault.verdict"] == "kept"
     assert int(str(told["test_kept"]["netfault.examples"])) >= 12
