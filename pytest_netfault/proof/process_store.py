@@ -7,8 +7,9 @@
         <--- {"deliver":{"events":[...]}} -----------------------
 
 The program is started once for each client that the kit opens, and never outlives the kit. Answers may come in any
-order; unknown keys are ignored on both sides. A program that ends early, or writes what the protocol has not, has
-*failed*: every call that waits raises `ProcessFailed`, and the run proves nothing. It is never taken for a loss.
+order; unknown keys are ignored on both sides. A program that ends before it has answered `close`, or writes what the
+protocol has not, has *failed*: every call that waits raises `ProcessFailed`, and the run proves nothing. It is never
+taken for a loss. A run is judged after its client was closed, so it does not matter how late the program ended.
 """
 
 from __future__ import annotations
@@ -164,7 +165,9 @@ class _Program:
         self._writing = threading.Lock()
         self._waiting: dict[int, queue.SimpleQueue[dict[str, Any] | None]] = {}
         self._last_id = 0
-        self._closing = False
+        self._closing: int | None = None  # the number of the request to close
+        self._may_end = False  # it has answered that request, or we end it
+        self._ended = False
         self._errors: deque[str] = deque(maxlen=_KEPT_LINES)
         self._process: subprocess.Popen[bytes] | None = None
         self._start_error: Exception | None = None
@@ -189,19 +192,24 @@ class _Program:
             WriteRejected, OutcomeUnknown: it answers so.
         """
         answers: queue.SimpleQueue[dict[str, Any] | None] = queue.SimpleQueue()
+        closing = request["do"] == "close"
         with self._lock:
             self._check()
             self._last_id += 1
             number = self._last_id
             self._waiting[number] = answers
+            if closing:
+                self._closing = number
         self._send({"id": number, **request})
         try:
             answer = answers.get(timeout=timeout)
         except queue.Empty:
+            self._may_end |= closing  # then it is killed, and that close() takes too long is said elsewhere
             self._fail(f"did not answer {request['do']!r} within {timeout:g} s")
             answer = None
         if answer is None:
-            self._check()
+            with self._lock:
+                self._check()
             raise ProcessFailed(f"{self.name} was closed")
         if "rejected" in answer:
             raise WriteRejected(str(answer["rejected"]))
@@ -212,6 +220,8 @@ class _Program:
     def _check(self) -> None:
         if self.failure is not None:
             raise ProcessFailed(self.failure)
+        if self._ended:
+            raise ProcessFailed(f"{self.name} was closed")
 
     def _send(self, message: dict[str, Any]) -> None:
         assert self._process is not None
@@ -241,18 +251,17 @@ class _Program:
     def close(self) -> None:
         """Let it close its client and exit; kill it after ``close_timeout`` seconds. Idempotent."""
         deadline = time.monotonic() + self._close_timeout
-        self._closing = True
         try:
             self.ask({"do": "close"}, timeout=self._close_timeout)
         except (ProcessFailed, WriteRejected, OutcomeUnknown):
-            pass  # it ends in any case
+            pass  # it ends in any case; why, if it was not for this request, says `failure`
         self._close_input(max(0.0, deadline - time.monotonic()))
         self._reader.join(max(0.0, deadline - time.monotonic()))
         self.kill()
 
     def kill(self) -> None:
         """End it and every process of its group, and wait for that."""
-        self._closing = True
+        self._may_end = True
         process = self._process
         if process is not None:
             with self._lock:
@@ -264,7 +273,7 @@ class _Program:
         last = list(self._errors)[-_SHOWN_LINES:]
         words = "; the last that it wrote to standard error:\n" + "\n".join(last) if last else ""
         with self._lock:
-            if self.failure is None and not self._closing:
+            if self.failure is None and not self._may_end:
                 self.failure = f"{self.name} {what}{words}"
             waiting, self._waiting = self._waiting, {}
         for answers in waiting.values():
@@ -300,6 +309,7 @@ class _Program:
             errors.join(1.0)
             with self._lock:
                 process.wait()
+                self._ended = True
             self._fail(f"ended with exit code {process.returncode} before it was closed")
             self._close_input(_OPEN_SECONDS)
             process.stdout.close()
@@ -324,6 +334,7 @@ class _Program:
                 raise _Unexpected("an answer has one of ok, unknown and rejected")
             with self._lock:
                 answers = self._waiting.pop(number, None) if isinstance(number, int) else None
+                self._may_end |= answers is not None and number == self._closing
             if answers is None:
                 raise _Unexpected(f"no request {number!r} waits for an answer")
             answers.put(message)

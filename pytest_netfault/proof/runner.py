@@ -13,7 +13,8 @@ How a run ends is decided in ``quiescence.py``.
 
 * Every wait has a bound, and none of them decides a verdict but ``settle``. So has every call of the client and of the
   server (``limits.py``). When the deadline of the proof comes, no further step is made, and what happened is judged.
-* When an external client has failed (its program crashed), no further step is made, and the run proves nothing.
+* When an external client has failed (its program crashed), no further step is made, and the run proves nothing. That
+  is looked at once more after it was closed: a program may end a moment after the mistake that ended the run.
 * The player owns the client that it opened, and its threads; both are released in reverse order, also after Ctrl-C.
   The link, the server and the writer belong to the caller.
 """
@@ -408,6 +409,10 @@ class _Player:
 
     def run(self, end: _End, *, closed: bool) -> Run:
         """What happened, as data."""
+        failure = self._failure()
+        if failure is not None and end.recorded.client_failed is None:
+            recorded = replace(end.recorded, client_failed=failure)
+            end = replace(end, recorded=recorded, verdict=judge_trace(recorded))
         delivered = self._recording.snapshot()[: len(end.recorded.stream)]
         return Run(
             schedule=self._task.schedule,

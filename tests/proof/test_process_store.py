@@ -162,6 +162,46 @@ def test_a_program_that_ends_early_says_its_last_lines() -> None:
     store.close()
 
 
+def test_a_program_that_ends_before_it_has_answered_close_has_failed() -> None:
+    code = """
+    import json, sys
+    for line in sys.stdin:
+        request = json.loads(line)
+        if request["do"] == "close":
+            sys.exit("double free")
+        print(json.dumps({"id": request["id"], "ok": True}), flush=True)
+    """
+    store: Any = program(code)("h:1")
+    store.close()
+    assert "ended with exit code 1 before it was closed" in store.failure
+    assert store.failure.endswith("\ndouble free")
+
+
+def test_a_program_that_has_answered_close_may_end_as_it_likes() -> None:
+    code = """
+    import json, os, sys
+    for line in sys.stdin:
+        request = json.loads(line)
+        print(json.dumps({"id": request["id"], "ok": True}), flush=True)
+        if request["do"] == "close":
+            os._exit(7)
+    """
+    for _ in range(5):
+        store: Any = program(code)("h:1")
+        store.close()
+        assert store.failure is None
+
+
+def test_a_client_that_was_closed_says_so_and_can_be_closed_again() -> None:
+    store: Any = program().open("h:1", close_timeout=60.0)
+    store.close()
+    for _ in range(2):
+        with pytest.raises(ProcessFailed, match=r"was closed$"):
+            store.put("r1.a", "1")
+        store.close()
+    assert store.failure is None
+
+
 def test_a_program_that_does_not_answer_open_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("pytest_netfault.proof.process_store._OPEN_SECONDS", 0.2)
     with pytest.raises(ProcessFailed, match=r"did not answer 'open' within 0\.2 s"):

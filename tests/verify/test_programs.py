@@ -17,7 +17,7 @@ PROGRAM = """
 import json, sys
 sys.path.insert(0, sys.argv[1])
 import toy
-flaw = sys.argv[2]
+flaw, dies = sys.argv[2].removesuffix(", dies"), sys.argv[2].endswith(", dies")
 
 class Deaf(toy.RightStore):
     def on_events(self, revision, changes):
@@ -56,7 +56,13 @@ for line in sys.stdin:
             write({"log": "subscribing"})
             subscribed = True
             store.subscribe(request["prefix"], deliver)
+            if flaw == "phantom":
+                event = {"key": request["prefix"] + "a", "value": "never written", "revision": 1_000_000}
+                write({"deliver": {"events": [event]}})
         elif do == "close":
+            if dies and subscribed:
+                print("double free", file=sys.stderr)
+                sys.exit(4)
             store.close()
         write({"id": request["id"], "ok": True})
     except Exception as error:
@@ -102,6 +108,21 @@ def test_a_program_that_crashes_proves_nothing_although_it_had_lost_updates(
     assert "the client itself failed in 1 of 1 example" in str(nothing.value)
     assert "ended with exit code 3 before it was closed" in str(nothing.value)
     assert str(nothing.value).endswith("segmentation fault")
+
+
+@pytest.mark.parametrize("flaw", ["right", "deaf", "phantom"])
+def test_a_program_that_dies_before_it_has_closed_is_not_judged_by_what_it_had_delivered(
+    toy: Any, server: Any, flaw: str
+) -> None:
+    """A wrong change ends a run at once, so its program may die of the same mistake only after that, however soon."""
+    if flaw != "right":
+        with pytest.raises(verify.UpdateLost):
+            verify.replay(client(toy, flaw), server, SCHEDULE, settle=1.0)
+    with pytest.raises(verify.ProvedNothing, match="ended with exit code 4 before it was closed") as nothing:
+        verify.replay(client(toy, f"{flaw}, dies"), server, SCHEDULE, settle=1.0)
+    report = nothing.value.report
+    assert (report.examples, report.inconclusive, report.client_failures) == (1, 1, 1)
+    assert str(nothing.value).endswith("double free")
 
 
 def test_a_program_that_fails_now_and_then_is_a_warning(toy: Any, server: Any) -> None:
