@@ -9,6 +9,8 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING
 
+from pytest_netfault.common.renamed import renamed
+
 if TYPE_CHECKING:
     from pytest_netfault import verify as verify
     from pytest_netfault.control import ActiveFault as ActiveFault
@@ -36,15 +38,15 @@ if TYPE_CHECKING:
     from pytest_netfault.schedules.schedule import Schedule as Schedule
     from pytest_netfault.schedules.steps import Break as Break
     from pytest_netfault.schedules.steps import Compact as Compact
-    from pytest_netfault.schedules.steps import Connected as Connected
     from pytest_netfault.schedules.steps import Delete as Delete
     from pytest_netfault.schedules.steps import Heal as Heal
-    from pytest_netfault.schedules.steps import Passed as Passed
     from pytest_netfault.schedules.steps import Pause as Pause
     from pytest_netfault.schedules.steps import Restart as Restart
     from pytest_netfault.schedules.steps import Resume as Resume
-    from pytest_netfault.schedules.steps import Seen as Seen
     from pytest_netfault.schedules.steps import Subscribe as Subscribe
+    from pytest_netfault.schedules.steps import WaitForBytes as WaitForBytes
+    from pytest_netfault.schedules.steps import WaitForConnection as WaitForConnection
+    from pytest_netfault.schedules.steps import WaitForEvents as WaitForEvents
     from pytest_netfault.schedules.steps import Write as Write
     from pytest_netfault.schedules.steps import WriteMany as WriteMany
     from pytest_netfault.store import AsyncStore as AsyncStore
@@ -85,14 +87,14 @@ _HOMES = {
     "Schedule": "schedules.schedule",
     "Break": "schedules.steps",
     "Compact": "schedules.steps",
-    "Connected": "schedules.steps",
+    "WaitForConnection": "schedules.steps",
     "Delete": "schedules.steps",
     "Heal": "schedules.steps",
-    "Passed": "schedules.steps",
+    "WaitForBytes": "schedules.steps",
     "Pause": "schedules.steps",
     "Restart": "schedules.steps",
     "Resume": "schedules.steps",
-    "Seen": "schedules.steps",
+    "WaitForEvents": "schedules.steps",
     "Subscribe": "schedules.steps",
     "Write": "schedules.steps",
     "WriteMany": "schedules.steps",
@@ -114,7 +116,6 @@ __all__ = [
     "Blackhole",
     "Break",
     "Compact",
-    "Connected",
     "ConnectionInfo",
     "Corrupt",
     "Cut",
@@ -132,7 +133,6 @@ __all__ = [
     "NetFault",
     "NetFaultClosed",
     "OpenStore",
-    "Passed",
     "Pause",
     "ProcessStore",
     "ProvedNothing",
@@ -143,7 +143,6 @@ __all__ = [
     "Resume",
     "Resync",
     "Schedule",
-    "Seen",
     "Sever",
     "Slice",
     "StallAccept",
@@ -152,6 +151,9 @@ __all__ = [
     "Throttle",
     "UnsupportedFault",
     "UpdateLost",
+    "WaitForBytes",
+    "WaitForConnection",
+    "WaitForEvents",
     "Write",
     "WriteMany",
     "WriteRejected",
@@ -159,7 +161,7 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> object:
+def _at_first_use(name: str) -> object:
     if name == "verify":
         return importlib.import_module("pytest_netfault.verify")
     home = _HOMES.get(name)
@@ -168,6 +170,12 @@ def __getattr__(name: str) -> object:
     value = getattr(importlib.import_module(f"pytest_netfault.{home}"), name)
     globals()[name] = value
     return value
+
+
+if not TYPE_CHECKING:
+    __getattr__ = renamed(
+        __name__, _at_first_use, Connected="WaitForConnection", Passed="WaitForBytes", Seen="WaitForEvents"
+    )
 
 
 def __dir__() -> list[str]:

@@ -21,8 +21,8 @@ PROMISED = {
     # clients under test
     "Delivery", "Event", "OpenStore", "ProcessStore", "Resync", "Store", "WriteRejected",
     # schedules
-    "Break", "Compact", "Connected", "Delete", "Heal", "Passed", "Pause", "Restart", "Resume", "Schedule", "Seen",
-    "Subscribe", "Write", "WriteMany",
+    "Break", "Compact", "Delete", "Heal", "Pause", "Restart", "Resume", "Schedule", "Subscribe", "WaitForBytes",
+    "WaitForConnection", "WaitForEvents", "Write", "WriteMany",
     # the proof
     "ProvedNothing", "Report", "UpdateLost", "verify",
 }  # fmt: skip

@@ -7,7 +7,18 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pytest_netfault import Break, Cut, NetFault, Schedule, Seen, Sever, Subscribe, UpdateLost, Write, verify
+from pytest_netfault import (
+    Break,
+    Cut,
+    NetFault,
+    Schedule,
+    Sever,
+    Subscribe,
+    UpdateLost,
+    WaitForEvents,
+    Write,
+    verify,
+)
 
 pytest.importorskip("psycopg", reason="the package psycopg is not installed")
 
@@ -35,7 +46,17 @@ def slow_commit(open_store: type[postgres_stores.Follower], address: str, net: N
     before_commit = connection.bytes_up - len(COMMIT)
     store.close()
     held = Cut(before_commit, direction="up", connection=2, how="blackhole")
-    return Schedule([Subscribe(), Break(held), Write("a", via="link"), Write("b"), Seen(), Seen(), Seen()])
+    return Schedule(
+        [
+            Subscribe(),
+            Break(held),
+            Write("a", via="link"),
+            Write("b"),
+            WaitForEvents(),
+            WaitForEvents(),
+            WaitForEvents(),
+        ]
+    )
 
 
 def test_listen_loses_what_is_notified_while_nobody_listens(

@@ -26,7 +26,7 @@ sys.path.insert(0, str(HERE.parent / "examples"))
 from stores.naive_etcd3 import NaiveStore, _event
 
 from pytest_netfault import Blackhole, Delivery, Reset, Sever, verify
-from pytest_netfault.schedules import Break, Heal, Schedule, Seen, Subscribe, Write
+from pytest_netfault.schedules import Break, Heal, Schedule, Subscribe, WaitForEvents, Write
 from pytest_netfault.servers.etcd import find_etcd
 
 WIDTH = 1280
@@ -66,14 +66,35 @@ LOSSES: tuple[tuple[str, type[NaiveStore], Schedule, int, bool], ...] = (
     (
         "written-while-severed",
         NaiveStore,
-        Schedule([Subscribe(), Write("a"), Seen(1), Break(Sever()), Write("a"), Heal(), Write("b"), Seen()]),
+        Schedule(
+            [
+                Subscribe(),
+                Write("a"),
+                WaitForEvents(1),
+                Break(Sever()),
+                Write("a"),
+                Heal(),
+                Write("b"),
+                WaitForEvents(),
+            ]
+        ),
         800,
         False,
     ),
     (
         "delivered-twice",
         AgainFromTheLast,
-        Schedule([Subscribe(), Write("a"), Seen(1), Break(Reset()), Seen(2), Write("b"), Seen()]),
+        Schedule(
+            [
+                Subscribe(),
+                Write("a"),
+                WaitForEvents(1),
+                Break(Reset()),
+                WaitForEvents(2),
+                Write("b"),
+                WaitForEvents(),
+            ]
+        ),
         800,
         False,
     ),
@@ -84,7 +105,7 @@ LOSSES: tuple[tuple[str, type[NaiveStore], Schedule, int, bool], ...] = (
             [
                 Subscribe(),
                 Write("a", via="link"),
-                Seen(1),
+                WaitForEvents(1),
                 Break(Blackhole("down", on_heal="reset")),
                 Write("b", via="link"),
                 Write("c"),

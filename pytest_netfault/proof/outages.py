@@ -11,7 +11,7 @@ from pytest_netfault.faults import Delay
 from pytest_netfault.proof.contract import Breakable, InForce
 from pytest_netfault.proof.recording import FaultRecord
 from pytest_netfault.schedules.dead_flows import leaves_dead_flow
-from pytest_netfault.schedules.steps import Break, Connected, Passed
+from pytest_netfault.schedules.steps import Break, WaitForBytes, WaitForConnection
 
 __all__ = ["ACTIVITY", "Outages"]
 
@@ -119,10 +119,10 @@ class Outages:
         """Moments of the link are counted from here."""
         self._changed = (self._connections(), self._link.bytes_up, self._link.bytes_down)
 
-    def wait_for(self, step: Passed | Connected, patience: float) -> bool:
+    def wait_for(self, step: WaitForBytes | WaitForConnection, patience: float) -> bool:
         """Wait for a moment of the link, at most so many seconds; return whether it came."""
         connections, up, down = self._changed
-        if isinstance(step, Connected):
+        if isinstance(step, WaitForConnection):
             return self._poll(lambda: self._connections() > connections, patience)
         if step.direction == "up":
             return self._poll(lambda: self._link.bytes_up >= up + step.count, patience)

@@ -45,17 +45,17 @@ from pytest_netfault.schedules.schedule import Schedule
 from pytest_netfault.schedules.steps import (
     Break,
     Compact,
-    Connected,
     Delete,
     Heal,
-    Passed,
     Pause,
     Restart,
     Resume,
-    Seen,
     Step,
     Subscribe,
     Via,
+    WaitForBytes,
+    WaitForConnection,
+    WaitForEvents,
     Write,
     WriteMany,
     writes_of,
@@ -188,9 +188,11 @@ class _Player:
             self._outages.heal()
         elif isinstance(step, (Compact, Restart, Pause, Resume)):
             self._operate(place, step)
-        elif isinstance(step, Seen):
+        elif isinstance(step, WaitForEvents):
             self._wait_seen(place, step.events)
-        elif isinstance(step, (Passed, Connected)) and not self._outages.wait_for(step, self._patience()):
+        elif isinstance(step, (WaitForBytes, WaitForConnection)) and not self._outages.wait_for(
+            step, self._patience()
+        ):
             self._remark(place, _WENT_ON)
 
     def _subscribe(self, place: int | None) -> None:
@@ -251,7 +253,7 @@ class _Player:
             self._remark(place, f"skipped: {error}")
 
     def _operate(self, place: int, step: Compact | Restart | Pause | Resume) -> None:
-        name = type(step).__name__.lower()
+        name = step.word
         paused = self._server.paused
         if not self._server.can(name):
             self._remark(place, f"skipped: the server has no {name}()")

@@ -28,8 +28,8 @@ from pytest_netfault.schedules.schedule import Schedule
 from pytest_netfault.schedules.steps import (
     Break,
     Delete,
-    Seen,
     Subscribe,
+    WaitForEvents,
     Write,
 )
 
@@ -50,7 +50,16 @@ __all__ = [
 
 # Small, and yet: something there before, a put and a delete that are seen, a write of the subject's own, one after.
 SCENARIO = Schedule(
-    [Write("a"), Subscribe(), Write("b"), Seen(), Write("b", via="link"), Delete("a"), Seen(), Write("c")]
+    [
+        Write("a"),
+        Subscribe(),
+        Write("b"),
+        WaitForEvents(),
+        Write("b", via="link"),
+        Delete("a"),
+        WaitForEvents(),
+        Write("c"),
+    ]
 )
 _SIDE_BY_SIDE = 8
 # Two connections that come in either order agree in three runs once in four times, and the plays of a place that is
@@ -164,7 +173,7 @@ def with_dead_flows(scenario: Schedule, wanted: Sequence[Place]) -> list[Schedul
     steps = list(scenario.steps)
     subscribed = steps.index(Subscribe())
     # As late as can be: a client that writes over a dead flow may notice by that.
-    idle = max(at for at, step in enumerate(steps) if at == subscribed or isinstance(step, Seen))
+    idle = max(at for at, step in enumerate(steps) if at == subscribed or isinstance(step, WaitForEvents))
     forgotten = Schedule([*steps[: idle + 1], Break(Forget()), *steps[idle + 1 :]])
     return [forgotten, *(scenario_with(scenario, place, lasting=True) for place in aside)]
 

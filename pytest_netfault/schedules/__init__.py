@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from pytest_netfault.common.renamed import renamed
 from pytest_netfault.faults import (
     Blackhole,
     Corrupt,
@@ -30,15 +31,15 @@ from pytest_netfault.schedules.schedule import Schedule
 from pytest_netfault.schedules.steps import (
     Break,
     Compact,
-    Connected,
     Delete,
     Heal,
-    Passed,
     Pause,
     Restart,
     Resume,
-    Seen,
     Subscribe,
+    WaitForBytes,
+    WaitForConnection,
+    WaitForEvents,
     Write,
     WriteMany,
 )
@@ -50,7 +51,6 @@ __all__ = [
     "Blackhole",
     "Break",
     "Compact",
-    "Connected",
     "Corrupt",
     "Cut",
     "Delay",
@@ -58,25 +58,26 @@ __all__ = [
     "Forget",
     "Heal",
     "Lose",
-    "Passed",
     "Pause",
     "Refuse",
     "Reset",
     "Restart",
     "Resume",
     "Schedule",
-    "Seen",
     "Sever",
     "Slice",
     "StallAccept",
     "Subscribe",
     "Throttle",
+    "WaitForBytes",
+    "WaitForConnection",
+    "WaitForEvents",
     "Write",
     "WriteMany",
 ]
 
 
-def __getattr__(name: str) -> object:
+def _lazily(name: str) -> object:
     # The strategies need Hypothesis, which is an extra; the rest of this package does not. That is why they are not in
     # __all__ either: a star import would ask for them.
     if name == "schedules":
@@ -84,3 +85,9 @@ def __getattr__(name: str) -> object:
 
         return schedules
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+if not TYPE_CHECKING:
+    __getattr__ = renamed(
+        __name__, _lazily, Connected="WaitForConnection", Passed="WaitForBytes", Seen="WaitForEvents"
+    )

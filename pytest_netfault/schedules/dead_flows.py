@@ -9,7 +9,7 @@ No step of a drawn schedule touches the server (compact, restart, pause), so tha
 these schedules can be played beside each other and beside others that touch it as little.
 
 >>> print(dead_flow(7, 0, FaultMix((Forget,))))
-Schedule([Subscribe(), Write('a'), Seen(), Break(Forget()), Write('a')])
+Schedule([Subscribe(), Write('a'), WaitForEvents(), Break(Forget()), Write('a')])
 >>> has_dead_flow(dead_flow(7, 1, FaultMix((Forget,)))), touches_server(dead_flow(7, 1, FaultMix((Forget,))))
 (True, False)
 """
@@ -29,9 +29,9 @@ from pytest_netfault.schedules.steps import (
     Pause,
     Restart,
     Resume,
-    Seen,
     Step,
     Subscribe,
+    WaitForEvents,
     Write,
 )
 
@@ -140,7 +140,7 @@ class Plan:
 
 def smallest(fault: Fault) -> Schedule:
     """The smallest schedule in which this fault kills the flow that the subscriber surely has."""
-    return Schedule([Subscribe(), Write("a"), Seen(), _killed_by(fault), Write("a")])
+    return Schedule([Subscribe(), Write("a"), WaitForEvents(), _killed_by(fault), Write("a")])
 
 
 def dead_flow(seed: int, number: int, mix: FaultMix) -> Schedule:
@@ -158,10 +158,15 @@ def dead_flow(seed: int, number: int, mix: FaultMix) -> Schedule:
         return smallest(first if isinstance(first, Fault) else first.draw(Chance(lambda _: 0)))
     steps: list[Step] = [Write("a")] if randrange(2) else []
     # What was seen before shows that the flow which dies is the one that updates come on.
-    steps += [Subscribe(), Write("a"), *(draw_writes(randrange, mix) if randrange(2) else []), Seen()]
+    steps += [
+        Subscribe(),
+        Write("a"),
+        *(draw_writes(randrange, mix) if randrange(2) else []),
+        WaitForEvents(),
+    ]
     steps += [_killed_by(_fault(randrange, kinds, mix)), *draw_writes(randrange, mix)]
     if randrange(3) == 0:
-        steps += [Seen(), *draw_writes(randrange, mix)]
+        steps += [WaitForEvents(), *draw_writes(randrange, mix)]
     return Schedule(steps)
 
 

@@ -31,17 +31,17 @@ from pytest_netfault.schedules.schedule import Schedule
 from pytest_netfault.schedules.steps import (
     Break,
     Compact,
-    Connected,
     Delete,
     Heal,
-    Passed,
     Pause,
     Restart,
     Resume,
-    Seen,
     Step,
     Subscribe,
     Via,
+    WaitForBytes,
+    WaitForConnection,
+    WaitForEvents,
     Write,
     WriteMany,
 )
@@ -214,7 +214,7 @@ class _Drawing:
         """A fault, writes while it holds, and the end of it."""
         steps: list[Step] = []
         if self._once_in(2):
-            steps += [self._write(), *([Seen()] if self._once_in(2) else [])]
+            steps += [self._write(), *([WaitForEvents()] if self._once_in(2) else [])]
         fault = self._fault(self._faults)
         steps += [_broken_by(fault), *self.writes()]
         if "compact" in self._abilities and self._once_in(8):
@@ -252,7 +252,7 @@ class _Drawing:
     def _forgotten(self) -> list[Step]:
         """What is written while the subscriber is away is compacted before it is back."""
         key = self._one(_KEYS)
-        steps: list[Step] = [Write(key), Seen()] if self._once_in(2) else []
+        steps: list[Step] = [Write(key), WaitForEvents()] if self._once_in(2) else []
         steps += [self._break(self._absent or self._faults), *self.writes()]
         if len(steps) > 3 or self._once_in(3):
             steps.append(Delete(key))
@@ -260,13 +260,13 @@ class _Drawing:
 
     def _calm(self) -> list[Step]:
         """Writes while nothing is broken, and the subscriber sees them."""
-        return [*self.writes(), *([Seen()] if self._once_in(2) else [])]
+        return [*self.writes(), *([WaitForEvents()] if self._once_in(2) else [])]
 
     def _turns(self) -> list[Step]:
         """One key that is put, deleted and put again, or put twice with the same value, around a fault."""
         key, via = self._one(_KEYS), self._via()
         steps: list[Step] = [Write(key, via=via)]
-        steps.append(self._break(self._faults) if self._once_in(2) else Seen())
+        steps.append(self._break(self._faults) if self._once_in(2) else WaitForEvents())
         if self._once_in(2):
             steps += [Write(key, via=via, repeat=True)]
         else:
@@ -288,20 +288,20 @@ class _Drawing:
         if kind == 2:
             return self._return_of(fault)
         if kind == 3:
-            return [Seen()]
+            return [WaitForEvents()]
         if kind == 4:
-            return [Seen(1 + self._randrange(4))]
-        return [Passed(1 + self._randrange(400), self._one(("down", "up")))]
+            return [WaitForEvents(1 + self._randrange(4))]
+        return [WaitForBytes(1 + self._randrange(400), self._one(("down", "up")))]
 
     def _held(self, fault: Fault) -> list[Step]:
         """Something to wait for while it is broken, now and then: an outage that takes more than one try."""
         if not self._once_in(3):
             return []
-        return _reached(fault) or [Seen()]  # which is given up in an outage, after a short while
+        return _reached(fault) or [WaitForEvents()]  # which is given up in an outage, after a short while
 
     def _return_of(self, fault: Fault) -> list[Step]:
         """The reconnect after a fault, if it ends connections: waiting for one that does not come wastes time."""
-        return [Connected()] if fault.ends_connections() else []
+        return [WaitForConnection()] if fault.ends_connections() else []
 
     def writes(self) -> list[Step]:
         steps = [self._write()]
@@ -350,7 +350,7 @@ def _reached(fault: Fault) -> list[Step]:
     place = fault.takes_effect_at()
     if place is None or fault.stops_traffic(met=True) or not 0 < place[0] <= CUTS_WITHIN[1]:
         return []
-    return [Passed(place[0], "up" if place[1] == "up" else "down")]
+    return [WaitForBytes(place[0], "up" if place[1] == "up" else "down")]
 
 
 def _broken_by(fault: Fault) -> Break:

@@ -24,13 +24,13 @@ from pytest_netfault.schedules.steps import (
     Compact,
     Delete,
     Heal,
-    Passed,
     Pause,
     Restart,
     Resume,
-    Seen,
     Step,
     Subscribe,
+    WaitForBytes,
+    WaitForEvents,
     Write,
     WriteMany,
     writes_of,
@@ -151,9 +151,9 @@ def _skeletons(steps: list[Step], asked: Asked) -> Iterator[list[Step]]:
                 yield [Subscribe(), step, after]
                 if before is not None:
                     yield [Subscribe(), before, step, after]
-                    yield [Subscribe(), before, Seen(), step, after]
+                    yield [Subscribe(), before, WaitForEvents(), step, after]
                 # A fault that comes into effect after some bytes needs to be waited for, before the end heals it.
-                waits = (one for one in steps[index + 1 :] if isinstance(one, (Seen, Passed)))
+                waits = (one for one in steps[index + 1 :] if isinstance(one, (WaitForEvents, WaitForBytes)))
                 wait = next(waits, None)
                 if wait is not None:
                     for nearer in (step, *_nearer(step, asked)):
@@ -190,11 +190,11 @@ def _plainer(step: Step, asked: Asked) -> Iterator[Step]:
         yield Write(step.key, via=step.via)
         yield Delete("a", via=step.via)
         yield Delete(step.key)
-    elif isinstance(step, Seen) and step.events is not None:
-        yield Seen()
-    elif isinstance(step, Passed) and step.count > 1:
-        yield Passed(1, step.direction)
-        yield Passed(step.count // 2, step.direction)
+    elif isinstance(step, WaitForEvents) and step.events is not None:
+        yield WaitForEvents()
+    elif isinstance(step, WaitForBytes) and step.count > 1:
+        yield WaitForBytes(1, step.direction)
+        yield WaitForBytes(step.count // 2, step.direction)
     elif isinstance(step, Break):
         if step.lasting:
             yield Break(step.fault)

@@ -1,9 +1,9 @@
 """What a schedule is made of: steps, as data.
 
-Imperatives do something: ``Subscribe()``, ``Write("a")``, ``Break(Sever())``, ``Heal()``, ``Compact()``.
-Participles wait until something has happened: ``Seen(2)``, ``Passed(120, "down")``, ``Connected()``. That is how a step
-gets its place: by what happened, never by the clock. A participle whose moment cannot come any more (the
-subscriber will not see a write that a black hole holds) is given up after a short while, and that is no failure.
+Most of them do something: ``Subscribe()``, ``Write("a")``, ``Break(Sever())``, ``Heal()``, ``Compact()``. The others
+wait: ``WaitForEvents(2)``, ``WaitForBytes(120, "down")``, ``WaitForConnection()``. So the place of a step is determined
+by what has happened, never by the clock. A wait for what cannot happen any more (the subscriber will not see a write
+that a black hole holds) is given up after a short while, and that is no failure.
 
 Rules of this file:
 
@@ -12,8 +12,8 @@ Rules of this file:
 * Keys are dotted, lower case, and relative to the name space that a run chooses: ``"a"`` becomes ``r0000000017.a``.
 
 >>> from pytest_netfault.faults import Blackhole
->>> Write("a", via="link"), Break(Blackhole("up")), Seen(2)
-(Write('a', via='link'), Break(Blackhole(direction='up')), Seen(2))
+>>> Write("a", via="link"), Break(Blackhole("up")), WaitForEvents(2)
+(Write('a', via='link'), Break(Blackhole(direction='up')), WaitForEvents(2))
 >>> Write("A")
 Traceback (most recent call last):
     ...
@@ -26,7 +26,7 @@ import dataclasses
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from pytest_netfault.faults import Fault, MissingFault, fault_from_json, fault_to_json
 
@@ -34,17 +34,17 @@ __all__ = [
     "STEPS",
     "Break",
     "Compact",
-    "Connected",
     "Delete",
     "Heal",
-    "Passed",
     "Pause",
     "Restart",
     "Resume",
-    "Seen",
     "Step",
     "Subscribe",
     "Via",
+    "WaitForBytes",
+    "WaitForConnection",
+    "WaitForEvents",
     "Write",
     "WriteMany",
     "step_from_json",
@@ -97,6 +97,11 @@ class Step:
     """What every step has in common: it prints as the shortest expression that makes it again."""
 
     __slots__ = ()
+    #: What the step is called in files.
+    word: ClassVar[str] = ""
+
+    def __init_subclass__(cls) -> None:
+        cls.word = cls.word or cls.__name__.lower()
 
     def __repr__(self) -> str:
         shown = []
@@ -223,9 +228,10 @@ class Resume(Step):
 
 
 @dataclass(frozen=True, repr=False)
-class Seen(Step):
+class WaitForEvents(Step):
     """Wait until the subscriber has seen ``events`` changes, or, without a number, all that were committed so far."""
 
+    word = "seen"
     events: int | None = None
 
     def __post_init__(self) -> None:
@@ -234,14 +240,17 @@ class Seen(Step):
 
 
 @dataclass(frozen=True, repr=False)
-class Connected(Step):
+class WaitForConnection(Step):
     """Wait until a connection was made since the last ``Break`` or ``Restart``."""
+
+    word = "connected"
 
 
 @dataclass(frozen=True, repr=False)
-class Passed(Step):
+class WaitForBytes(Step):
     """Wait until ``count`` bytes passed in this direction since the last ``Break`` or ``Restart``."""
 
+    word = "passed"
     count: int
     direction: Way = "down"
 
@@ -262,12 +271,12 @@ STEPS: tuple[type[Step], ...] = (
     Restart,
     Pause,
     Resume,
-    Seen,
-    Connected,
-    Passed,
+    WaitForEvents,
+    WaitForConnection,
+    WaitForBytes,
 )
 
-_BY_NAME = {kind.__name__.lower(): kind for kind in STEPS}
+_BY_WORD = {kind.word: kind for kind in STEPS}
 
 
 def writes_of(step: Step) -> tuple[str, ...]:
@@ -289,7 +298,7 @@ def step_to_json(step: Step) -> dict[str, Any]:
     >>> step_to_json(Write("a", via="link"))
     {'step': 'write', 'key': 'a', 'via': 'link'}
     """
-    made: dict[str, Any] = {"step": type(step).__name__.lower()}
+    made: dict[str, Any] = {"step": step.word}
     for field in dataclasses.fields(step):  # type: ignore[arg-type]
         value = getattr(step, field.name)
         if isinstance(value, Fault):
@@ -313,9 +322,9 @@ def step_from_json(data: object, *, missing_ok: bool = False) -> Step:
         raise ValueError(f"a step must be a JSON object, not {data!r}")
     arguments = dict(data)
     name = arguments.pop("step", None)
-    kind = _BY_NAME.get(name) if isinstance(name, str) else None
+    kind = _BY_WORD.get(name) if isinstance(name, str) else None
     if kind is None:
-        raise ValueError(f"step must be one of {', '.join(sorted(_BY_NAME))}, not {name!r}")
+        raise ValueError(f"step must be one of {', '.join(sorted(_BY_WORD))}, not {name!r}")
     known = [field.name for field in dataclasses.fields(kind)]  # type: ignore[arg-type]
     unknown = sorted(map(str, set(arguments) - set(known)))
     if unknown:

@@ -12,21 +12,21 @@ from pytest_netfault.schedules.schedule import Schedule
 from pytest_netfault.schedules.shrink import TROUBLE
 from pytest_netfault.schedules.steps import (
     Break,
-    Connected,
     Heal,
-    Passed,
     Pause,
     Restart,
     Resume,
-    Seen,
     Step,
     Subscribe,
+    WaitForBytes,
+    WaitForConnection,
+    WaitForEvents,
     writes_of,
 )
 
 __all__ = ["is_racy", "with_waits"]
 
-_WAITS = (Seen, Connected, Passed)
+_WAITS = (WaitForEvents, WaitForConnection, WaitForBytes)
 
 
 def is_racy(schedule: Schedule) -> bool:
@@ -36,7 +36,7 @@ def is_racy(schedule: Schedule) -> bool:
 
     >>> from pytest_netfault.schedules.steps import Write
     >>> steps = [Subscribe(), Write("a"), Restart()]
-    >>> is_racy(Schedule(steps)), is_racy(Schedule([*steps[:2], Seen(), *steps[2:]]))
+    >>> is_racy(Schedule(steps)), is_racy(Schedule([*steps[:2], WaitForEvents(), *steps[2:]]))
     (True, False)
     """
     subscribed = broken = under_way = False
@@ -63,7 +63,7 @@ def with_waits(schedule: Schedule) -> Iterator[Schedule]:
     >>> from pytest_netfault.schedules.steps import Write
     >>> print(*list(with_waits(Schedule([Subscribe(), Write("a"), Restart()])))[:2], sep="\\n")
     Schedule([Subscribe(), Restart(), Write('a')])
-    Schedule([Subscribe(), Write('a'), Seen(), Restart()])
+    Schedule([Subscribe(), Write('a'), WaitForEvents(), Restart()])
     """
     steps = list(schedule.steps)
     start = steps.index(Subscribe())
@@ -77,9 +77,9 @@ def with_waits(schedule: Schedule) -> Iterator[Schedule]:
             if turned not in seen:
                 seen.add(turned)
                 yield turned
-    before: list[tuple[int, Step]] = [(index, Seen()) for index in broken]
-    after: list[tuple[int, Step]] = [(index, Connected()) for index in back if index > start]
-    others: list[tuple[int, Step]] = [(index, Seen()) for index in rest]
+    before: list[tuple[int, Step]] = [(index, WaitForEvents()) for index in broken]
+    after: list[tuple[int, Step]] = [(index, WaitForConnection()) for index in back if index > start]
+    others: list[tuple[int, Step]] = [(index, WaitForEvents()) for index in rest]
     for places in (*([one] for one in (*before, *after, *others)), before, before + after):
         variant = _inserted(steps, places)
         if variant not in seen:

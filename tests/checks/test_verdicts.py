@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 
+import pytest_netfault
+from pytest_netfault import schedules
 from pytest_netfault.checks import acks, guarantees, writes
 from pytest_netfault.checks.judging import judge_text
 
@@ -82,6 +84,15 @@ def test_damaged_cases_are_verdicts_beside_the_others() -> None:
         (acks, "AckReport", "AckVerdict"),
         (guarantees, "Verdict", "VerdictName"),
         (writes, "Write", "Acknowledgement"),
+        *(
+            (module, old, new)
+            for module in (pytest_netfault, schedules)
+            for old, new in (
+                ("Connected", "WaitForConnection"),
+                ("Passed", "WaitForBytes"),
+                ("Seen", "WaitForEvents"),
+            )
+        ),
     ],
 )
 def test_an_old_name_works_and_says_the_new_one(module: Any, old: str, new: str) -> None:

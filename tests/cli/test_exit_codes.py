@@ -30,10 +30,10 @@ from pytest_netfault.cli import main
 from pytest_netfault.cli.exit_codes import guarded
 from pytest_netfault.common import files
 from pytest_netfault.proof.tally import Tally
-from pytest_netfault.schedules import Break, Heal, Schedule, Seen, Sever, Subscribe, Write
+from pytest_netfault.schedules import Break, Heal, Schedule, Sever, Subscribe, WaitForEvents, Write
 
 CODES = {0, 1, 2, 3}
-LOSS = Schedule([Subscribe(), Write("a"), Seen(), Break(Sever()), Write("a"), Heal(), Write("b")])
+LOSS = Schedule([Subscribe(), Write("a"), WaitForEvents(), Break(Sever()), Write("a"), Heal(), Write("b")])
 RECORDED = {"schedule": LOSS.to_json(), "seed": 3, "promise": "every-event", "settle": 0.6}
 KEPT: dict[str, Any] = {
     "promise": "every-event",

@@ -15,10 +15,10 @@ import pytest
 from pytest_netfault.cli.exit_codes import CommandFailed
 from pytest_netfault.cli.recorded import read_recorded
 from pytest_netfault.cli.replay import add_parser, run_replay
-from pytest_netfault.schedules import Break, Forget, Heal, Schedule, Seen, Sever, Subscribe, Write
+from pytest_netfault.schedules import Break, Forget, Heal, Schedule, Sever, Subscribe, WaitForEvents, Write
 
 TESTS = Path(__file__).parents[1]
-LOSS = Schedule([Subscribe(), Write("a"), Seen(), Break(Sever()), Write("a"), Heal(), Write("b")])
+LOSS = Schedule([Subscribe(), Write("a"), WaitForEvents(), Break(Sever()), Write("a"), Heal(), Write("b")])
 
 STORES = f"""
 import sys
@@ -99,7 +99,7 @@ def test_a_loss_is_seen_again_with_what_was_recorded(trace: Path, stores: Path, 
 @pytest.mark.slow
 def test_a_dead_flow_is_given_the_time_that_was_recorded(stores: Path, tmp_path: Path) -> None:
     path = tmp_path / "dead.json"
-    dead = Schedule([Subscribe(), Write("a"), Seen(), Break(Forget()), Write("a")])
+    dead = Schedule([Subscribe(), Write("a"), WaitForEvents(), Break(Forget()), Write("a")])
     path.write_text(json.dumps({"schedule": dead.to_json(), "notice": 1.5}))
     where = ["--store", f"{stores}:Deaf", "--server", f"{stores}:open_server"]
     code, told = replay(path, *where, "--report-dir", tmp_path / "again")

@@ -19,10 +19,10 @@ import pytest
 from pytest_netfault import verify
 from pytest_netfault.common.files import write_whole
 from pytest_netfault.report.folder import write_folder
-from pytest_netfault.schedules import Break, Heal, Schedule, Seen, Sever, Subscribe, Write
+from pytest_netfault.schedules import Break, Heal, Schedule, Sever, Subscribe, WaitForEvents, Write
 
 TESTS = Path(__file__).parents[1]
-LOSS = Schedule([Subscribe(), Write("a"), Seen(), Break(Sever()), Write("a"), Heal(), Write("b")])
+LOSS = Schedule([Subscribe(), Write("a"), WaitForEvents(), Break(Sever()), Write("a"), Heal(), Write("b")])
 STORE = f"""
 import sys
 sys.path.insert(0, {str(TESTS)!r})
@@ -142,7 +142,7 @@ def test_a_folder_that_cannot_be_used_is_refused_before_anything_is_played(toy: 
 INNER = f"""
 {STORE}
 import os, resource
-from pytest_netfault import Break, Heal, Schedule, Seen, Sever, Subscribe, Write, verify
+from pytest_netfault import Break, Heal, Schedule, WaitForEvents, Sever, Subscribe, Write, verify
 
 def limit():
     size = int(os.environ["LIMIT"])

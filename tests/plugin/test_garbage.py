@@ -21,7 +21,7 @@ import ast
 import gc
 import pytest
 from support.mutants import toy
-from pytest_netfault import Break, Schedule, Seen, Sever, Subscribe, Write, verify
+from pytest_netfault import Break, Schedule, WaitForEvents, Sever, Subscribe, Write, verify
 
 class Dropped:
     # What has to be finalized, at a depth of its own. There is always more of it, until the test is over.
@@ -60,7 +60,7 @@ class Right(toy.RightStore):
         super().close()
         Dropped()
 
-LOSS = Schedule([Subscribe(), Write("a"), Seen(), Break(Sever()), Write("a")])
+LOSS = Schedule([Subscribe(), Write("a"), WaitForEvents(), Break(Sever()), Write("a")])
 
 @pytest.fixture
 def server():

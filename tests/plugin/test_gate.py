@@ -19,9 +19,9 @@ TESTS = Path(__file__).parents[1]
 PROOFS = """
     import pytest
     from support.mutants import toy
-    from pytest_netfault import Break, Schedule, Seen, Sever, Subscribe, Write, verify
+    from pytest_netfault import Break, Schedule, WaitForEvents, Sever, Subscribe, Write, verify
 
-    LOSS = Schedule([Subscribe(), Write("a"), Seen(), Break(Sever()), Write("a")])
+    LOSS = Schedule([Subscribe(), Write("a"), WaitForEvents(), Break(Sever()), Write("a")])
 
     class FromNow(toy.RightStore):
         began = False

@@ -133,7 +133,7 @@ def test_after_ctrl_c_without_an_output_nothing_is_written(
 
 LOSES = """
     from support.mutants import toy
-    from pytest_netfault import Break, Schedule, Seen, Sever, Subscribe, Write, verify
+    from pytest_netfault import Break, Schedule, WaitForEvents, Sever, Subscribe, Write, verify
 
     class FromNow(toy.RightStore):
         began = False
@@ -146,7 +146,7 @@ LOSES = """
             self.next = 0
             super().on_events(revision, changes)
 
-    LOSS = Schedule([Subscribe(), Write("a"), Seen(), Break(Sever()), Write("a")])
+    LOSS = Schedule([Subscribe(), Write("a"), WaitForEvents(), Break(Sever()), Write("a")])
 
     def test_lost():
         with toy.ToyServer() as server:
@@ -202,7 +202,7 @@ PROOF = """
     import threading
     import pytest
     from support.mutants import toy
-    from pytest_netfault import Break, Schedule, Seen, Sever, Subscribe, Write, verify
+    from pytest_netfault import Break, Schedule, WaitForEvents, Sever, Subscribe, Write, verify
 
     class FromNow(toy.RightStore):
         began = False
@@ -303,7 +303,7 @@ PROPERTY = """
     import pytest
     from support.mutants import toy
     from hypothesis import Phase, given, settings
-    from pytest_netfault import Break, Delay, Heal, Schedule, Seen, Sever, Subscribe, Write, verify
+    from pytest_netfault import Break, Delay, Heal, Schedule, WaitForEvents, Sever, Subscribe, Write, verify
     from pytest_netfault.schedules import schedules
 
     class FromNow(toy.RightStore):
@@ -337,9 +337,8 @@ PROPERTY = """
     def test_two_plain_losses():
         for key in "ab":
             with toy.ToyServer() as server, pytest.raises(verify.UpdateLost):
-                verify.replay(
-                    FromNow, server, Schedule([Subscribe(), Write(key), Seen(), Break(Sever()), Write(key)]), settle=0.4
-                )
+                steps = [Subscribe(), Write(key), WaitForEvents(), Break(Sever()), Write(key)]
+                verify.replay(FromNow, server, Schedule(steps), settle=0.4)
         assert 0
 """
 

@@ -17,7 +17,7 @@ HEAD = """
 import socket
 import pytest
 from support.mutants import toy
-from pytest_netfault import Blackhole, Break, Delay, Schedule, Seen, Sever, Subscribe, Write, verify
+from pytest_netfault import Blackhole, Break, Delay, Schedule, WaitForEvents, Sever, Subscribe, Write, verify
 
 class FromNow(toy.RightStore):
     began = False
@@ -34,7 +34,7 @@ class Never(toy.RightStore):
     def __init__(self, address):
         raise RuntimeError("the client's own")
 
-LOSS = Schedule([Subscribe(), Write("a"), Seen(), Break(Sever()), Write("a")])
+LOSS = Schedule([Subscribe(), Write("a"), WaitForEvents(), Break(Sever()), Write("a")])
 ONLY = dict(settle=0.4)
 
 @pytest.fixture

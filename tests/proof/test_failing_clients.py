@@ -16,10 +16,20 @@ from pytest_netfault.faults import Sever
 from pytest_netfault.proof.clients import ClientFailed, ExternalClient
 from pytest_netfault.proof.contract import Run, Timeouts
 from pytest_netfault.proof.files import document
-from pytest_netfault.schedules import Break, Connected, Passed, Schedule, Seen, Subscribe, Write
+from pytest_netfault.schedules import (
+    Break,
+    Schedule,
+    Subscribe,
+    WaitForBytes,
+    WaitForConnection,
+    WaitForEvents,
+    Write,
+)
 from pytest_netfault.store import Delivery, Event
 
-LOSS = Schedule([Subscribe(), Write("a"), Seen(), Break(Sever()), Write("a"), Write("b", via="link")])
+LOSS = Schedule(
+    [Subscribe(), Write("a"), WaitForEvents(), Break(Sever()), Write("a"), Write("b", via="link")]
+)
 SENTENCE = "node store.js ended with exit code 3 before it was closed"
 PATIENT = Timeouts(settle=600, patience=600, impatience=0.02, last_writes=(0.02,))
 
@@ -109,7 +119,9 @@ def test_a_direct_writer_that_failed_proves_nothing_either(world: Any, tmp_path:
     assert judged(run, tmp_path)[0] == 3
 
 
-@pytest.mark.parametrize("step", [Seen(2), Connected(), Passed(10**9, "up"), Passed(10**9, "down")])
+@pytest.mark.parametrize(
+    "step", [WaitForEvents(2), WaitForConnection(), WaitForBytes(10**9, "up"), WaitForBytes(10**9, "down")]
+)
 def test_no_step_waits_for_a_client_that_has_failed(world: Any, step: Any) -> None:
     schedule = Schedule([Subscribe(), step, Write("a")])
     run = world.play(schedule, programs(world, link="delivery"), timeouts=PATIENT)

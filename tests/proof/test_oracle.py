@@ -8,7 +8,7 @@ import pytest
 
 from pytest_netfault.checks.trace import Delivered
 from pytest_netfault.proof.oracle import has_log
-from pytest_netfault.schedules import Break, Delete, Heal, Schedule, Seen, Sever, Subscribe, Write
+from pytest_netfault.schedules import Break, Delete, Heal, Schedule, Sever, Subscribe, WaitForEvents, Write
 from pytest_netfault.store import Delivery, Event
 
 
@@ -18,7 +18,7 @@ def test_a_server_has_a_log_or_only_an_address(world: Any) -> None:
 
 
 LOSS = Schedule(
-    [Subscribe(), Write("a"), Seen(), Break(Sever()), Write("b"), Delete("a"), Heal(), Write("c")]
+    [Subscribe(), Write("a"), WaitForEvents(), Break(Sever()), Write("b"), Delete("a"), Heal(), Write("c")]
 )
 
 

@@ -9,10 +9,20 @@ from hypothesis import HealthCheck, Phase, example, given, reject, settings
 from hypothesis import strategies as st
 from hypothesis.errors import Unsatisfiable, UnsatisfiedAssumption
 
-from pytest_netfault import Break, Heal, ProvedNothing, Schedule, Seen, Sever, Subscribe, Write, verify
+from pytest_netfault import (
+    Break,
+    Heal,
+    ProvedNothing,
+    Schedule,
+    Sever,
+    Subscribe,
+    WaitForEvents,
+    Write,
+    verify,
+)
 
 NOTHING = Schedule([Subscribe()])
-SOMETHING = Schedule([Subscribe(), Write("a"), Seen(), Break(Sever()), Write("a"), Heal()])
+SOMETHING = Schedule([Subscribe(), Write("a"), WaitForEvents(), Break(Sever()), Write("a"), Heal()])
 
 quick = settings(
     deadline=None,

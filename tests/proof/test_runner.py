@@ -14,19 +14,19 @@ from pytest_netfault.schedules import (
     Blackhole,
     Break,
     Compact,
-    Connected,
     Cut,
     Delete,
     Heal,
-    Passed,
     Pause,
     Reset,
     Restart,
     Resume,
     Schedule,
-    Seen,
     Sever,
     Subscribe,
+    WaitForBytes,
+    WaitForConnection,
+    WaitForEvents,
     Write,
     WriteMany,
     schedules,
@@ -75,7 +75,9 @@ def test_a_run_ends_at_once_when_everything_arrived(world: Any) -> None:
 
 
 def test_an_outage_after_the_last_write_is_still_noticed(world: Any) -> None:
-    run = world.play(Schedule([Subscribe(), Write("a"), Seen(), Break(Sever())]), world.opener("never"))
+    run = world.play(
+        Schedule([Subscribe(), Write("a"), WaitForEvents(), Break(Sever())]), world.opener("never")
+    )
     assert "complete" in run.broken
     assert run.writes[-1].changes[0][0] == "r17.last"
 
@@ -223,12 +225,25 @@ def test_a_write_that_hangs_hangs_nothing_and_is_unknown(world: Any) -> None:
 
 def test_moments_that_come_are_not_remarked(world: Any) -> None:
     run = world.play(
-        Schedule([Subscribe(), Write("a"), Seen(), Seen(1), Break(Reset()), Heal(), Write("b"), Seen(2)])
+        Schedule(
+            [
+                Subscribe(),
+                Write("a"),
+                WaitForEvents(),
+                WaitForEvents(1),
+                Break(Reset()),
+                Heal(),
+                Write("b"),
+                WaitForEvents(2),
+            ]
+        )
     )
     assert [remark.text for remark in run.remarks] == ["from revision 1"]
 
 
-@pytest.mark.parametrize("step", [Seen(), Seen(1), Passed(10), Passed(10, "up"), Connected()])
+@pytest.mark.parametrize(
+    "step", [WaitForEvents(), WaitForEvents(1), WaitForBytes(10), WaitForBytes(10, "up"), WaitForConnection()]
+)
 def test_a_moment_that_cannot_come_is_given_up(world: Any, step: Any) -> None:
     run = world.play(Schedule([Subscribe(), Break(Blackhole()), Write("a"), step]))
     assert remarks(run, 4) == ["did not happen, went on"]
@@ -236,13 +251,22 @@ def test_a_moment_that_cannot_come_is_given_up(world: Any, step: Any) -> None:
 
 
 def test_waiting_for_more_changes_than_were_made_takes_no_time(world: Any) -> None:
-    run = world.play(Schedule([Subscribe(), Write("a"), Seen(2)]), timeouts=Timeouts(patience=600))
+    run = world.play(Schedule([Subscribe(), Write("a"), WaitForEvents(2)]), timeouts=Timeouts(patience=600))
     assert remarks(run, 3) == ["only 1 were committed, went on"]
 
 
 def test_connected_is_about_what_came_after_the_break(world: Any) -> None:
     run = world.play(
-        Schedule([Subscribe(), Break(Sever()), Heal(), Connected(), Break(Blackhole()), Connected()])
+        Schedule(
+            [
+                Subscribe(),
+                Break(Sever()),
+                Heal(),
+                WaitForConnection(),
+                Break(Blackhole()),
+                WaitForConnection(),
+            ]
+        )
     )
     assert remarks(run, 4) == []
     assert remarks(run, 6) == ["did not happen, went on"]
@@ -267,7 +291,7 @@ def test_a_lasting_fault_is_not_healed(world: Any) -> None:
 
 def test_compaction_while_the_subscriber_is_away_is_recorded(world: Any) -> None:
     run = world.play(
-        Schedule([Subscribe(), Write("a"), Seen(), Break(Sever()), Write("a"), Compact(), Heal()])
+        Schedule([Subscribe(), Write("a"), WaitForEvents(), Break(Sever()), Write("a"), Compact(), Heal()])
     )
     assert [(one.revision, one.after_item) for one in run.trace.compactions] == [(4, 1)]
     assert remarks(run, 6) == ["up to revision 4"]
@@ -295,7 +319,7 @@ def test_a_restart_renews_the_direct_client(world: Any) -> None:
 
 
 def test_a_paused_server_is_resumed_at_the_end(world: Any) -> None:
-    run = world.play(Schedule([Subscribe(), Pause(), Write("a"), Seen(), Compact()]))
+    run = world.play(Schedule([Subscribe(), Pause(), Write("a"), WaitForEvents(), Compact()]))
     assert not world.paused
     assert remarks(run, 4) == ["did not happen, went on"]
     assert remarks(run, 5) == ["skipped: the server is paused"]

@@ -41,7 +41,7 @@ TESTS = '''
 import shop
 from shop_store import open_store
 
-from pytest_netfault import Break, Schedule, Seen, Sever, Subscribe, Write, verify
+from pytest_netfault import Break, Schedule, WaitForEvents, Sever, Subscribe, Write, verify
 
 
 def test_the_shop_has_a_name():
@@ -49,7 +49,7 @@ def test_the_shop_has_a_name():
 
 
 def test_an_update_during_an_outage_arrives(etcd_server):
-    schedule = Schedule([Subscribe(), Write("limit"), Seen(), Break(Sever()), Write("limit")])
+    schedule = Schedule([Subscribe(), Write("limit"), WaitForEvents(), Break(Sever()), Write("limit")])
     verify.replay(open_store, etcd_server, schedule, settle=2.0)
 
 

@@ -23,7 +23,7 @@ from pytest_netfault.faults import Fault, Sever
 from pytest_netfault.proof.contract import Run
 from pytest_netfault.proof.recording import FaultRecord, Remark, WriteRecord
 from pytest_netfault.report.timeline import Card, Flow, Lane, Mark, Timeline
-from pytest_netfault.schedules import Break, Heal, Schedule, Seen, Subscribe, Write
+from pytest_netfault.schedules import Break, Heal, Schedule, Subscribe, WaitForEvents, Write
 
 LANES = (
     Lane("direct", "Another service writes", "calls"),
@@ -92,7 +92,9 @@ def large() -> Timeline:
 # -- runs -------------------------------------------------------------------------------------------------------
 
 PREFIX = "r17."
-SCHEDULE = Schedule([Subscribe(), Write("a"), Seen(1), Break(Sever()), Write("a"), Heal(), Write("b")])
+SCHEDULE = Schedule(
+    [Subscribe(), Write("a"), WaitForEvents(1), Break(Sever()), Write("a"), Heal(), Write("b")]
+)
 
 
 @pytest.fixture

@@ -8,7 +8,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pytest_netfault.faults import FAULTS, Corrupt, Cut, Reset, Sever
-from pytest_netfault.schedules import Break, Compact, Heal, Passed, Pause, Restart, Schedule, Write, WriteMany
+from pytest_netfault.schedules import (
+    Break,
+    Compact,
+    Heal,
+    Pause,
+    Restart,
+    Schedule,
+    WaitForBytes,
+    Write,
+    WriteMany,
+)
 from pytest_netfault.schedules.generate import ALL, FaultMix, draw_schedule, seeded
 from pytest_netfault.schedules.steps import STEPS, writes_of
 
@@ -71,7 +81,7 @@ def test_an_early_cut_is_not_healed_before_the_subscriber_has_come_back_into_it(
             if isinstance(step, Break) and isinstance(step.fault, Cut) and step.fault.direction == "down"
         }
         return any(
-            isinstance(step, Passed) and step.count in cuts and isinstance(after, Heal)
+            isinstance(step, WaitForBytes) and step.count in cuts and isinstance(after, Heal)
             for step, after in zip(schedule.steps, schedule.steps[1:], strict=False)
         )
 

@@ -10,11 +10,11 @@ from pytest_netfault.schedules import (
     Break,
     Cut,
     Delete,
-    Passed,
     Schedule,
-    Seen,
     Sever,
     Subscribe,
+    WaitForBytes,
+    WaitForEvents,
     Write,
     WriteMany,
     schedules,
@@ -58,9 +58,9 @@ def test_every_step_is_public() -> None:
         (lambda: WriteMany(()), ValueError, "at least one key and each only once"),
         (lambda: WriteMany(("a",), deletes=("a",)), ValueError, "each only once, not"),
         (lambda: Break(Sever), TypeError, "fault must be a fault such as Sever"),
-        (lambda: Seen(0), ValueError, "events must be at least 1, not 0"),
-        (lambda: Seen(True), TypeError, "events must be a whole number, not True"),
-        (lambda: Passed(1, "both"), ValueError, "direction must be 'up' or 'down', not 'both'"),
+        (lambda: WaitForEvents(0), ValueError, "events must be at least 1, not 0"),
+        (lambda: WaitForEvents(True), TypeError, "events must be a whole number, not True"),
+        (lambda: WaitForBytes(1, "both"), ValueError, "direction must be 'up' or 'down', not 'both'"),
         (lambda: Schedule(["Sever"]), TypeError, "made of steps such as .*, not 'Sever'"),
         (lambda: Schedule([]), ValueError, "exactly one Subscribe.*, not 0"),
         (lambda: Schedule([Subscribe(), Subscribe()]), ValueError, "exactly one Subscribe.*, not 2"),
@@ -93,9 +93,9 @@ def test_lists_become_tuples_and_steps_are_values() -> None:
 
 def test_arguments_that_are_defaults_are_not_printed() -> None:
     assert repr(Write("a", via="link", repeat=True)) == "Write('a', via='link', repeat=True)"
-    assert repr(Seen()) == "Seen()"
+    assert repr(WaitForEvents()) == "WaitForEvents()"
     assert repr(Break(Cut(3, how="rst"))) == "Break(Cut(3, how='rst'))"
-    assert step_to_json(Seen()) == {"step": "seen"}
+    assert step_to_json(WaitForEvents()) == {"step": "seen"}
 
 
 def test_what_a_step_writes() -> None:

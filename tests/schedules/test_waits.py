@@ -8,13 +8,13 @@ from pytest_netfault.faults import Reset, Sever
 from pytest_netfault.schedules import (
     Break,
     Compact,
-    Connected,
     Heal,
     Pause,
     Restart,
     Schedule,
-    Seen,
     Subscribe,
+    WaitForConnection,
+    WaitForEvents,
     Write,
 )
 from pytest_netfault.schedules.waits import is_racy, with_waits
@@ -24,7 +24,7 @@ from pytest_netfault.schedules.waits import is_racy, with_waits
     ("steps", "racy"),
     [
         ([Subscribe(), Write("a"), Restart()], True),
-        ([Subscribe(), Write("a"), Seen(), Restart()], False),
+        ([Subscribe(), Write("a"), WaitForEvents(), Restart()], False),
         ([Write("a"), Subscribe(), Restart()], False),  # what is there before comes with the subscription
         ([Subscribe(), Write("a"), Break(Reset()), Write("a")], True),
         ([Subscribe(), Break(Reset()), Write("a")], False),
@@ -42,13 +42,16 @@ def test_the_write_behind_the_trouble_then_a_wait_more_and_then_several() -> Non
     assert len(found) == len(set(found))
     assert found[:3] == [
         Schedule([Subscribe(), Break(Reset()), Write("a"), Write("b")]),
-        Schedule([Subscribe(), Write("a"), Seen(), Break(Reset()), Write("b")]),
-        Schedule([Subscribe(), Write("a"), Break(Reset()), Connected(), Write("b")]),
+        Schedule([Subscribe(), Write("a"), WaitForEvents(), Break(Reset()), Write("b")]),
+        Schedule([Subscribe(), Write("a"), Break(Reset()), WaitForConnection(), Write("b")]),
     ]
-    assert Schedule([Subscribe(), Write("a"), Seen(), Break(Reset()), Connected(), Write("b")]) in found
+    assert (
+        Schedule([Subscribe(), Write("a"), WaitForEvents(), Break(Reset()), WaitForConnection(), Write("b")])
+        in found
+    )
 
 
 def test_no_wait_is_put_beside_its_like() -> None:
-    schedule = Schedule([Subscribe(), Write("a"), Seen(), Restart()])
-    assert all("Seen(), Seen()" not in str(variant) for variant in with_waits(schedule))
+    schedule = Schedule([Subscribe(), Write("a"), WaitForEvents(), Restart()])
+    assert all("WaitForEvents(), WaitForEvents()" not in str(variant) for variant in with_waits(schedule))
     assert schedule not in with_waits(schedule)

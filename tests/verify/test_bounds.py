@@ -21,12 +21,12 @@ from pytest_netfault.schedules import (
     Restart,
     Resume,
     Schedule,
-    Seen,
     Subscribe,
+    WaitForEvents,
     Write,
 )
 
-LOSS = Schedule([Subscribe(), Write("a"), Seen(), Break(Sever()), Write("a")])
+LOSS = Schedule([Subscribe(), Write("a"), WaitForEvents(), Break(Sever()), Write("a")])
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ import pytest
 from pytest_netfault import UpdateLost, verify
 from pytest_netfault.faults import Fault, MissingFault, Sever, fault_from_json, fault_to_json
 from pytest_netfault.proxy import CustomFault, Ending, Item, Place, Stage
-from pytest_netfault.schedules import Break, Schedule, Seen, Subscribe, Write
+from pytest_netfault.schedules import Break, Schedule, Subscribe, WaitForEvents, Write
 from pytest_netfault.schedules.generate import FaultMix, seeded
 
 
@@ -230,7 +230,7 @@ def test_a_proof_finds_shrinks_tells_and_saves_it(toy: Any, server: Any, tmp_pat
     [page] = tmp_path.glob("*.html")
     assert "Snap()" in page.read_text()
     # The final heal may overtake the update that the fault is to meet; a wait behind the write decides that.
-    surely = Schedule([*Schedule.from_json(document["schedule"]), Seen()])
+    surely = Schedule([*Schedule.from_json(document["schedule"]), WaitForEvents()])
     with pytest.raises(UpdateLost):
         verify.replay(FromNow, server, surely, settle=0.5)
 

@@ -11,10 +11,10 @@ import pytest
 
 from pytest_netfault import verify
 from pytest_netfault.faults import Blackhole, Cut, Forget, Sever
-from pytest_netfault.schedules import Break, Compact, Schedule, Seen, Subscribe, Write
+from pytest_netfault.schedules import Break, Compact, Schedule, Subscribe, WaitForEvents, Write
 from pytest_netfault.schedules.dead_flows import has_dead_flow, touches_server
 
-FORGOTTEN = Schedule([Subscribe(), Write("a"), Seen(), Break(Forget()), Write("a")])
+FORGOTTEN = Schedule([Subscribe(), Write("a"), WaitForEvents(), Break(Forget()), Write("a")])
 
 
 @pytest.fixture
@@ -84,7 +84,10 @@ def test_settle_still_governs_what_is_healed(toy: Any, server: Any) -> None:
     began = time.monotonic()
     with pytest.raises(verify.UpdateLost):
         verify.replay(
-            Gone, server, Schedule([Subscribe(), Write("a"), Seen(), Break(Sever()), Write("a")]), settle=0.5
+            Gone,
+            server,
+            Schedule([Subscribe(), Write("a"), WaitForEvents(), Break(Sever()), Write("a")]),
+            settle=0.5,
         )
     assert time.monotonic() - began < 30  # notice is 60 s
 
@@ -232,7 +235,7 @@ def test_a_printed_loss_fails_the_same_way_again(deaf: Any, server: Any, tmp_pat
 
 @pytest.mark.slow
 def test_a_sweep_finds_a_client_that_never_notices(deaf: Any, toy: Any, server: Any) -> None:
-    scenario = Schedule([Subscribe(), Write("a"), Seen(), Write("b")])
+    scenario = Schedule([Subscribe(), Write("a"), WaitForEvents(), Write("b")])
     where: Any = {"direction": "down", "stride": 9, "how": ["blackhole"]}
     with pytest.raises(verify.UpdateLost, match="never noticed a dead flow"):
         verify.sweep(deaf, server, scenario, notice=1.5, **where)
@@ -242,7 +245,7 @@ def test_a_sweep_finds_a_client_that_never_notices(deaf: Any, toy: Any, server: 
 
 
 def test_a_sweep_that_touches_the_server_has_no_dead_flows(toy: Any, server: Any) -> None:
-    scenario = Schedule([Subscribe(), Write("a"), Seen(), Compact(), Write("b")])
+    scenario = Schedule([Subscribe(), Write("a"), WaitForEvents(), Compact(), Write("b")])
     report = verify.sweep(toy.RightStore, server, scenario, direction="down", stride=20, how=["blackhole"])
     assert report.dead_flows == 0
 

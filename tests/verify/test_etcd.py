@@ -11,7 +11,17 @@ from typing import Any
 import pytest
 
 from pytest_netfault import verify
-from pytest_netfault.schedules import Break, Compact, Heal, Reset, Schedule, Seen, Sever, Subscribe, Write
+from pytest_netfault.schedules import (
+    Break,
+    Compact,
+    Heal,
+    Reset,
+    Schedule,
+    Sever,
+    Subscribe,
+    WaitForEvents,
+    Write,
+)
 
 pytestmark = pytest.mark.slow
 
@@ -64,9 +74,28 @@ def test_the_wrapper_loses_nothing(etcd_server: Any) -> None:
     "schedule",
     [
         Schedule([Subscribe(), Break(Sever()), Write("a"), Heal(), Write("b")]),
-        Schedule([Write("a"), Subscribe(), Seen(), Break(Reset()), Write("a"), Write("a"), Seen()]),
         Schedule(
-            [Subscribe(), Write("a"), Seen(), Break(Sever()), Write("b"), Compact(), Heal(), Write("c")]
+            [
+                Write("a"),
+                Subscribe(),
+                WaitForEvents(),
+                Break(Reset()),
+                Write("a"),
+                Write("a"),
+                WaitForEvents(),
+            ]
+        ),
+        Schedule(
+            [
+                Subscribe(),
+                Write("a"),
+                WaitForEvents(),
+                Break(Sever()),
+                Write("b"),
+                Compact(),
+                Heal(),
+                Write("c"),
+            ]
         ),
     ],
     ids=["sever", "reset", "compacted"],

@@ -117,7 +117,7 @@ class TestDrawing:
 
     def test_a_subscriber_reconnects_after_one_that_says_that_it_ends_connections(self) -> None:
         steps = [repr(step) for number in range(60) for step in seeded(1, number, FaultMix([Crack]))]
-        assert "Connected()" in steps
+        assert "WaitForConnection()" in steps
 
     def test_a_strategy_draws_it(self) -> None:
         from hypothesis import find

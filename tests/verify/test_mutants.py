@@ -21,18 +21,18 @@ from pytest_netfault import verify
 from pytest_netfault.schedules import (
     Break,
     Compact,
-    Connected,
     Cut,
     Delete,
     Forget,
     Heal,
-    Passed,
     Refuse,
     Reset,
     Schedule,
-    Seen,
     Sever,
     Subscribe,
+    WaitForBytes,
+    WaitForConnection,
+    WaitForEvents,
     Write,
     WriteMany,
 )
@@ -41,10 +41,10 @@ SETTLE_SECONDS = 0.7
 TESTS = Path(__file__).parents[1]
 
 
-WATCHED = (Subscribe(), Write("a"), Seen())
+WATCHED = (Subscribe(), Write("a"), WaitForEvents())
 ABSENT = Schedule([*WATCHED, Break(Sever()), Write("a")])
 FORGOTTEN = Schedule([*WATCHED, Break(Sever()), Write("a"), Compact(), Heal(), Write("b")])
-TOGETHER = Schedule([*WATCHED, WriteMany(("a", "b")), Seen(), Break(Sever()), Write("a")])
+TOGETHER = Schedule([*WATCHED, WriteMany(("a", "b")), WaitForEvents(), Break(Sever()), Write("a")])
 NEIGHBOUR = Schedule([Write("a", beside=True), *WATCHED, Write("a", beside=True), Break(Reset()), Write("b")])
 DELETED = Schedule([*WATCHED, Delete("a"), Break(Reset()), Write("b")])
 UNANSWERED = Schedule(
@@ -58,11 +58,11 @@ CAUGHT_BY = {
     "SkipsOneRevision": ABSENT,
     # The header comes, and then the link breaks again before the change behind it has.
     "TrustsTheHeader": Schedule(
-        [*WATCHED, Break(Cut(20, direction="down")), Write("a"), Seen(), Heal(), Write("b")]
+        [*WATCHED, Break(Cut(20, direction="down")), Write("a"), WaitForEvents(), Heal(), Write("b")]
     ),
     # Refusing new connections does nothing to the watch; the bytes of a beat are waited for from there.
     "TrustsTheBeat": Schedule(
-        [*WATCHED, Break(Refuse()), Passed(5, "down"), Write("a"), Break(Reset()), Write("b")]
+        [*WATCHED, Break(Refuse()), WaitForBytes(5, "down"), Write("a"), Break(Reset()), Write("b")]
     ),
     "IgnoresCompaction": FORGOTTEN,
     "RetriesACompactedRevisionForEver": FORGOTTEN,
@@ -72,7 +72,7 @@ CAUGHT_BY = {
     "ResyncsWithAnOldRevision": Schedule([Write("a"), *WATCHED, Break(Reset()), Write("b")]),
     "SnapshotsOnEachReconnect": ABSENT,
     "AdvancesBeforeTheCallback": Schedule(
-        [*WATCHED, Break(Refuse()), Write("b"), Passed(45, "down"), Break(Reset()), Heal(), Write("c")]
+        [*WATCHED, Break(Refuse()), Write("b"), WaitForBytes(45, "down"), Break(Reset()), Heal(), Write("c")]
     ),
     "SplitsTransactions": TOGETHER,
     "CountsChangesAsRevisions": TOGETHER,
@@ -81,12 +81,14 @@ CAUGHT_BY = {
     "IgnoresDeletes": DELETED,
     "TakesADeleteForAnEmptyValue": DELETED,
     "TakesFinForTheEnd": ABSENT,
-    "EndsWithAnyError": Schedule([*WATCHED, Break(Sever()), Seen(), Write("b"), Seen(), Heal(), Write("c")]),
+    "EndsWithAnyError": Schedule(
+        [*WATCHED, Break(Sever()), WaitForEvents(), Write("b"), WaitForEvents(), Heal(), Write("c")]
+    ),
     "GivesUpAfterThreeTries": Schedule(
-        [*WATCHED, Break(Sever()), Write("b"), *[Seen()] * 4, Heal(), Write("c")]
+        [*WATCHED, Break(Sever()), Write("b"), *[WaitForEvents()] * 4, Heal(), Write("c")]
     ),
     "ForgetsItsPlaceOnTheSecondCut": Schedule(
-        [*WATCHED, Break(Reset()), Connected(), Break(Sever()), Write("b"), Heal(), Write("c")]
+        [*WATCHED, Break(Reset()), WaitForConnection(), Break(Sever()), Write("b"), Heal(), Write("c")]
     ),
     # Lasting, for the writes are acknowledged before the watch has had its 40 bytes, and what follows them heals.
     "TakesHalfALineForAWhole": Schedule(

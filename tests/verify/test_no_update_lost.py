@@ -21,10 +21,10 @@ from pytest_netfault.faults import Corrupt, Cut, Sever
 from pytest_netfault.proof import losses
 from pytest_netfault.proof.arguments import pick_seed
 from pytest_netfault.proof.bench import namespaces
-from pytest_netfault.schedules import Break, Heal, Schedule, Seen, Subscribe, Write
+from pytest_netfault.schedules import Break, Heal, Schedule, Subscribe, WaitForEvents, Write
 
 # The watch is surely there when the link breaks: the subscriber has seen something through it.
-LOSS = Schedule([Subscribe(), Write("a"), Seen(), Break(Sever()), Write("a")])
+LOSS = Schedule([Subscribe(), Write("a"), WaitForEvents(), Break(Sever()), Write("a")])
 
 
 @pytest.fixture
@@ -141,7 +141,9 @@ def test_latest_value_lets_values_be_skipped(toy: Any, server: Any) -> None:
             self.take_snapshot()
             super().watch()
 
-    schedule = Schedule([Subscribe(), Write("a"), Seen(), Break(Sever()), Write("a"), Write("a"), Heal()])
+    schedule = Schedule(
+        [Subscribe(), Write("a"), WaitForEvents(), Break(Sever()), Write("a"), Write("a"), Heal()]
+    )
     verify.replay(Skipping, server, schedule, promise="latest-value")
     with pytest.raises(verify.UpdateLost):
         verify.replay(Skipping, server, schedule)

@@ -10,7 +10,7 @@ import pytest
 
 from pytest_netfault import ProcessStore, verify
 from pytest_netfault.faults import Reset, Sever
-from pytest_netfault.schedules import Break, Schedule, Seen, Subscribe, Write
+from pytest_netfault.schedules import Break, Schedule, Subscribe, WaitForEvents, Write
 
 # The client of the toy store behind the protocol. What it does besides is its second argument.
 PROGRAM = """
@@ -72,7 +72,7 @@ for line in sys.stdin:
 """
 
 SCHEDULE = Schedule(
-    [Subscribe(), Write("a"), Seen(), Break(Reset()), Write("a"), Write("b"), Write("b", via="link")]
+    [Subscribe(), Write("a"), WaitForEvents(), Break(Reset()), Write("a"), Write("b"), Write("b", via="link")]
 )
 
 
@@ -135,7 +135,9 @@ def test_a_program_that_fails_now_and_then_is_a_warning(toy: Any, server: Any) -
             flaw = "crash" if len(opened) == 2 else "right"  # the first one is the direct writer
             return client(toy, flaw).open(address, close_timeout=close_timeout)
 
-    through_link = Schedule([Subscribe(), Write("a", via="link"), Seen(), Break(Reset()), Write("a")])
+    through_link = Schedule(
+        [Subscribe(), Write("a", via="link"), WaitForEvents(), Break(Reset()), Write("a")]
+    )
     with pytest.warns(
         verify.ClientFailure, match="failed in 1 of 3 examples, which prove nothing: .*exit code 3"
     ):

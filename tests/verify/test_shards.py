@@ -20,7 +20,7 @@ from pytest_netfault.proof.parts import Part, find_parts, merge_parts, read_part
 from pytest_netfault.proof.results import Kept, Lost, Nothing, Result
 from pytest_netfault.proof.shards import Shard
 from pytest_netfault.proof.tally import Tally
-from pytest_netfault.schedules import Break, Schedule, Seen, Subscribe, Write
+from pytest_netfault.schedules import Break, Schedule, Subscribe, WaitForEvents, Write
 
 pytestmark = pytest.mark.slow
 
@@ -143,7 +143,7 @@ def test_the_parts_of_a_campaign_play_each_schedule_once(toy: Any, server: Any, 
 
 
 def test_the_parts_of_a_sweep_add_up(toy: Any, server: Any, tmp_path: Path) -> None:
-    scenario = Schedule([Subscribe(), Write("a"), Seen()])
+    scenario = Schedule([Subscribe(), Write("a"), WaitForEvents()])
     places: list[Schedule] = []
     for number in (1, 2, 3):
         verify.sweep(

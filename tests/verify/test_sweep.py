@@ -14,7 +14,7 @@ from pytest_netfault.faults import Cut, Sever
 from pytest_netfault.proof import losses
 from pytest_netfault.proof.shards import Shard, read_shard
 from pytest_netfault.proof.sweep import Place, carried, in_words, places, scenario_with, side_by_side
-from pytest_netfault.schedules import Break, Compact, Schedule, Seen, Subscribe, Write
+from pytest_netfault.schedules import Break, Compact, Schedule, Subscribe, WaitForEvents, Write
 
 TRAFFIC = st.dictionaries(st.integers(1, 4), st.tuples(st.integers(0, 60), st.integers(0, 60)), max_size=4)
 DIRECTIONS = st.sampled_from(["up", "down", "both"])
@@ -201,7 +201,7 @@ def test_bad_arguments_are_refused_at_the_call(
 
 
 def test_a_scenario_of_ones_own(toy: Any, server: Any) -> None:
-    scenario = Schedule([Subscribe(), Write("a"), Seen(), Compact(), Write("b")])
+    scenario = Schedule([Subscribe(), Write("a"), WaitForEvents(), Compact(), Write("b")])
     report = verify.sweep(
         toy.RightStore, server, scenario, direction="down", how=["rst"], stride=25, shard="1/2"
     )

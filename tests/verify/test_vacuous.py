@@ -11,9 +11,9 @@ import pytest
 
 from pytest_netfault import Delivery, verify
 from pytest_netfault.faults import Cut, Reset, Sever
-from pytest_netfault.schedules import Break, Delete, Heal, Schedule, Seen, Subscribe, Write
+from pytest_netfault.schedules import Break, Delete, Heal, Schedule, Subscribe, WaitForEvents, Write
 
-WATCHED = Schedule([Subscribe(), Write("a"), Seen(), Break(Sever()), Write("a"), Heal()])
+WATCHED = Schedule([Subscribe(), Write("a"), WaitForEvents(), Break(Sever()), Write("a"), Heal()])
 
 
 def with_log(server: Any) -> Any:
@@ -94,7 +94,7 @@ def test_a_replay_of_them_proves_nothing(deletes_only: Any, truth: Any) -> None:
 
 
 def test_a_sweep_of_them_proves_nothing(deletes_only: Any, truth: Any) -> None:
-    scenario = Schedule([Subscribe(), Delete("a"), Seen()])
+    scenario = Schedule([Subscribe(), Delete("a"), WaitForEvents()])
     with pytest.raises(verify.ProvedNothing, match="no write was acknowledged in"):
         verify.sweep(deletes_only, truth, scenario, direction="up", how=["rst"], stride=30)
 
@@ -116,7 +116,7 @@ def test_updates_that_all_arrive_before_the_fault_prove_nothing(once: Any, truth
 
 def test_one_update_after_the_fault_is_a_proof(toy: Any, truth: Any) -> None:
     verify.replay(toy.RightStore, truth, WATCHED)
-    verify.replay(toy.RightStore, truth, Schedule([Subscribe(), Write("a"), Seen(), Break(Sever())]))
+    verify.replay(toy.RightStore, truth, Schedule([Subscribe(), Write("a"), WaitForEvents(), Break(Sever())]))
 
 
 def test_bookmarks_of_a_store_without_a_log_move_the_time_of_nothing_else(toy: Any, server: Any) -> None:
@@ -130,7 +130,7 @@ def test_bookmarks_of_a_store_without_a_log_move_the_time_of_nothing_else(toy: A
 
 
 def test_a_fault_that_met_nothing_is_not_the_one_that_counts(once: Any, server: Any) -> None:
-    schedule = Schedule([Subscribe(), Break(Cut(10**6)), Write("a"), Seen(), Break(Sever())])
+    schedule = Schedule([Subscribe(), Break(Cut(10**6)), Write("a"), WaitForEvents(), Break(Sever())])
     with pytest.raises(verify.ProvedNothing, match="none of the updates"):
         verify.replay(once, server, schedule)
 
