@@ -124,8 +124,9 @@ class TestDrawing:
 
         from pytest_netfault.schedules.strategies import schedules
 
-        found = find(schedules(faults=[Crack]), lambda schedule: bool(schedule.faults))
-        assert "Break(Crack(2, direction='down'))" in repr(found)
+        # How far the search shrinks is a matter of luck; that it finds this argument is not.
+        found = find(schedules(faults=[Crack]), lambda one: "Break(Crack(2, direction='down'))" in repr(one))
+        assert {type(fault) for fault in found.faults} == {Crack}
 
 
 def tried(asked: Asked) -> set[Fault]:
