@@ -35,16 +35,22 @@ class Findings:
         about: TraceEvent | int | None,
         words: str,
         key: str | None = None,
+        *,
+        other_item: int | None = None,
     ) -> None:
-        """Add a breakage that concerns a change, whose name begins the sentence, or just a revision, or a key."""
+        """Add a breakage that concerns a change, whose name begins the sentence, or just a revision, or a key.
+
+        ``other_item`` is a second item that the words name.
+        """
         if guarantee not in self._judged:
             return
         count = self.counts.get(guarantee, 0) + 1
         self.counts[guarantee] = count
         if count > MAX_EVIDENCE:
             return
+        items = tuple(one for one in (item, other_item) if one is not None)
         if about is None or isinstance(about, int):
-            self.evidence.append(Breakage(guarantee, item, about, key, words))
+            self.evidence.append(Breakage(guarantee, item, about, key, words, items))
         else:
             named = f"{self._name_of(about[3])} ({about[0]} {about[1]!r})"
-            self.evidence.append(Breakage(guarantee, item, about[3], about[1], f"{named} {words}"))
+            self.evidence.append(Breakage(guarantee, item, about[3], about[1], f"{named} {words}", items))

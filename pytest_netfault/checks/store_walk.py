@@ -189,9 +189,8 @@ class StoreWalk:
         if not ever:
             first = self._first_item.setdefault(revision, index)
             if first != index:
-                self._findings.add(
-                    "atomic", index, event, f"{came}, and other changes of its revision in item {first}"
-                )
+                words = f"{came}, and other changes of its revision in item {first}"
+                self._findings.add("atomic", index, event, words, other_item=first)
         self._order(index, position, event, repeat=repeat)
 
     def _order(self, index: int, position: int, event: TraceEvent, *, repeat: bool) -> None:

@@ -45,6 +45,7 @@ class Breakage:
         revision: the revision concerned, if it is about one.
         key: the key concerned, if it is about one.
         sentence: what happened.
+        items: the indexes in the stream of all items that the sentence names.
     """
 
     guarantee: Guarantee
@@ -52,6 +53,7 @@ class Breakage:
     revision: int | None
     key: str | None
     sentence: str
+    items: tuple[int, ...] = ()
 
     def __str__(self) -> str:
         return f"{self.guarantee}: {self.sentence}"

@@ -92,7 +92,7 @@ def picture(run: Run, *, seed: int | None = None, facts: Sequence[tuple[str, str
         cards=tuple(replace(card, mark=names.get(card.mark, "")) for card in sentences),
         focus=focus(numbered, [names[card.mark] for card in sentences if card.mark]),
         facts=(
-            *(("broken", plainly(run, one)) for one in _evidence(run)),
+            *(("broken", f"{one.guarantee}: {plainly(run, one)}") for one in _evidence(run)),
             ("promise", run.trace.promise),
             *([] if seed is None else [("seed", str(seed))]),
             *facts,
@@ -101,12 +101,12 @@ def picture(run: Run, *, seed: int | None = None, facts: Sequence[tuple[str, str
     )
 
 
-def _evidence(run: Run) -> list[str]:
+def _evidence(run: Run) -> list[Breakage | WriteBreakage]:
     """The first breakage of each guarantee."""
-    first: dict[str, str] = {}
+    first: dict[str, Breakage | WriteBreakage] = {}
     breakages: list[Breakage | WriteBreakage] = [*run.verdict.evidence, *run.write_breakages]
     for one in breakages:
-        first.setdefault(one.guarantee, str(one))
+        first.setdefault(one.guarantee, one)
     return list(first.values())
 
 

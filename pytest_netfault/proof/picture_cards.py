@@ -6,7 +6,6 @@ A stranger reads three things from left to right: what was written, where the ne
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Iterable, Mapping, Sequence
 
 from pytest_netfault.checks.guarantees import Breakage
@@ -62,16 +61,17 @@ def headline(run: Run, missing: Mapping[int, str]) -> str:
     return "Nothing was lost" if run.conclusive else "The run proves nothing"
 
 
-def plainly(run: Run, sentence: str) -> str:
-    """A sentence of a verdict for people: keys as the schedule has them, deliveries by their time."""
-
-    def when(found: re.Match[str]) -> str:
-        number = int(found[1])
-        if number >= len(run.delivered_at):
-            return found[0]
-        return f"the delivery at {milliseconds(run.delivered_at[number] - run.began)}"
-
-    return re.sub(r"\bitem (\d+)\b", when, sentence.replace(run.trace.filter.key, ""))
+def plainly(run: Run, breakage: Breakage | WriteBreakage) -> str:
+    """The sentence of a breakage for people: keys as the schedule has them, and when the items that it names came."""
+    items = breakage.items if isinstance(breakage, Breakage) else ()
+    times = [
+        (f"item {item} is " if len(items) > 1 else "")
+        + f"the delivery at {milliseconds(run.delivered_at[item] - run.began)}"
+        for item in items
+        if item < len(run.delivered_at)
+    ]
+    sentence = breakage.sentence.replace(run.trace.filter.key, "")
+    return f"{sentence} ({', '.join(times)})" if times else sentence
 
 
 def culprit(outages: Sequence[FaultSpan], commit: Commit | None, *, wrong: float | None) -> FaultSpan | None:
@@ -181,7 +181,7 @@ def _wrong(run: Run, marks: Mapping[str, Mark]) -> Card:
     breakages: list[Breakage | WriteBreakage] = [*run.verdict.evidence, *run.write_breakages]
     first = breakages[0]
     at = f"delivery{first.item}" if isinstance(first, Breakage) else ""
-    sentence = plainly(run, first.sentence)
+    sentence = plainly(run, first)
     title = WRONG.get(first.guarantee, f"{first.guarantee} is broken")
     text = f"{sentence[0].upper()}{sentence[1:]}. The guarantee {first.guarantee!r} is broken."
     return Card("missing", title, text, at if at in marks else "")

@@ -129,7 +129,7 @@ def delivery_marks(run: Run, shown: Sequence[int], wrong: Mapping[int, Breakage]
         mark = Mark(f"delivery{number}", "arrived", at, at, "", shape="dot", tone="good")
         mark = _described(mark, item, run.naming)
         if number in wrong:
-            why = ("wrong", plainly(run, str(wrong[number])))
+            why = ("wrong", f"{wrong[number].guarantee}: {plainly(run, wrong[number])}")
             mark = replace(mark, tone="bad", details=(*mark.details, why))
         marks.append(mark)
     return marks

@@ -102,6 +102,15 @@ def test_an_unknown_outcome_stays_open(make_run: MakeRun) -> None:
     assert dict(lost.details)["committed"] == "between 50.0 ms and 300 ms"
 
 
+def test_a_value_that_reads_like_an_item_is_shown_as_it_is(make_run: MakeRun) -> None:
+    strange = TraceEvent("put", "r17.a", "item 0", 9)
+    drawn = picture(make_run(handed=((100.1, Delivered((strange,))),)))
+    assert "'item 0'" in dict(only(drawn, "arrived", "bad").details)["wrong"]
+    said = next(text for name, text in drawn.facts if name == "broken" and text.startswith("phantom"))
+    assert "(put 'a') came in item 0 with 'item 0'" in said
+    assert said.endswith(" (the delivery at 100 ms)")
+
+
 def test_what_is_told_wrong_is_shown_where_it_was_told(make_run: MakeRun) -> None:
     a, b, c = (
         TraceEvent("put", f"r17.{k}", v, r) for k, v, r in (("a", "v2", 2), ("a", "v5", 3), ("b", "v7", 4))
@@ -111,7 +120,7 @@ def test_what_is_told_wrong_is_shown_where_it_was_told(make_run: MakeRun) -> Non
     assert drawn.headline == "An update was delivered twice: revision 3"
     assert only(drawn, "arrived", "bad").start == pytest.approx(0.12)
     assert card(drawn, "missing").title == "an update was delivered twice"
-    assert "came again in the delivery at 120 ms" in card(drawn, "missing").text
+    assert "came again in item 2 (the delivery at 120 ms)." in card(drawn, "missing").text
     assert "'unique'" in card(drawn, "missing").text
     by_id = {mark.id: mark for mark in drawn.marks}
     (again,) = (flow for flow in drawn.flows if flow.wrong)
