@@ -63,7 +63,16 @@ if TYPE_CHECKING:
     from pytest_netfault.common.printable import printable
 from pytest_netfault.proxy.addresses import AddressLike
 
-__all__ = ["ActiveFault", "ConnectionInfo", "Link", "NetFault", "NetFaultClosed", "Observer", "ProxyThread"]
+__all__ = [
+    "ActiveFault",
+    "ConnectionInfo",
+    "Link",
+    "NetFault",
+    "NetFaultClosed",
+    "Observer",
+    "ProxyThread",
+    "net_on",
+]
 
 T = TypeVar("T")
 
@@ -453,21 +462,14 @@ class NetFault:
     refused
     """
 
-    def __init__(
-        self,
-        seed: int | None = None,
-        *,
-        observer: Observer | None = None,
-        _thread: ProxyThread | None = None,
-        _name: str = "",
-    ) -> None:
+    def __init__(self, seed: int | None = None, *, observer: Observer | None = None) -> None:
         if seed is not None and (isinstance(seed, bool) or not isinstance(seed, int)):
             raise TypeError(f"seed must be a whole number or None, not {seed!r}")
         self.seed = secrets.randbits(32) if seed is None else seed
-        self._owns_thread = _thread is None
-        self._thread = ProxyThread() if _thread is None else _thread
+        self._owns_thread = True
+        self._thread = ProxyThread()
         self._observer = observer
-        self._name = _name
+        self._name = f"<NetFault seed={self.seed}>"
         self._links: list[Link] = []
         self._closed = False
         self._ended = False
@@ -493,14 +495,14 @@ class NetFault:
                 looked up again for each connection; where it no longer resolves, the connection is refused (event
                 ``upstream_failed``).
             listen: where to listen, in the same forms; port 0 takes a free one. Only loopback unless you ask
-                for something else.
+                for something else. A name must resolve within 5 seconds; its first address is taken.
             name: for events and messages; ``link1``, ``link2``, ... if not given.
             max_held: how many bytes the link may hold back, all its connections and faults together. Beyond it senders
                 feel back-pressure.
 
         Raises:
             TypeError, ValueError: an argument is no address; the message names it.
-            OSError: ``listen`` cannot be listened on, or the upstream's name cannot be resolved.
+            OSError: ``listen`` cannot be listened on, or a name cannot be resolved.
             NetFaultClosed: it was closed.
         """
         to = parse_address(upstream, what="upstream")
@@ -510,6 +512,7 @@ class NetFault:
         _check_max_held(max_held)
         if self._closed:
             raise NetFaultClosed("this NetFault was closed; open a new one")
+        at = self._thread.look_up(at)
         engine = self._thread.engine()
         called = name or f"link{len(self._links) + 1}"
         made = ProxyLink(engine, to, at, name=called, seed=self.seed, max_held=max_held)
@@ -574,7 +577,24 @@ class NetFault:
             raise AttributeError(no_attribute("NetFault", name), name=name, obj=self)
 
     def __repr__(self) -> str:
-        return self._name or f"<NetFault seed={self.seed}>"
+        return self._name
+
+
+def net_on(
+    thread: ProxyThread, seed: int | None = None, *, observer: Observer | None = None, name: str = ""
+) -> NetFault:
+    """A :class:`NetFault` on a thread that it shares with others, and does not end.
+
+    Args:
+        thread: whose links its links are beside.
+        seed: as of :class:`NetFault`.
+        observer: as of :class:`NetFault`.
+        name: what it prints as.
+    """
+    net = NetFault(seed, observer=observer)
+    net._thread, net._owns_thread = thread, False
+    net._name = name or net._name
+    return net
 
 
 def _check_max_held(value: object) -> None:

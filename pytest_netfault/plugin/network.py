@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from pytest_netfault.control import ActiveFault, Link, NetFault, Observer, ProxyThread
+from pytest_netfault.control import ActiveFault, Link, NetFault, Observer, ProxyThread, net_on
 from pytest_netfault.faults import Fault
 from pytest_netfault.plugin.frames import first_line_outside
 
@@ -127,7 +127,7 @@ class ObservedNet:
         self._applied: deque[AppliedFault] = deque()
         self._closed = False
         # hypothesis prints it among the arguments of each falsifying example: one word.
-        self.net = NetFault(seed, observer=self, _thread=thread, _name="netfault")
+        self.net = net_on(thread, seed, observer=self, name="netfault")
 
     def opened(self, link: Link) -> None:
         """See :meth:`.Observer.opened`."""

@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from types import TracebackType
 from typing import TYPE_CHECKING, Literal, Protocol
 
-from pytest_netfault.control import NetFault, ProxyThread
+from pytest_netfault.control import ProxyThread, net_on
 from pytest_netfault.faults import Lose, UnsupportedFault
 from pytest_netfault.proof.arguments import Settings
 from pytest_netfault.proof.clients import Writer
@@ -112,7 +112,7 @@ class Bench:
 
     def _drops_packets(self) -> bool:
         """Whether the kernel can drop packets on the way to this server; the proxy does all other faults itself."""
-        with NetFault(seed=self._settings.seed, _thread=self._thread) as net:
+        with net_on(self._thread, self._settings.seed) as net:
             link = net.forward(self._server.address)
             try:
                 link.apply(Lose(0.5)).heal()
@@ -124,7 +124,7 @@ class Bench:
         """Play a schedule once, in a name space and over a link of its own; by default until the bench's deadline."""
         if self._open_writer.failure is not None:
             self._open_writer.renew(self._settings.settle)
-        with NetFault(seed=self._settings.seed, _thread=self._thread) as net:
+        with net_on(self._thread, self._settings.seed) as net:
             return play(
                 schedule,
                 open_store=self._open_store,

@@ -15,6 +15,7 @@ from collections import deque
 from queue import SimpleQueue
 
 from pytest_netfault.events import LinkEvent, describe
+from pytest_netfault.proxy.undisturbed import ends_within, undisturbed
 
 __all__ = ["DebugLog"]
 
@@ -45,7 +46,7 @@ class DebugLog:
         if self._thread is None:
             thread = threading.Thread(target=self._serve, name="netfault-log", daemon=True)
             try:
-                thread.start()
+                undisturbed(thread.start)
             except RuntimeError:  # the system has no more threads: whoever calls next has it handled
                 return
             self._thread = thread
@@ -64,8 +65,8 @@ class DebugLog:
         self._wakeups.put(False)
         if wait:
             self.flush()
-            if self._thread is not None and self._thread is not threading.current_thread():
-                self._thread.join(_PATIENCE_SECONDS)
+            if self._thread is not None and self._thread.ident != threading.get_ident():
+                ends_within(self._thread, _PATIENCE_SECONDS)
 
     def forget(self) -> None:
         """In a forked child: what happened in the parent is the parent's to log."""

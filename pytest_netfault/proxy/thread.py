@@ -12,7 +12,7 @@ Rules of this file:
 from __future__ import annotations
 
 import contextlib
-import functools
+import errno
 import os
 import sys
 import threading
@@ -21,15 +21,17 @@ import traceback
 import warnings
 import weakref
 from collections.abc import Callable, Iterator
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import trio
 
 from pytest_netfault.common.printable import printable
+from pytest_netfault.proxy.addresses import Address, TcpAddress
 from pytest_netfault.proxy.calls import Moment
-from pytest_netfault.proxy.engine import Engine, EngineStopped
+from pytest_netfault.proxy.engine import Engine, EngineStopped, Started
 from pytest_netfault.proxy.link import ProxyLink
-from pytest_netfault.proxy.undisturbed import forget_undisturbed, undisturbed
+from pytest_netfault.proxy.undisturbed import ends_within, forget_undisturbed, undisturbed
+from pytest_netfault.proxy.upstream import Upstream
 
 __all__ = ["NetFaultClosed", "ProxyThread", "crash_error"]
 
@@ -37,9 +39,8 @@ T = TypeVar("T")
 
 # Ending the thread takes a millisecond. If it takes this long, something is badly wrong, and a stack says what.
 _JOIN_SECONDS = 10.0
-# How long one wait for it takes at most, and one for what threading does after its last line.
+# How long one wait for it takes at most.
 _WAIT_SECONDS = 0.05
-_LAST_STEPS_SECONDS = 0.0002
 
 
 class NetFaultClosed(RuntimeError):
@@ -99,7 +100,7 @@ class _Life:
         # In short waits: a signal handler may end it too, and be the one whom the announcement wakes.
         while serves and not self._served.wait(_WAIT_SECONDS) and time.monotonic() < deadline:
             pass
-        if not undisturbed(functools.partial(_is_gone, self.thread, deadline)):
+        if not ends_within(self.thread, deadline - time.monotonic()):
             raise RuntimeError(self._still_there())
         self.engine.end(None)  # which a thread that has served has done
 
@@ -112,15 +113,6 @@ class _Life:
         frame = sys._current_frames().get(self.thread.ident or 0)
         where = "".join(traceback.format_stack(frame)) if frame else "nowhere"
         return f"the proxy's thread did not end within {_JOIN_SECONDS:g} s; it is at\n{where}"
-
-
-def _is_gone(thread: threading.Thread, deadline: float) -> bool:
-    """Wait for the last steps of a thread. Not ``join()``, which makes a ``Thread`` of the thread that waits."""
-    while thread.is_alive():
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(_LAST_STEPS_SECONDS)
-    return True
 
 
 def _serve(engine: Engine, decided: dict[str, bool], served: Moment, links: set[ProxyLink]) -> None:
@@ -255,6 +247,30 @@ class ProxyThread:
         """
         with self._translated():
             self.engine().change(function)
+
+    def look_up(self, listen: Address) -> Address:
+        """Where to listen, as an address: a name is looked up by trio, for ``LOOKUP_SECONDS`` at most.
+
+        Raises:
+            OSError: the name cannot be resolved.
+            NetFaultClosed, RuntimeError: as :meth:`call`.
+        """
+        names = Upstream(listen, what="listen")
+        if names.known is not None:
+            return listen
+        found: list[tuple[int, Any]] = []
+
+        async def ask(status: Started) -> None:
+            found.extend(await names.look_up())
+            status.started()
+
+        with self._translated():
+            engine = self.engine()
+            engine.start(ask)
+        if not found:  # on the proxy's own thread, where nobody can wait for it
+            raise OSError(errno.EADDRNOTAVAIL, f"listen: {listen} must be an address here, not a name")
+        _, (host, port, *scope) = found[0]
+        return TcpAddress(f"{host}%{scope[1]}" if any(scope[1:]) else host, port)
 
     def add(self, link: ProxyLink) -> None:
         """Begin the life of a link; returns once it serves.

@@ -11,14 +11,18 @@ from __future__ import annotations
 
 import _thread
 import threading
+import time
 from collections.abc import Callable
 from typing import Any, TypeVar
 
 from pytest_netfault.proxy.calls import Call
 
-__all__ = ["forget_undisturbed", "undisturbed"]
+__all__ = ["ends_within", "forget_undisturbed", "undisturbed"]
 
 T = TypeVar("T")
+
+# How long one wait takes for what threading does after a thread's last line.
+_LAST_STEPS_SECONDS = 0.0002
 
 # What the main thread waits for: several, where a signal handler has interrupted one.
 _running: set[Call[Any]] = set()
@@ -45,6 +49,23 @@ def undisturbed(function: Callable[[], T]) -> T:
         return call.answer()
     finally:
         _running.discard(call)
+
+
+def ends_within(thread: threading.Thread, seconds: float) -> bool:
+    """Wait for the end of a thread; False if that takes longer.
+
+    Not with ``join()``, which makes a ``Thread`` of the thread that waits.
+    """
+    deadline = time.monotonic() + seconds
+
+    def wait() -> bool:
+        while thread.is_alive():
+            if time.monotonic() > deadline:
+                return False
+            time.sleep(_LAST_STEPS_SECONDS)
+        return True
+
+    return undisturbed(wait)
 
 
 def forget_undisturbed(error: Callable[[], BaseException]) -> None:

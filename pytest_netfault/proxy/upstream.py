@@ -29,14 +29,19 @@ Candidates = Sequence[tuple[int, Any]]  # the family and the address of a socket
 class Upstream:
     """A link's upstream: a path, an address, or a name behind which the addresses may change.
 
+    Args:
+        address: of the upstream; or where a link is to listen, which is looked up in the same way.
+        what: which argument it is, for messages.
+
     Raises:
         ValueError: it is no name that could be looked up.
     """
 
-    def __init__(self, address: Address) -> None:
+    def __init__(self, address: Address, *, what: str = "upstream") -> None:
         self._address = address
+        self._what = what
         #: What it always is; None for a name.
-        self.known = _known(address)
+        self.known = _known(address, what)
 
     async def look_up(self) -> Candidates:
         """The addresses that it has now, in the order in which the system would try them.
@@ -54,11 +59,12 @@ class Upstream:
             except (OSError, UnicodeError) as error:
                 why = getattr(error, "strerror", None) or error
                 raise OSError(
-                    errno.EADDRNOTAVAIL, f"cannot resolve upstream {self._address}: {why}"
+                    errno.EADDRNOTAVAIL, f"cannot resolve {self._what} {self._address}: {why}"
                 ) from error
             return [(family, name) for family, _, _, _, name in found]
         raise OSError(
-            errno.ETIMEDOUT, f"cannot resolve upstream {self._address}: no answer within {LOOKUP_SECONDS:g} s"
+            errno.ETIMEDOUT,
+            f"cannot resolve {self._what} {self._address}: no answer within {LOOKUP_SECONDS:g} s",
         )
 
     def connector(self, found: Candidates | OSError) -> Callable[[], socket.socket | OSError | None]:
@@ -99,14 +105,14 @@ class Upstream:
         return connect
 
 
-def _known(address: Address) -> Candidates | None:
+def _known(address: Address, what: str) -> Candidates | None:
     """The address of a path or of a literal; None for a name."""
     if isinstance(address, UnixAddress):
         return [(socket.AF_UNIX, address.path)]
     try:
         address.host.encode("idna")
     except UnicodeError as error:
-        raise ValueError(f"upstream: {shown(address.host)} is no host name: {error}") from error
+        raise ValueError(f"{what}: {shown(address.host)} is no host name: {error}") from error
     try:
         found = socket.getaddrinfo(
             address.host, address.port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST

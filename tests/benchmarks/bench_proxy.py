@@ -29,7 +29,7 @@ from dataclasses import dataclass
 from peers import INSTALL, NO_TOXIPROXY, iperf, missing, nginx, redis, toxiproxy, toxiproxy_program
 
 from pytest_netfault import NetFault
-from pytest_netfault.control import ProxyThread
+from pytest_netfault.control import ProxyThread, net_on
 from pytest_netfault.faults import Blackhole, Cut, Delay, Slice
 
 Figures = dict[str, float]
@@ -308,7 +308,7 @@ def set_up_rows(_: int) -> Iterable[Row]:
         port = server.getsockname()[1]
         start = time.perf_counter()
         thread = ProxyThread()
-        net = NetFault(seed=1, _thread=thread)
+        net = net_on(thread, 1)
         net.forward(port)
         first = (time.perf_counter() - start) * 1000
         forward = {"netfault": statistics.median([timed(lambda: net.forward(port)) for _ in range(200)])}
@@ -318,7 +318,7 @@ def set_up_rows(_: int) -> Iterable[Row]:
         ups, downs = [], []
         for _ in range(200):
             start = time.perf_counter()
-            one = NetFault(seed=1, _thread=thread)
+            one = net_on(thread, 1)
             one.forward(port)
             ups.append((time.perf_counter() - start) * 1000)
             downs.append(timed(one.close))

@@ -131,3 +131,29 @@ def test_a_forked_child_does_not_log_again_what_its_parent_has_logged(debug: Any
     assert os.waitpid(child, 0)[1] == 0
     rig.link.heal()
     assert "link1 heal Sever()" in lines(debug)
+
+
+def test_ctrl_c_at_the_end_of_its_thread_finds_no_lock_of_threading(
+    debug: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A signal handler's exception inside ``join`` or ``is_alive`` would leave one held for ever."""
+    assert debug is not None  # level DEBUG is on
+    waited: list[int] = []
+
+    def noting(name: str) -> Any:
+        real = getattr(threading.Thread, name)
+
+        def called(self: threading.Thread, *arguments: Any) -> Any:
+            if self.name == "netfault-log":
+                waited.append(threading.get_ident())
+            return real(self, *arguments)
+
+        return called
+
+    with NetFault() as net:
+        net.forward(9).sever()
+        for name in ("join", "is_alive"):
+            monkeypatch.setattr(threading.Thread, name, noting(name))
+    monkeypatch.undo()
+    assert waited
+    assert threading.get_ident() not in waited

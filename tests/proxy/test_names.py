@@ -239,3 +239,28 @@ class TestTheTaskOfALink:
             broken.close()
         broken.close()
         assert reaches(other, server)
+
+
+class TestWhereALinkListens:
+    def test_a_name_is_looked_up(self, net: NetFault, names: Names, server: socket.socket) -> None:
+        link = net.forward(server.getsockname(), listen=(NAME, 0))
+        assert link.host == "127.0.0.1"
+        assert reaches(link, server)
+
+    def test_a_name_that_does_not_resolve_is_an_error(self, net: NetFault, names: Names) -> None:
+        names.host = None
+        with pytest.raises(OSError, match=rf"cannot resolve listen {NAME}:0: Name or service not known"):
+            net.forward(9, listen=(NAME, 0))
+        assert not net.links
+
+    def test_nobody_waits_longer_than_the_limit(
+        self, net: NetFault, names: Names, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        names.answers.clear()
+        monkeypatch.setattr(upstream_module, "LOOKUP_SECONDS", 0.01)
+        with pytest.raises(OSError, match=rf"cannot resolve listen {NAME}:0: no answer within 0.01 s"):
+            net.forward(9, listen=(NAME, 0))
+
+    def test_what_is_no_name_is_a_value_error(self, net: NetFault) -> None:
+        with pytest.raises(ValueError, match=r"listen: .* is no host name"):
+            net.forward(9, listen=("a" * 64 + ".test", 0))

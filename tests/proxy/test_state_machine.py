@@ -41,7 +41,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from pytest_netfault.control import ActiveFault, Link, NetFault, ProxyThread
+from pytest_netfault.control import ActiveFault, Link, ProxyThread, net_on
 from pytest_netfault.faults import (
     Blackhole,
     Corrupt,
@@ -172,7 +172,7 @@ class LinkMachine(RuleBasedStateMachine):
         self.stack = contextlib.ExitStack()
         self.server = self.stack.enter_context(socket.create_server(("127.0.0.1", 0)))
         self.server.settimeout(PATIENCE)
-        self.net = self.stack.enter_context(NetFault(seed=3, _thread=self.thread))
+        self.net = self.stack.enter_context(net_on(self.thread, 3))
         self.link = self.net.forward(self.server.getsockname())
         calm = self.net.forward(self.server.getsockname(), name="fence")
         self.calm = self.own(socket.create_connection((calm.host, calm.port), timeout=PATIENCE))
