@@ -7,6 +7,6 @@ Public here is what a fault of your own needs: :class:`CustomFault`, :class:`Pla
 from __future__ import annotations
 
 from pytest_netfault.proxy.stacking import CustomFault, Place
-from pytest_netfault.proxy.stages import Added, Data, Ending, Item, Stage
+from pytest_netfault.proxy.stage import Added, Data, Ending, Item, Stage
 
 __all__ = ["Added", "CustomFault", "Data", "Ending", "Item", "Place", "Stage"]

@@ -32,7 +32,8 @@ from pytest_netfault.proxy.budget import Budget
 from pytest_netfault.proxy.end import End
 from pytest_netfault.proxy.engine import READ, READ_SIZE, Engine, Timer
 from pytest_netfault.proxy.pipe import Direction, Pipe
-from pytest_netfault.proxy.stages import CutStage, Ending, HoldStage
+from pytest_netfault.proxy.stage import Ending
+from pytest_netfault.proxy.stages import CutStage, HoldStage
 
 __all__ = ["Connection", "Meter", "Standing"]
 
@@ -88,6 +89,8 @@ class Standing:
         self.place = place
 
 
+# More methods, and a longer file, than a class of ours should have: this is the state machine of a connection, each
+# method is one thing that can happen to it, and which of them may follow which is only seen where they stand together.
 class Connection:
     """A client's connection through a link.
 

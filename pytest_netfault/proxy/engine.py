@@ -88,6 +88,8 @@ class Started(Protocol):
         """Whoever began the task may go on."""
 
 
+# More methods than a class of ours should have: it is what threads, tasks and sockets have in common, and each of its
+# methods is one of the ways in which they meet.
 class Engine:
     """Sockets, timers, calls and tasks on one trio thread. Made anywhere; ``run`` is its life."""
 

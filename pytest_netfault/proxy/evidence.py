@@ -17,7 +17,7 @@ from pytest_netfault.proxy import kernel
 from pytest_netfault.proxy.connections import Connections
 from pytest_netfault.proxy.listener import Listener
 from pytest_netfault.proxy.pipe import Pipe
-from pytest_netfault.proxy.stages import Stage
+from pytest_netfault.proxy.stage import Stage
 
 __all__ = ["Evidence", "InForce"]
 

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from collections import deque
 
-from pytest_netfault.proxy.stages import Added, Ending, Item, Stage, size_of
+from pytest_netfault.proxy.stage import Added, Ending, Item, Stage, size_of
 
 __all__ = ["OUT_LIMIT", "OUT_PIECES", "PIECE_COST", "STAGE_PIECES", "Flow"]
 

@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 
 from pytest_netfault.faults import Fault, shown
 from pytest_netfault.proxy import stages
-from pytest_netfault.proxy.stages import CutHere, Ending, Item, Stage
+from pytest_netfault.proxy.stage import CutHere, Ending, Item, Stage
 
 __all__ = ["GuardedStage", "guarded"]
 
@@ -45,7 +45,7 @@ def guarded(fault: Fault, stage: object, on_failure: Callable[[BaseException], N
         raise TypeError(
             f"{name}.stage(place) returned a {type(stage).__name__} whose __init__ does not call super().__init__()"
         )
-    if type(stage).__module__ == stages.__name__ and type(stage) is not Stage:
+    if type(stage).__module__ == stages.__name__:
         return stage
     return GuardedStage(stage, on_failure)
 

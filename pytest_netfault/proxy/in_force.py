@@ -28,7 +28,8 @@ from pytest_netfault.proxy.listener import Listener
 from pytest_netfault.proxy.observation import EventLog
 from pytest_netfault.proxy.pipe import Pipe
 from pytest_netfault.proxy.stacking import CustomFault, Ordinals, Place, has_stages, may_wait, stage_of
-from pytest_netfault.proxy.stages import CutStage, Stage
+from pytest_netfault.proxy.stage import Stage
+from pytest_netfault.proxy.stages import CutStage
 
 __all__ = ["FaultsInForce"]
 

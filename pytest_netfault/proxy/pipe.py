@@ -23,7 +23,7 @@ from pytest_netfault.proxy import kernel
 from pytest_netfault.proxy.end import End
 from pytest_netfault.proxy.engine import READ, READ_SIZE, Timer
 from pytest_netfault.proxy.flow import Flow
-from pytest_netfault.proxy.stages import CutHere, Ending, Stage
+from pytest_netfault.proxy.stage import CutHere, Ending, Stage
 
 if TYPE_CHECKING:
     from pytest_netfault.proxy.connection import Connection
@@ -40,6 +40,8 @@ _RST_PATIENCE_SECONDS = 1.0
 Direction = Literal["up", "down"]
 
 
+# A method more than a class of ours should have: it is one direction, from one recv to one send, and its fast path is
+# measured as it stands.
 class Pipe:
     """One direction of a connection."""
 

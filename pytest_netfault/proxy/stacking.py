@@ -9,7 +9,8 @@ import heapq
 
 from pytest_netfault.faults import Fault, directions_of, shown
 from pytest_netfault.faults.base import fields_of
-from pytest_netfault.proxy.stages import Place, Stage, stage_for
+from pytest_netfault.proxy.stage import Place, Stage
+from pytest_netfault.proxy.stages import stage_for
 
 __all__ = ["CustomFault", "Ordinals", "Place", "has_stages", "may_wait", "stage_of"]
 

@@ -167,6 +167,8 @@ def draw_writes(randrange: RandRange, mix: FaultMix) -> list[Step]:
     return _Drawing(randrange, mix).writes()
 
 
+# More methods than a class of ours should have: each is a part of a schedule that can be drawn, and the parts share the
+# source of chance, the keys and what was drawn before.
 class _Drawing:
     """One drawing: each method draws one thing."""
 

@@ -13,18 +13,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pytest_netfault.proxy.stage import Added, CutHere, Ending, Item, Stage
 from pytest_netfault.proxy.stages import (
     QUEUE_LIMIT,
-    Added,
     CorruptStage,
-    CutHere,
     CutStage,
     DelayStage,
-    Ending,
     HoldStage,
-    Item,
     SliceStage,
-    Stage,
     ThrottleStage,
 )
 
