@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 import pytest_netfault
-from pytest_netfault import plugin
+from pytest_netfault.plugin.fixtures import FIXTURES
 from pytest_netfault.proof import host
 
 ROOT = Path(__file__).parent.parent.parent
@@ -52,7 +52,7 @@ def test_the_fixtures_are_those_that_are_documented(sessions: Any) -> None:
         (ROOT / "docs" / "reference" / "options.md").read_text(encoding="utf-8"),
         re.MULTILINE,
     )
-    assert set(_fixtures(sessions)) == set(documented) == set(plugin._FIXTURES)
+    assert set(_fixtures(sessions)) == set(documented) == set(FIXTURES)
 
 
 @pytest.mark.slow
