@@ -6,9 +6,9 @@ This is the public face: names only. Each is imported when it is first used, bec
 
 from __future__ import annotations
 
-import importlib
 from typing import TYPE_CHECKING
 
+from pytest_netfault.common.lazy import lazily
 from pytest_netfault.common.renamed import renamed
 
 if TYPE_CHECKING:
@@ -59,56 +59,6 @@ if TYPE_CHECKING:
     from pytest_netfault.verify import ProvedNothing as ProvedNothing
     from pytest_netfault.verify import Report as Report
     from pytest_netfault.verify import UpdateLost as UpdateLost
-
-# Where each public name lives. One line a name, so that the face and the rooms cannot drift apart unseen.
-_HOMES = {
-    "ActiveFault": "control",
-    "ConnectionInfo": "control",
-    "Link": "control",
-    "NetFault": "control",
-    "NetFaultClosed": "control",
-    "LinkEvent": "events",
-    "LinkWarning": "events",
-    "Blackhole": "faults",
-    "Corrupt": "faults",
-    "Cut": "faults",
-    "Delay": "faults",
-    "Fault": "faults",
-    "Forget": "faults",
-    "Lose": "faults",
-    "Refuse": "faults",
-    "Reset": "faults",
-    "Sever": "faults",
-    "Slice": "faults",
-    "StallAccept": "faults",
-    "Throttle": "faults",
-    "UnsupportedFault": "faults",
-    "ProcessStore": "proof.process_store",
-    "Schedule": "schedules.schedule",
-    "Break": "schedules.steps",
-    "Compact": "schedules.steps",
-    "WaitForConnection": "schedules.steps",
-    "Delete": "schedules.steps",
-    "Heal": "schedules.steps",
-    "WaitForBytes": "schedules.steps",
-    "Pause": "schedules.steps",
-    "Restart": "schedules.steps",
-    "Resume": "schedules.steps",
-    "WaitForEvents": "schedules.steps",
-    "Subscribe": "schedules.steps",
-    "Write": "schedules.steps",
-    "WriteMany": "schedules.steps",
-    "AsyncStore": "store",
-    "Delivery": "store",
-    "Event": "store",
-    "Resync": "store",
-    "OpenStore": "store",
-    "Store": "store",
-    "WriteRejected": "store",
-    "ProvedNothing": "verify",
-    "Report": "verify",
-    "UpdateLost": "verify",
-}
 
 __all__ = [
     "ActiveFault",
@@ -161,20 +111,32 @@ __all__ = [
 ]
 
 
-def _at_first_use(name: str) -> object:
-    if name == "verify":
-        return importlib.import_module("pytest_netfault.verify")
-    home = _HOMES.get(name)
-    if home is None:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(importlib.import_module(f"pytest_netfault.{home}"), name)
-    globals()[name] = value
-    return value
+_HOMES = {
+    "": "verify",
+    "control": "ActiveFault ConnectionInfo Link NetFault NetFaultClosed",
+    "events": "LinkEvent LinkWarning",
+    "faults": (
+        "Blackhole Corrupt Cut Delay Fault Forget Lose Refuse Reset Sever Slice StallAccept Throttle "
+        "UnsupportedFault"
+    ),
+    "proof.process_store": "ProcessStore",
+    "schedules.schedule": "Schedule",
+    "schedules.steps": (
+        "Break Compact WaitForConnection Delete Heal WaitForBytes Pause Restart Resume WaitForEvents "
+        "Subscribe Write WriteMany"
+    ),
+    "store": "AsyncStore Delivery Event Resync OpenStore Store WriteRejected",
+    "verify": "ProvedNothing Report UpdateLost",
+}
 
 
 if not TYPE_CHECKING:
     __getattr__ = renamed(
-        __name__, _at_first_use, Connected="WaitForConnection", Passed="WaitForBytes", Seen="WaitForEvents"
+        __name__,
+        lazily(__name__, _HOMES),
+        Connected="WaitForConnection",
+        Passed="WaitForBytes",
+        Seen="WaitForEvents",
     )
 
 

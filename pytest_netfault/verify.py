@@ -23,8 +23,9 @@ from pytest_netfault.checks.trace import Promise
 from pytest_netfault.common.garbage import CollectAfterFailure
 from pytest_netfault.common.wording import counted
 from pytest_netfault.faults import Cut, CutHow, Direction, Fault
+from pytest_netfault.faults.arguments import count
 from pytest_netfault.proof.announce import announced
-from pytest_netfault.proof.arguments import Settings, check_count, check_how, settings_of
+from pytest_netfault.proof.arguments import Settings, check_how, settings_of
 from pytest_netfault.proof.async_stores import AsyncClients
 from pytest_netfault.proof.bench import Bench
 from pytest_netfault.proof.campaign import Campaign
@@ -154,7 +155,7 @@ def no_update_lost(
         progress=progress,
     )
     mix = FaultMix(faults)  # type: ignore[arg-type]
-    check_count("max_examples", max_examples)
+    count("max_examples", max_examples, least=1)
 
     def prove(campaign: Campaign) -> Result:
         named = mix.faults != ALL
@@ -264,7 +265,7 @@ def sweep(
         report_dir=report_dir,
         progress=progress,
     )
-    check_count("stride", stride)
+    count("stride", stride, least=1)
     if direction not in ("up", "down", "both"):
         raise ValueError(f"direction must be 'up', 'down' or 'both', not {direction!r}")
     hows = check_how(how)

@@ -28,6 +28,7 @@ from pytest_netfault.faults import (
     Slice,
     StallAccept,
     Throttle,
+    arguments,
     shown,
 )
 from pytest_netfault.faults.synonyms import no_attribute
@@ -239,8 +240,8 @@ class Link:
             AssertionError: fewer passed; the message says how many, and what came of the connections.
         """
         __tracebackhide__ = True
-        _check_wait(up, 0)
-        _check_wait(down, 0)
+        arguments.count("up", up, least=0)
+        arguments.count("down", down, least=0)
         if self.bytes_up < up or self.bytes_down < down:
             raise AssertionError(
                 f"link {printable(self.name)} should have carried {counted(up, 'byte')} up and "
@@ -381,13 +382,5 @@ class Link:
 
 
 def _check_wait(count: object, timeout: object) -> None:
-    if isinstance(count, bool) or not isinstance(count, int):
-        raise TypeError(f"count must be a whole number, not {shown(count)}")
-    if count < 0:
-        raise ValueError(f"count must be at least 0, not {shown(count)}")
-    if isinstance(timeout, bool) or not isinstance(timeout, (int, float)):
-        raise TypeError(f"timeout must be a number of seconds, not {shown(timeout)}")
-    if not 0 <= timeout <= threading.TIMEOUT_MAX:
-        raise ValueError(
-            f"timeout must be at least 0 and at most {threading.TIMEOUT_MAX:g} seconds, not {shown(timeout)}"
-        )
+    arguments.count("count", count, least=0)
+    arguments.number("timeout", timeout, least=0, most=threading.TIMEOUT_MAX)

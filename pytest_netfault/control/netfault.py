@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from pytest_netfault.control.link import Link
 from pytest_netfault.control.observer import Observer
-from pytest_netfault.faults import shown
+from pytest_netfault.faults.arguments import count
 from pytest_netfault.faults.synonyms import no_attribute
 from pytest_netfault.proxy.addresses import AddressLike, parse_address
 from pytest_netfault.proxy.budget import LEAST_MAX_HELD, MAX_HELD
@@ -88,7 +88,7 @@ class NetFault:
         at = parse_address(listen, what="listen", any_port=True)
         if name is not None and not isinstance(name, str):
             raise TypeError(f"name must be a string, not {name!r}")
-        _check_max_held(max_held)
+        count("max_held", max_held, least=LEAST_MAX_HELD)
         if self._closed:
             raise NetFaultClosed("this NetFault was closed; open a new one")
         at = self._thread.look_up(at)
@@ -174,12 +174,3 @@ def net_on(
     net._thread, net._owns_thread = thread, False
     net._name = name or net._name
     return net
-
-
-def _check_max_held(value: object) -> None:
-    if isinstance(value, bool) or not isinstance(value, int):
-        raise TypeError(f"max_held must be a whole number of bytes, not {shown(value)}")
-    if not LEAST_MAX_HELD <= value < 2**63:
-        raise ValueError(
-            f"max_held must be at least {LEAST_MAX_HELD} and below 2**63 bytes, not {shown(value)}"
-        )

@@ -1,4 +1,4 @@
-"""Checks of the arguments of faults: each message names the argument, the value and what would be valid."""
+"""Checks of arguments, of faults and of other calls: messages name the argument, the value and what would be valid."""
 
 from __future__ import annotations
 
@@ -66,8 +66,10 @@ def seconds(name: str, value: object) -> None:
 def count(name: str, value: object, *, least: int) -> None:
     if isinstance(value, bool) or not isinstance(value, int):
         raise TypeError(f"{name} must be a whole number, not {shown(value)}")
-    if not least <= value <= LARGEST_COUNT:
-        raise ValueError(f"{name} must be at least {least} and at most 2**63 - 1, not {shown(value)}")
+    if value < least:
+        raise ValueError(f"{name} must be at least {least}, not {shown(value)}")
+    if value > LARGEST_COUNT:
+        raise ValueError(f"{name} must be at most 2**63 - 1, not {shown(value)}")
 
 
 def probability(name: str, value: object) -> None:

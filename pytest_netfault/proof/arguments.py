@@ -28,7 +28,6 @@ from pytest_netfault.proof.shards import WHOLE, Shard, read_shard
 __all__ = [
     "SEED_VARIABLE",
     "Settings",
-    "check_count",
     "check_directory",
     "check_how",
     "check_notice",
@@ -156,13 +155,6 @@ def check_promise(promise: object) -> None:
     names = get_args(Promise)
     if promise not in names:
         raise ValueError(f"promise must be {' or '.join(map(repr, names))}, not {promise!r}")
-
-
-def check_count(name: str, value: object) -> None:
-    if isinstance(value, bool) or not isinstance(value, int):
-        raise TypeError(f"{name} must be a whole number, not {value!r}")
-    if value < 1:
-        raise ValueError(f"{name} must be at least 1, not {value!r}")
 
 
 def check_seconds(name: str, value: object) -> None:

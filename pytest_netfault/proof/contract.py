@@ -134,7 +134,6 @@ class Run:
         troubled_at: when the first fault that met traffic came into force, or the server was first restarted or
             paused; None if neither happened.
         left_out: how many deliveries were not kept, because they repeat the one before or there were too many.
-        flooded: whether there were too many; then it proves nothing, but what is broken stays broken.
         cut_short: whether the deadline of the proof ended it; then it proves nothing, but what is broken stays broken.
         recorded: what happened as it was recorded, with all that the verdict needs; None if that is ``trace``.
     """
@@ -156,7 +155,6 @@ class Run:
     troubled_at: float | None = None
     cut_short: bool = False
     left_out: int = 0
-    flooded: bool = False
     recorded: Trace | None = None
 
     @property

@@ -437,7 +437,6 @@ class _Player:
             ),
             cut_short=end.cut_short,
             left_out=self._recording.left_out,
-            flooded=self._recording.full,
             recorded=end.recorded,
         )
 

@@ -29,6 +29,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
 from pytest_netfault.faults import Fault, MissingFault, fault_from_json, fault_to_json
+from pytest_netfault.faults.arguments import choice, count, flag
 
 __all__ = [
     "STEPS",
@@ -76,23 +77,6 @@ def _keys(name: str, value: object) -> tuple[str, ...]:
     return keys
 
 
-def _via(value: object) -> None:
-    if value not in ("direct", "link"):
-        raise ValueError(f"via must be 'direct' or 'link', not {value!r}")
-
-
-def _flag(name: str, value: object) -> None:
-    if not isinstance(value, bool):
-        raise TypeError(f"{name} must be True or False, not {value!r}")
-
-
-def _count(name: str, value: object) -> None:
-    if isinstance(value, bool) or not isinstance(value, int):
-        raise TypeError(f"{name} must be a whole number, not {value!r}")
-    if value < 1:
-        raise ValueError(f"{name} must be at least 1, not {value!r}")
-
-
 class Step:
     """What every step has in common: it prints as the shortest expression that makes it again."""
 
@@ -137,9 +121,9 @@ class Write(Step):
 
     def __post_init__(self) -> None:
         _key("key", self.key)
-        _via(self.via)
-        _flag("repeat", self.repeat)
-        _flag("beside", self.beside)
+        choice("via", self.via, ("direct", "link"))
+        flag("repeat", self.repeat)
+        flag("beside", self.beside)
 
 
 @dataclass(frozen=True, repr=False)
@@ -151,7 +135,7 @@ class Delete(Step):
 
     def __post_init__(self) -> None:
         _key("key", self.key)
-        _via(self.via)
+        choice("via", self.via, ("direct", "link"))
 
 
 @dataclass(frozen=True, repr=False)
@@ -171,7 +155,7 @@ class WriteMany(Step):
     def __post_init__(self) -> None:
         object.__setattr__(self, "keys", _keys("keys", self.keys))
         object.__setattr__(self, "deletes", _keys("deletes", self.deletes))
-        _via(self.via)
+        choice("via", self.via, ("direct", "link"))
         named = self.keys + self.deletes
         if not named or len(set(named)) != len(named):
             raise ValueError(f"WriteMany takes at least one key and each only once, not {named!r}")
@@ -199,7 +183,7 @@ class Break(Step):
             fault_to_json(
                 self.fault
             )  # a schedule can be kept, and one that cannot is refused before it is played
-        _flag("lasting", self.lasting)
+        flag("lasting", self.lasting)
 
 
 @dataclass(frozen=True, repr=False)
@@ -236,7 +220,7 @@ class WaitForEvents(Step):
 
     def __post_init__(self) -> None:
         if self.events is not None:
-            _count("events", self.events)
+            count("events", self.events, least=1)
 
 
 @dataclass(frozen=True, repr=False)
@@ -255,9 +239,8 @@ class WaitForBytes(Step):
     direction: Way = "down"
 
     def __post_init__(self) -> None:
-        _count("count", self.count)
-        if self.direction not in ("up", "down"):
-            raise ValueError(f"direction must be 'up' or 'down', not {self.direction!r}")
+        count("count", self.count, least=1)
+        choice("direction", self.direction, ("up", "down"))
 
 
 STEPS: tuple[type[Step], ...] = (

@@ -14,8 +14,9 @@ Each name is imported when it is first used, so that a session which uses no ser
 
 from __future__ import annotations
 
-import importlib
 from typing import TYPE_CHECKING
+
+from pytest_netfault.common.lazy import lazily
 
 if TYPE_CHECKING:
     from pytest_netfault.servers.base import OwnedServer as OwnedServer
@@ -36,22 +37,17 @@ __all__ = [
     "ServerUnreachable",
 ]
 
-_HOMES = {
-    "OwnedProcess": "process",
-    "OwnedServer": "base",
-    "ReservedPort": "ports",
-    "ScratchDirectory": "scratch",
-    "ServerError": "errors",
-    "ServerNotFound": "errors",
-    "ServerUnreachable": "errors",
-}
-
-
-def __getattr__(name: str) -> object:
-    home = _HOMES.get(name)
-    if home is None:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(f"{__name__}.{home}"), name)
+if not TYPE_CHECKING:
+    __getattr__ = lazily(
+        __name__,
+        {
+            "process": "OwnedProcess",
+            "base": "OwnedServer",
+            "ports": "ReservedPort",
+            "scratch": "ScratchDirectory",
+            "errors": "ServerError ServerNotFound ServerUnreachable",
+        },
+    )
 
 
 def __dir__() -> list[str]:

@@ -43,7 +43,7 @@ def test_traffic_counts_in_both_directions() -> None:
 def test_a_count_must_be_a_whole_number(wrong: object) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server, NetFault(seed=1) as net:
         link = net.forward(server.getsockname())
-        with pytest.raises(TypeError, match="count must be a whole number"):
+        with pytest.raises(TypeError, match="up must be a whole number"):
             link.assert_traffic(up=wrong)  # type: ignore[arg-type]
         with pytest.raises(ValueError, match="at least 0, not -1"):
             link.assert_traffic(down=-1)

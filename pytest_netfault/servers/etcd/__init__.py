@@ -16,8 +16,9 @@ etcd
 
 from __future__ import annotations
 
-import importlib
 from typing import TYPE_CHECKING
+
+from pytest_netfault.common.lazy import lazily
 
 if TYPE_CHECKING:
     from pytest_netfault.servers.etcd.cluster import EtcdCluster as EtcdCluster
@@ -38,22 +39,16 @@ __all__ = [
     "find_etcd",
 ]
 
-_HOMES = {
-    "AttachedEtcd": "server",
-    "EtcdBinary": "find",
-    "EtcdCluster": "cluster",
-    "EtcdContainer": "docker",
-    "EtcdServer": "server",
-    "find_binary": "find",
-    "find_etcd": "find",
-}
-
-
-def __getattr__(name: str) -> object:
-    home = _HOMES.get(name)
-    if home is None:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(f"{__name__}.{home}"), name)
+if not TYPE_CHECKING:
+    __getattr__ = lazily(
+        __name__,
+        {
+            "server": "AttachedEtcd EtcdServer",
+            "find": "EtcdBinary find_binary find_etcd",
+            "cluster": "EtcdCluster",
+            "docker": "EtcdContainer",
+        },
+    )
 
 
 def __dir__() -> list[str]:
