@@ -107,7 +107,9 @@ def no_update_lost(
         server: the store itself: ``address``, ``revision()``, ``log(after_revision)``, and optionally ``compact()``,
             ``restart()``, ``pause()`` and ``resume()``, which schedules use where they exist. A store that keeps no log
             has ``address`` alone, and ``read(prefix)`` if its state can be looked at.
-        promise: ``"every-event"``, or ``"latest-value"`` for a client that may skip values.
+        promise: what the client promises, and is judged by: ``"every-event"``; ``"latest-value"`` if it may skip
+            values; ``"latest-per-key"`` if there is also no order between keys; ``"comes-back"`` if what is written
+            after a recovery arrives.
         faults: what is drawn, classes or instances; by default every fault but ``Corrupt``, which no plaintext
             client survives. Faults that this machine cannot do are left out of the default.
         max_examples: how many schedules are played.

@@ -3,6 +3,7 @@
 ======================  ==========================================================================
 ``trace``               what a store committed, and what was delivered to a subscriber
 ``guarantees``          which guarantees of a subscription a trace breaks
+``promises``            what a subscription may be promised, and by which guarantees each promise is judged
 ``acks``                what became of acknowledged writes, for stores that expose no revision
 ``history``             operations of concurrent processes, one event a line
 ``linearizability``     whether one order of those operations explains every answer

@@ -4,6 +4,8 @@ A stream that breaks no guarantee proves something only if at least one update t
 while a fault that met traffic held, or after it. What arrived before shows that the client works on a whole network,
 and what was there when the subscription began was never at risk.
 
+A subscriber that promises to come back shows that by what was committed after the last disturbance by the network.
+
 Only the first arrival of an update counts: whoever repeats what arrived before the fault shows nothing new.
 """
 
@@ -31,10 +33,15 @@ def count_arrivals(trace: Trace, times: Sequence[float], since: float | None) ->
     >>> [count_arrivals(trace, (10.0, 20.0), since) for since in (15.0, 25.0, None)]
     [(2, 1), (2, 0), (2, 0)]
     """
+    floor = trace.start_revision_exclusive
+    if trace.promise == "comes-back":
+        floor = max(
+            [floor, *(one.revision for one in trace.disturbances or () if one.by == "network")],
+        )
     expected = {
         (entry.revision, event.key)
         for entry in trace.log
-        if entry.revision > trace.start_revision_exclusive
+        if entry.revision > floor
         for event in entry.events
         if trace.filter.matches(event.key)
     }

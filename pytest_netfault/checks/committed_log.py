@@ -10,7 +10,7 @@ time that it takes to read it.
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from pytest_netfault.checks.trace import Filter, LogEvent, Revision, TraceEvent
 
@@ -68,6 +68,17 @@ class CommittedLog:
         """Whether a key belongs to the subscription."""
         return self._filter.matches(key)
 
+    def value_at(self, key: str, position: int) -> str | None:
+        """What the change at a position made of its key, None if it deleted it; below 0: what the key was initially."""
+        if position < 0:
+            return self._initial.get(key)
+        kind, _, value = self.changes[position]
+        return value if kind == "put" else None
+
+    def known_keys(self) -> Collection[str]:
+        """The keys of the subscription that the log has changes of."""
+        return self._histories().keys()
+
     def event(self, position: int) -> TraceEvent:
         """The change at a position, with its revision."""
         return TraceEvent(*self.changes[position], self.revisions[position])
@@ -116,6 +127,12 @@ class CommittedLog:
         history = self._histories().get(key, ())
         index = bisect_right(history, end - 1)
         return history[index - 1] if index else -1
+
+    def next_change(self, key: str, position: int) -> int | None:
+        """The position of the first change of a key of the subscription behind a position; None if there is none."""
+        history = self._histories().get(key, ())
+        index = bisect_right(history, position)
+        return history[index] if index < len(history) else None
 
     def snapshot_differs(self, revision: int, kvs: Mapping[str, str], *, search: bool) -> str | None:
         """What is wrong with a snapshot, in words, or None if it is the state at its revision.

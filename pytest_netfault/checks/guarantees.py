@@ -53,6 +53,9 @@ latest-value differs in what is outstanding only (``obligations.py``): nothing i
 the last state of each key that was delivered, by a change or a snapshot, is its last committed state; and a bookmark is
 true if that holds at its revision. A snapshot needs no excuse.
 
+latest-per-key and comes-back are judged by fewer guarantees, and by rules of their own: ``per_key.py``,
+``coming_back.py``. Which promise is judged by which guarantees is declared in ``promises.py``.
+
 A trace is inconclusive if it breaks nothing, was stopped before things were quiet, and something is outstanding.
 """
 

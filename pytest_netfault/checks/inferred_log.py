@@ -5,9 +5,9 @@ no other delete that may lie between (a delete that finds nothing delivers nothi
 as made once it was delivered, or if the store holds its value and no other write explains that.
 
 Writes are in the order of issue. Two concurrent ones may have taken effect in the other order. Where it matters
-(``latest-value``), the final value of a key shows which came last: what the store holds, or what was delivered last,
-which has the benefit of the doubt where the store was not read, and where a write of unknown outcome may have taken
-effect after it was.
+(``latest-value``, ``latest-per-key``), the final value of a key shows which came last: what the store holds, or what
+was delivered last, which has the benefit of the doubt where the store was not read, and where a write of unknown
+outcome may have taken effect after it was.
 
 Such a log proves three things (``PROVABLE``): what was made during the subscription must arrive (``complete``), and
 nothing may arrive that was never written or was rejected (``phantom``, ``filter``). Order, repeats, bookmarks and
@@ -21,6 +21,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
+from pytest_netfault.checks.promises import DECLARED
 from pytest_netfault.checks.trace import (
     Delivered,
     LogEvent,
@@ -67,7 +68,7 @@ def infer_log(
         [change for change in write.changes if change in there]
         for write, there in zip(writes, made, strict=True)
     ]
-    if promise == "latest-value":
+    if DECLARED[promise].states:
         for change in _last_of_each(writes, stream, held).items():
             _put_last(rows, writes, change)
     return tuple(

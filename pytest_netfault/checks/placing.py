@@ -15,13 +15,15 @@ A trace that leaves nothing open is returned as it is.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 from pytest_netfault.checks.committed_log import CommittedLog
 from pytest_netfault.checks.inferred_log import Hiding, change_of, infer_log
 from pytest_netfault.checks.latest import distinguishable, find_latest_places
 from pytest_netfault.checks.paths import Places, earliest_start, find_places
+from pytest_netfault.checks.per_key_places import find_key_places
+from pytest_netfault.checks.promises import DECLARED
 from pytest_netfault.checks.states import States
 from pytest_netfault.checks.trace import (
     Bookmarked,
@@ -53,6 +55,9 @@ class Placed:
         hiding: for an inferred log: which writes a snapshot may have hidden.
         excused: for an inferred log: changes, by revision and key, that need not arrive, because they may have been
             made before the subscription or a snapshot may have hidden them.
+        earliest_start: for ``latest-per-key``: the earliest revision at which the subscription may have begun.
+        key_places: for ``latest-per-key``: the places of changes that show no revision, see ``per_key_places.py``.
+        key_snapshots: the same for the states of keys in snapshots.
     """
 
     trace: Trace
@@ -62,6 +67,9 @@ class Placed:
     unknown: frozenset[int] = frozenset()
     hiding: Hiding | None = None
     excused: frozenset[tuple[int, str]] = frozenset()
+    earliest_start: int | None = None
+    key_places: Mapping[int, tuple[int | None, ...]] = field(default_factory=dict)
+    key_snapshots: Mapping[int, Mapping[str, int | None]] = field(default_factory=dict)
 
 
 def committed_log_of(trace: Trace, log: Sequence[Revision]) -> CommittedLog:
@@ -76,11 +84,15 @@ def place(trace: Trace) -> Placed:
     """Decide what a trace leaves open."""
     if trace.log_from == "acknowledgements":
         return _inferred(trace)
+    if trace.promise == "latest-per-key":
+        return _key_by_key(trace)
+    if trace.promise == "comes-back":
+        return _in_any_order(trace)
     if not (trace.unplaced or trace.start_not_before is not None or trace.owed_until is not None):
         return Placed(trace, trace, trace.log)
     committed = committed_log_of(trace, trace.log)
     states = States(committed, trace.initial)
-    skipping = trace.promise == "latest-value"
+    skipping = DECLARED[trace.promise].states
     places = (find_latest_places if skipping else find_places)(trace, committed, states)
     stream = tuple(_placed(item, index, places) for index, item in enumerate(trace.stream))
     reached = _reached(trace, stream)
@@ -124,19 +136,51 @@ def _reached(trace: Trace, stream: Iterable[StreamItem]) -> int | None:
     return reached
 
 
+def _key_by_key(trace: Trace) -> Placed:
+    """Every key alone. The log stays whole: how far a subscriber got with one key says nothing of another."""
+    start = earliest_start(trace)
+    if not trace.unplaced:
+        return Placed(trace, trace, trace.log, earliest_start=start)
+    places = find_key_places(trace, committed_log_of(trace, trace.log))
+    return Placed(
+        replace(trace, stream=places.stream),
+        trace,
+        trace.log,
+        unknown=frozenset(places.changes),
+        earliest_start=start,
+        key_places=places.changes,
+        key_snapshots=places.snapshots,
+    )
+
+
+def _in_any_order(trace: Trace) -> Placed:
+    """Revisions for reports only: the judge looks at what was recorded."""
+    if not trace.unplaced:
+        return Placed(trace, trace, trace.log)
+    start = earliest_start(trace)
+    states = States(committed_log_of(trace, trace.log), trace.initial)
+    places = _Counting(trace.log, start, set(), states, skipping=False)
+    stream = tuple(
+        places.item(item) if isinstance(item, (UnplacedDelivery, UnplacedSnapshot)) else item
+        for item in trace.stream
+    )
+    unknown = (index for index, one in enumerate(trace.stream) if isinstance(one, UnplacedDelivery))
+    return Placed(replace(trace, stream=stream), trace, trace.log, unknown=frozenset(unknown))
+
+
 # -- a store without a log ------------------------------------------------------------------------------------
 
 
 def _inferred(trace: Trace) -> Placed:
     """Place a stream in the log that is inferred from it; only what arrived at all will be judged."""
     writes = trace.writes or ()
-    skipping = trace.promise == "latest-value"
+    skipping = DECLARED[trace.promise].states
     log = infer_log(writes, trace.stream, trace.held, trace.promise)
     first = next((item for item in trace.stream if _delivers_something(item)), None)
     start = trace.start_revision_exclusive if first is None else earliest_start(trace)
     hiding = Hiding(writes)
     excused = _before_the_first(trace, first, start, log)
-    if not skipping:
+    if trace.promise == "every-event":
         excused |= _hidden(trace, hiding, log)
     states = States(committed_log_of(trace, log), trace.initial)
     places = _Counting(log, start, excused, states, skipping=skipping)

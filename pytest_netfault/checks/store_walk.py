@@ -10,10 +10,11 @@ from pytest_netfault.checks.committed_log import CommittedLog, as_event
 from pytest_netfault.checks.findings import Findings
 from pytest_netfault.checks.obligations import EveryEvent, LatestValue, Obligations
 from pytest_netfault.checks.placing import Placed
+from pytest_netfault.checks.promises import DECLARED
 from pytest_netfault.checks.trace import Delivered, Resynced, TraceEvent
 from pytest_netfault.checks.trace_verdict import MAX_EVIDENCE
 
-__all__ = ["StoreWalk"]
+__all__ = ["StoreWalk", "phantom_words"]
 
 # Naming the key that is missing from a snapshot walks over all keys; after a few the point is made.
 _NAMED_SNAPSHOTS = 10
@@ -21,6 +22,22 @@ _NAMED_SNAPSHOTS = 10
 
 def _change(event: TraceEvent) -> str:
     return f"{event[0]} {event[1]!r}" + ("" if event[2] is None else f" = {event[2]!r}")
+
+
+def phantom_words(
+    placed: Placed, log: CommittedLog, index: int, event: TraceEvent
+) -> tuple[str, TraceEvent | None]:
+    """What is said of a change that the log does not have, and the change if it showed which revision it meant."""
+    if not event[3] and index in placed.unknown:
+        return f"{_change(event)} came in item {index}, and the log never says so", None
+    known = log.at_revision(event[3], 4)
+    if known:
+        listed = ", ".join(_change(one) for one in known[:3]) + (", ..." if len(known) > 3 else "")
+        reason = f"in the log that revision is {listed}"
+    else:
+        reason = "the log has no change in that revision"
+    came = "" if event[2] is None else f" with {event[2]!r}"
+    return f"came in item {index}{came}, and {reason}", event
 
 
 class StoreWalk:
@@ -46,7 +63,7 @@ class StoreWalk:
         self._findings = findings
         self._start = start
         self._start_end = 0 if start is None else log.end_of(start)
-        promised = EveryEvent if placed.trace.promise == "every-event" else LatestValue
+        promised = LatestValue if DECLARED[placed.trace.promise].states else EveryEvent
         self._obligations: Obligations = promised(log, self._start_end)
         self._gaps: list[int] = []  # positions that were reported missing; lost unless they arrive
         self._epochs = [0] * len(log.changes)  # in which epoch a change was last delivered, 0 = never
@@ -68,6 +85,10 @@ class StoreWalk:
         """What was reported missing and has not arrived since."""
         lost = sorted(set(self._gaps).intersection(self._obligations.outstanding()))
         return [self._log.event(position) for position in lost]
+
+    def absence(self, event: TraceEvent) -> str:
+        """What became of a change that is missing at the end, in words."""
+        return "had not arrived when all was quiet"
 
     # -- one kind of item after the other ---------------------------------------------------------------
 
@@ -154,18 +175,8 @@ class StoreWalk:
         if self._findings.counts.get("phantom", 0) >= MAX_EVIDENCE:
             self._findings.add("phantom", index, event, "")  # which counts it, and keeps no words
             return
-        known = self._log.at_revision(event[3], 4)
-        if not event[3] and index in self._placed.unknown:
-            said = f"{_change(event)} came in item {index}, and the log never says so"
-            self._findings.add("phantom", index, None, said, key=event[1])
-            return
-        if known:
-            listed = ", ".join(_change(one) for one in known[:3]) + (", ..." if len(known) > 3 else "")
-            reason = f"in the log that revision is {listed}"
-        else:
-            reason = "the log has no change in that revision"
-        came = "" if event[2] is None else f" with {event[2]!r}"
-        self._findings.add("phantom", index, event, f"came in item {index}{came}, and {reason}")
+        words, about = phantom_words(self._placed, self._log, index, event)
+        self._findings.add("phantom", index, about, words, key=event[1])
 
     def _arrived(self, index: int, position: int) -> None:
         """A change that is in the log arrived: all questions about it but that of what is missing."""

@@ -42,6 +42,7 @@ from pytest_netfault.checks.reading import FormatError, Path, location, wrong
 from pytest_netfault.checks.writes import Acknowledgement, Held
 
 __all__ = [
+    "DISTURBERS",
     "EVENT_TYPES",
     "LOG_SOURCES",
     "PROMISES",
@@ -49,6 +50,8 @@ __all__ = [
     "Compaction",
     "Delivered",
     "Disconnected",
+    "Disturbance",
+    "Disturber",
     "Failed",
     "Filter",
     "LogEvent",
@@ -64,11 +67,13 @@ __all__ = [
     "UnplacedSnapshot",
 ]
 
-Promise = Literal["every-event", "latest-value"]
+Promise = Literal["every-event", "latest-value", "latest-per-key", "comes-back"]
+Disturber = Literal["network", "client"]
 EventType = Literal["put", "delete"]
 LogSource = Literal["server", "acknowledgements"]
 PROMISES = get_args(Promise)
 LOG_SOURCES = get_args(LogSource)
+DISTURBERS = get_args(Disturber)
 EVENT_TYPES = get_args(EventType)
 
 
@@ -119,6 +124,22 @@ class Compaction:
 
     revision: int
     after_item: int = 0
+
+
+@dataclass(frozen=True)
+class Disturbance:
+    """Something happened to the way between store and subscriber, and the store was at ``revision`` afterwards.
+
+    Attributes:
+        revision: everything that was committed before it is at or below this revision.
+        after_item: how many items of the stream had come when the revision was looked up, or fewer.
+        by: ``"network"`` (a fault began or ended, the server stopped or started) or ``"client"`` (the subscriber's side
+            opened or ended a connection).
+    """
+
+    revision: int
+    after_item: int = 0
+    by: Disturber = "network"
 
 
 @dataclass(frozen=True)
@@ -195,7 +216,7 @@ class Trace:
     Its attributes are the members of the file format, which is why there are so many.
 
     Attributes:
-        promise: ``"every-event"``, or ``"latest-value"`` (values may be skipped, never go back, the last is right).
+        promise: what the subscriber was promised, see ``promises.py``.
         filter: what is subscribed.
         start_revision_exclusive: what the subscriber already had; the first change that must arrive comes after it.
         log: what the store committed (the oracle), revisions rising.
@@ -218,6 +239,7 @@ class Trace:
         client_failed: how the client under test, or the other writer, broke down, such as a program that crashed. It
             then proves nothing, whatever was delivered before; None if both worked.
         held: what the store held when the outcomes of ``writes`` were known; None if it was not read.
+        disturbances: for ``"comes-back"``: the last disturbance by each side, or all of them; None if nobody knows.
 
     Raises:
         FormatError: the parts do not fit together; the message says which.
@@ -240,6 +262,7 @@ class Trace:
     held: Held | None = None
     inconclusive: str | None = None
     client_failed: str | None = None
+    disturbances: tuple[Disturbance, ...] | None = None
 
     def __post_init__(self) -> None:
         if self.promise not in PROMISES:

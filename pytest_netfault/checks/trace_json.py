@@ -23,12 +23,14 @@ from pytest_netfault.checks.reading import (
     wrong,
 )
 from pytest_netfault.checks.trace import (
+    DISTURBERS,
     EVENT_TYPES,
     PROMISES,
     Bookmarked,
     Compaction,
     Delivered,
     Disconnected,
+    Disturbance,
     Failed,
     Filter,
     LogEvent,
@@ -74,6 +76,9 @@ def read_trace(document: object, path: Path) -> Trace:
             owed_until=integer_or_none(of, "owed_until", path),
             inconclusive=text_or_none(of, "inconclusive", path),
             client_failed=text_or_none(of, "client_failed", path),
+            disturbances=None
+            if of.get("disturbances") is None
+            else tuple(_read_disturbance(one, at) for one, at in _objects(of, "disturbances", path)),
             **read_writers(of, path),
         )
     except FormatError as error:
@@ -96,6 +101,13 @@ def _objects(of: Mapping[str, Any], name: str, path: Path) -> list[tuple[dict[st
         return []
     at = (*path, name)
     return [(members(one, (*at, index)), (*at, index)) for index, one in enumerate(items(of, name, path))]
+
+
+def _read_disturbance(of: Mapping[str, Any], path: Path) -> Disturbance:
+    by = string(of, "by", path) if "by" in of else "network"
+    if by not in DISTURBERS:
+        raise wrong((*path, "by"), " or ".join(f'"{name}"' for name in DISTURBERS), by)
+    return Disturbance(integer(of, "revision", path), _after(of, "after_item", path), by)  # type: ignore[arg-type]
 
 
 def _after(of: Mapping[str, Any], name: str, path: Path) -> int:
@@ -266,6 +278,11 @@ def dump_trace(trace: Trace) -> dict[str, Any]:
     for name in ("inconclusive", "client_failed"):
         if getattr(trace, name) is not None:
             document[name] = getattr(trace, name)
+    if trace.disturbances is not None:
+        document["disturbances"] = [
+            {"revision": one.revision, "after_item": one.after_item, "by": one.by}
+            for one in trace.disturbances
+        ]
     if trace.writes is not None or trace.held is not None:
         document["log_from"] = trace.log_from
         document["acknowledgements"] = None if trace.writes is None else [*map(dump_write, trace.writes)]

@@ -4,13 +4,25 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
+from typing import Protocol
 
+from pytest_netfault.checks.coming_back import ComesBackWalk
 from pytest_netfault.checks.committed_log import CommittedLog
 from pytest_netfault.checks.findings import Findings
 from pytest_netfault.checks.inferred_log import PROVABLE
+from pytest_netfault.checks.per_key import LatestPerKeyWalk
 from pytest_netfault.checks.placing import Placed, committed_log_of
+from pytest_netfault.checks.promises import DECLARED
 from pytest_netfault.checks.store_walk import StoreWalk
-from pytest_netfault.checks.trace import Bookmarked, Delivered, Failed, Resynced, Revision, TraceEvent
+from pytest_netfault.checks.trace import (
+    Bookmarked,
+    Delivered,
+    Failed,
+    Promise,
+    Resynced,
+    Revision,
+    TraceEvent,
+)
 from pytest_netfault.checks.trace_verdict import GUARANTEES, TraceVerdict
 from pytest_netfault.checks.unordered import UnorderedStoreWalk
 
@@ -22,17 +34,46 @@ def judge_placed(placed: Placed) -> TraceVerdict:
     return _Walk(placed).judge()
 
 
+class Walk(Protocol):
+    """What is asked of the judge of one store; ``StoreWalk`` says what each member is."""
+
+    must_deliver: bool
+
+    def __init__(
+        self, placed: Placed, log: CommittedLog, findings: Findings, start: int | None, *, must_deliver: bool
+    ) -> None: ...
+    def delivered(self, index: int, item: Delivered) -> None: ...
+    def bookmarked(self, index: int, revision: int) -> None: ...
+    def resynced(self, index: int, item: Resynced) -> None: ...
+    def failed(self) -> None: ...
+    def outstanding(self) -> list[TraceEvent]: ...
+    def lost(self) -> list[TraceEvent]: ...
+    def absence(self, event: TraceEvent) -> str: ...
+
+
+def _walk_for(promise: Promise, *, inferred: bool) -> type[Walk]:
+    if promise == "comes-back":
+        return ComesBackWalk
+    if inferred:
+        return UnorderedStoreWalk
+    return LatestPerKeyWalk if promise == "latest-per-key" else StoreWalk
+
+
 class _Walk:
     def __init__(self, placed: Placed) -> None:
         trace = self._trace = placed.trace
         self._placed = placed
         inferred = placed.hiding is not None
-        self._findings = Findings(placed.recorded.name_of, PROVABLE if inferred else GUARANTEES)
+        judged = DECLARED[trace.promise].guarantees
+        self._findings = Findings(
+            placed.recorded.name_of, [one for one in judged if not inferred or one in PROVABLE]
+        )
         self._lost: list[TraceEvent] = []
         borders = [0, *(one.after_entry for one in trace.replacements), len(trace.log)]
         self._logs = [trace.log[start:end] for start, end in itertools.pairwise(borders)]
         self._number = 0
-        self._store = (UnorderedStoreWalk if inferred else StoreWalk)(
+        self._walk = _walk_for(trace.promise, inferred=inferred)
+        self._store = self._walk(
             placed,
             committed_log_of(trace, self._logs[0]),
             self._findings,
@@ -77,7 +118,7 @@ class _Walk:
             self._lost += self._store.lost()
             log = self._whole(self._logs[number])
             must_deliver = self._store.must_deliver
-            self._store = StoreWalk(self._placed, log, self._findings, None, must_deliver=must_deliver)
+            self._store = self._walk(self._placed, log, self._findings, None, must_deliver=must_deliver)
 
     def _whole(self, log: Sequence[Revision]) -> CommittedLog:
         return CommittedLog(log, self._trace.filter, {}, whole=True)
@@ -94,7 +135,7 @@ class _Walk:
         if self._trace.quiet_at_end and self._store.must_deliver:
             self._lost += missing
             for event in missing:
-                self._findings.add("complete", None, event, "had not arrived when all was quiet")
+                self._findings.add("complete", None, event, self._store.absence(event))
             return 0
         known = self._store.lost()
         self._lost += known

@@ -18,7 +18,17 @@ from pytest_netfault.report.timeline import Card, Mark
 from pytest_netfault.report.timeline_axis import milliseconds
 from pytest_netfault.report.timeline_faults import FaultSpan, broke_card
 
-__all__ = ["LOSSES", "WRONG", "cards", "culprit", "focus", "headline", "outcome_of", "plainly"]
+__all__ = [
+    "LOSSES",
+    "WRONG",
+    "cards",
+    "culprit",
+    "focus",
+    "headline",
+    "outcome_of",
+    "plainly",
+    "words_for_lost",
+]
 
 # A picture of so many marks is readable as a whole.
 _WHOLE = 80
@@ -48,6 +58,10 @@ WRONG = {
 
 def headline(run: Run, missing: Mapping[int, str]) -> str:
     """The outcome in one sentence."""
+    begin = words_for_lost(run)
+    if missing and begin != "An update was lost":
+        more = "" if len(missing) == 1 else f" and {len(missing) - 1} more"
+        return f"{begin}: {run.naming.name_of(min(missing))}{more} {missing[min(missing)]}"
     if len(missing) > 1:
         return f"{len(missing)} updates were lost: {run.naming.called}s {_listed(run, missing)} {missing[min(missing)]}"
     if missing:
@@ -59,6 +73,18 @@ def headline(run: Run, missing: Mapping[int, str]) -> str:
         which = f": {run.naming.name_of(revision)}" if revision is not None and len(said) == 1 else ""
         return f"{said[0][0].upper()}{'; '.join(said)[1:]}{which}"
     return "Nothing was lost" if run.conclusive else "The run proves nothing"
+
+
+def words_for_lost(run: Run) -> str:
+    """What it means, under the promise of a run, that an update never arrived."""
+    trace = run.naming
+    if trace.promise == "latest-per-key":
+        return "The subscriber was left with an old state of a key"
+    if trace.promise == "comes-back" and trace.disturbances:
+        if len(trace.stream) <= max(one.after_item for one in trace.disturbances):
+            return "The subscriber did not come back after an outage"
+        return "An update was lost although the subscriber had come back"
+    return "An update was lost"
 
 
 def plainly(run: Run, breakage: Breakage | WriteBreakage) -> str:

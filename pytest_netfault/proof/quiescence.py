@@ -59,9 +59,16 @@ class Conclude:
 
 
 class Ending:
-    """Decides, again and again, what to do next at the end of a run."""
+    """Decides, again and again, what to do next at the end of a run.
 
-    def __init__(self, timeouts: Timeouts, *, now: float) -> None:
+    Args:
+        timeouts: how long a subscriber is waited for.
+        now: the time.
+        confirm: whether one more last write is made when the first has arrived: the first may show that the subscriber
+            is back, and another that it stays.
+    """
+
+    def __init__(self, timeouts: Timeouts, *, now: float, confirm: bool = False) -> None:
         self._settle = timeouts.settle
         self._last_writes = list(timeouts.last_writes)
         self._asked_at = now
@@ -69,6 +76,7 @@ class Ending:
         self._silence = 0.0
         self._arrived = 0
         self._wrote = False
+        self._confirm = confirm
 
     def decide(self, *, now: float, arrived: int, missing: int, broken: bool) -> Wait | LastWrite | Conclude:
         """What to do, given how many of the expected changes have arrived and how many have not."""
@@ -79,8 +87,9 @@ class Ending:
         if broken:
             return Conclude(quiet=False)
         if not missing:
-            if self._wrote:
+            if self._wrote and not self._confirm:
                 return Conclude(quiet=True)
+            self._confirm = self._confirm and not self._wrote
             self._wrote = True
             return LastWrite()
         silence = self._silence + _INSTANT

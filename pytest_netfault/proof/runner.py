@@ -33,6 +33,7 @@ from pytest_netfault.faults import UnsupportedFault
 from pytest_netfault.proof.calls import Call
 from pytest_netfault.proof.clients import ClientUnderTest, Writer
 from pytest_netfault.proof.contract import Breakable, Run, Server, Timeouts
+from pytest_netfault.proof.disturbances import Disturbances
 from pytest_netfault.proof.limits import NO_DEADLINE, Deadline
 from pytest_netfault.proof.outages import ACTIVITY, Outages
 from pytest_netfault.proof.quiescence import Conclude, Ending, LastWrite
@@ -150,6 +151,9 @@ class _Player:
         self._recording = Recording(sum(len(writes_of(step)) for step in task.schedule))
         self._remarks: list[Remark] = []
         self._client: ClientUnderTest | None = None
+        self._disturbances: Disturbances | None = None
+        if task.promise == "comes-back":
+            self._disturbances = Disturbances(self._outages.events, lambda: self._server.changes)
         self._before = 0
         self._started: tuple[int, int] | None = None
 
@@ -178,6 +182,10 @@ class _Player:
 
     def step(self, place: int, step: Step) -> None:
         """Make one step."""
+        self._make(place, step)
+        self._note_disturbances()
+
+    def _make(self, place: int, step: Step) -> None:
         if isinstance(step, Subscribe):
             self._subscribe(place)
         elif isinstance(step, (Write, Delete, WriteMany)):
@@ -194,6 +202,10 @@ class _Player:
             step, self._patience()
         ):
             self._remark(place, _WENT_ON)
+
+    def _note_disturbances(self) -> None:
+        if self._disturbances is not None and self._started is not None and not self._server.paused:
+            self._disturbances.note(len(self._recording), self._server.revision)
 
     def _subscribe(self, place: int | None) -> None:
         assert self._client is not None
@@ -216,6 +228,8 @@ class _Player:
         elif call.error is not None:
             self._remark(place, f"failed: {error_words(call.error)}")
         else:
+            if self._disturbances is not None:
+                self._disturbances.begin()
             self._started = (self._before, self._server.revision())
             # A store without a log has no revisions: what was written before the subscription is counted instead.
             newest = self._started[1]
@@ -332,8 +346,9 @@ class _Player:
             return self._conclude(
                 self._record(self._server.revision()), quiet=False, cut_short=self._task.deadline.over
             )
-        ending = Ending(timeouts, now=time.monotonic())
+        ending = Ending(timeouts, now=time.monotonic(), confirm=self._disturbances is not None)
         while True:
+            self._note_disturbances()
             items = len(self._recording)
             # Read before the stream is looked at: what is committed after it is not expected to be delivered.
             recorded = self._record(self._server.revision())
@@ -390,6 +405,7 @@ class _Player:
             writes=self._server.known_writes,
             held=self._server.log.held,
             began=self._began,
+            disturbances=self._disturbances.last if self._disturbances else None,
         )
 
     def _conclude(self, recorded: Trace, *, quiet: bool, cut_short: bool = False) -> _End:

@@ -39,6 +39,7 @@ class ServerSide:
         known_writes: the writes as they were known when the revision was last asked for.
         compactions: what was compacted, and when.
         troubles: when it was restarted or paused.
+        changes: how often it was stopped or started.
         paused: whether it stands still.
     """
 
@@ -58,6 +59,7 @@ class ServerSide:
         self.known_writes: tuple[WriteRecord, ...] = ()
         self.compactions: list[Compaction] = []
         self.troubles: list[float] = []
+        self.changes = 0
         self.paused = False
 
     def open(self) -> None:
@@ -114,18 +116,21 @@ class ServerSide:
                 if time.monotonic() >= until:
                     break
             self._operate("restart")
+        self.changes += 1
         self.troubles.append(time.monotonic())
         self.paused = False
 
     def pause(self) -> None:
         """Let it stand still."""
         self._operate("pause")
+        self.changes += 1
         self.troubles.append(time.monotonic())
         self.paused = True
 
     def resume(self) -> None:
         """Let it go on."""
         self._operate("resume")
+        self.changes += 1
         self.paused = False
 
     def close(self) -> None:

@@ -11,12 +11,13 @@ from pathlib import Path
 from typing import NamedTuple
 
 from pytest_netfault.checks.guarantees import Breakage
+from pytest_netfault.checks.promises import DECLARED
 from pytest_netfault.checks.trace import Delivered, Resynced, TraceEvent
 from pytest_netfault.checks.writes import WriteBreakage
 from pytest_netfault.common.printable import printable, printable_lines
 from pytest_netfault.common.wording import counted
 from pytest_netfault.proof.contract import Run
-from pytest_netfault.proof.picture_cards import LOSSES
+from pytest_netfault.proof.picture_cards import LOSSES, words_for_lost
 from pytest_netfault.proof.recording import WriteRecord
 from pytest_netfault.proof.shortening import count_hidden
 from pytest_netfault.proof.unnoticed import dead_flow_of, in_words, never_noticed
@@ -93,7 +94,7 @@ def _headline(run: Run, notice: float | None) -> str:
     if lost:
         what = f"{run.naming.name_of(lost[0].revision)} ({_said(run, lost[0])})"
         more = f" and {len(lost) - 1} more" if len(lost) > 1 else ""
-        return f"An update was lost: {what}{more} never reached the subscriber."
+        return f"{words_for_lost(run)}: {what}{more} never reached the subscriber."
     missing = next((one for one in run.verdict.evidence if one.guarantee in LOSSES), None)
     if missing is not None and missing.revision is not None:
         return f"An update was lost: {run.naming.name_of(missing.revision)} did not reach the subscriber in time."
@@ -199,8 +200,17 @@ def _arrival(run: Run, key: str, value: str | None, revision: int) -> str:
     if times is None:
         return "in a snapshot"
     if not times:
-        return "NEVER ARRIVED"
+        may_miss = not DECLARED[run.trace.promise].all_arrive
+        return (
+            "did not arrive, which is allowed"
+            if may_miss and not _is_lost(run, key, revision)
+            else "NEVER ARRIVED"
+        )
     return "arrived" if times == 1 else f"arrived {times} times"
+
+
+def _is_lost(run: Run, key: str, revision: int) -> bool:
+    return any((one.key, one.revision) == (key, revision) for one in run.verdict.lost)
 
 
 def _times_delivered(run: Run, key: str, value: str | None, revision: int) -> int | None:
@@ -215,13 +225,16 @@ def _times_delivered(run: Run, key: str, value: str | None, revision: int) -> in
 
 
 def _went_wrong(run: Run, write: WriteRecord) -> bool:
-    """Whether a change of this write did not arrive exactly once."""
+    """Whether a change of this write did not arrive as it was promised: exactly once, or at all."""
     for key, value in write.changes:
         revision = _revision_of(run, key, value)
         within = revision is not None and revision > run.trace.start_revision_exclusive
         if within and key.startswith(_prefix(run)):
             assert revision is not None
-            if _times_delivered(run, key, value, revision) not in (None, 1):
+            if not DECLARED[run.trace.promise].all_arrive:
+                if _is_lost(run, key, revision):
+                    return True
+            elif _times_delivered(run, key, value, revision) not in (None, 1):
                 return True
     return False
 

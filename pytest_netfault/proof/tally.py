@@ -147,7 +147,7 @@ class Tally:
         if self.unexpected >= self.examples:
             return (
                 f"no update was expected of the subscriber in {examples}: nothing that it subscribed to "
-                f"was written after the subscription"
+                f"was written after the subscription or, if it only comes back, after the last outage"
             )
         if self.untested >= self.examples:
             return (

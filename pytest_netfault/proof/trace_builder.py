@@ -17,6 +17,7 @@ from pytest_netfault.checks.trace import (
     Bookmarked,
     Compaction,
     Delivered,
+    Disturbance,
     Failed,
     Filter,
     LogEvent,
@@ -90,6 +91,7 @@ def record_trace(
     writes: Sequence[WriteRecord] | None = None,
     held: Held | None = None,
     began: float = 0.0,
+    disturbances: Sequence[Disturbance] | None = None,
 ) -> Trace:
     """The trace of one run, with everything that its verdict needs.
 
@@ -108,6 +110,7 @@ def record_trace(
         writes: the outcomes of writes when ``until`` was asked for.
         held: what the store held then, if somebody looked.
         began: when the run began; times of writes are counted from there.
+        disturbances: the last ones, where the promise depends on them.
     """
     before, after = started
     return Trace(
@@ -125,6 +128,7 @@ def record_trace(
         log_from=log_from,
         writes=None if writes is None else tuple(_write(write, began) for write in writes),
         held=held,
+        disturbances=None if disturbances is None else tuple(disturbances),
     )
 
 

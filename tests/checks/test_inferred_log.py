@@ -6,6 +6,7 @@ What happens is drawn with a moment of effect for each write, which the judge do
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import get_args
 
 import pytest
 from hypothesis import given, settings
@@ -16,6 +17,7 @@ from pytest_netfault.checks.reading import Outcome
 from pytest_netfault.checks.trace import (
     Bookmarked,
     Delivered,
+    Disturbance,
     Filter,
     LogEvent,
     Promise,
@@ -94,7 +96,11 @@ def right_runs(draw: st.DrawFn) -> Trace:
     """A run of a right client, as it is recorded."""
     writes = draw(happenings())
     done = commits(writes)
-    promise: Promise = draw(st.sampled_from(["every-event", "latest-value"]))
+    promise: Promise = draw(st.sampled_from(get_args(Promise)))
+    skips = promise in ("latest-value", "latest-per-key")
+    away, back = END + 1, END + 1
+    if promise == "comes-back" and draw(st.integers(0, 3)):
+        away, back = sorted(draw(st.tuples(*[st.integers(0, END)] * 2)))
     called, began, returned = sorted(draw(st.tuples(*[st.integers(0, END)] * 3)))
     stream: list[StreamItem] = []
     cursor = began
@@ -103,13 +109,21 @@ def right_runs(draw: st.DrawFn) -> Trace:
         stream.append(UnplacedSnapshot(state_at(done, cursor)))
     mine = [one for one in done if one[0] > cursor]
     last = {key: at for at, key, _ in mine}
+    coming_back, before = True, len(stream)
     for at, key, value in mine:
-        if at <= cursor or (promise == "latest-value" and at != last[key] and draw(st.booleans())):
+        if at <= cursor or (skips and at != last[key] and draw(st.booleans())):
             continue
+        if away <= at <= back or (at > back and coming_back and draw(st.booleans())):
+            continue  # it was away, or is still coming back
+        coming_back = coming_back and at <= back
+        before += at <= back
         stream.append(told((key, value)))
+        if promise in ("latest-per-key", "comes-back") and draw(st.integers(0, 3)) == 0:
+            stream.append(told((key, value)))
+            before += at <= back
         if draw(st.integers(0, 3)) == 0:
             stream.append(Bookmarked(draw(st.integers(0, 9))))
-        if promise == "latest-value" and draw(st.integers(0, 3)) == 0:
+        if skips and draw(st.integers(0, 3)) == 0:
             cursor = draw(st.integers(at, END))
             stream.append(UnplacedSnapshot(state_at(done, cursor)))
     looked = draw(st.integers(0, END))  # what was not known by then is not known to the judge
@@ -135,6 +149,11 @@ def right_runs(draw: st.DrawFn) -> Trace:
         initial={},
         log_from="acknowledgements",
         writes=known,
+        disturbances=None
+        if promise != "comes-back"
+        else ()
+        if back > END
+        else (Disturbance(1 + sum(one.begun <= back for one in writes), before),),
         held=draw(st.none() | st.just({key: held.get(key) for key in ("r.a", "r.b")})),
     )
 

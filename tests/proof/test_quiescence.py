@@ -88,3 +88,12 @@ def test_it_always_comes_to_an_end(asked: list[tuple[float, int, int]]) -> None:
         assert not isinstance(action, Wait) or action.seconds > 0
         now += pause
     raise AssertionError(f"it went on for {steps} questions")
+
+
+def test_a_subscriber_that_comes_back_is_asked_once_more() -> None:
+    ending = Ending(PACE, now=0, confirm=True)
+    assert ending.decide(now=0, arrived=0, missing=0, broken=False) == LastWrite()
+    assert ending.decide(now=0, arrived=0, missing=1, broken=False) == Wait(0.25)
+    assert ending.decide(now=0.25, arrived=0, missing=1, broken=False) == LastWrite()
+    assert ending.decide(now=0.3, arrived=2, missing=0, broken=False) == LastWrite()
+    assert ending.decide(now=0.4, arrived=3, missing=0, broken=False) == Conclude(quiet=True)

@@ -7,7 +7,7 @@ import json
 from collections import Counter
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from hypothesis import given, settings
@@ -15,14 +15,16 @@ from hypothesis import strategies as st
 
 from pytest_netfault.checks.document import read_document
 from pytest_netfault.checks.guarantees import judge_trace
-from pytest_netfault.checks.trace import Trace
+from pytest_netfault.checks.trace import Promise, Trace
 from pytest_netfault.cli.judge import judge
 from pytest_netfault.proof.contract import Run, Timeouts
 from pytest_netfault.proof.files import document
 from pytest_netfault.schedules import Blackhole, Compact, Reset, Schedule, Sever, Subscribe, Write, schedules
 from pytest_netfault.store import WriteRejected
 
-PROMISES = ("every-event", "latest-value")
+PROMISES = get_args(Promise)
+# How a right client may go on after an outage, where its promise allows more than to resume.
+GOES_ON = {"latest-value": "snapshot", "latest-per-key": "snapshot", "comes-back": "now"}
 PACE = Timeouts(settle=0.05, patience=0.02, impatience=0.01, last_writes=(0.01, 0.02))
 SCHEDULES = schedules(faults=[Sever, Reset, Blackhole], abilities=["compact", "many"])
 
@@ -76,7 +78,7 @@ def of_run(run: Run) -> tuple[str, tuple[str, ...]]:
 def test_a_run_and_its_file_have_the_same_verdict(make_world: Any) -> None:
     seen: Counter[Any] = Counter()
 
-    @settings(deadline=None, max_examples=120)
+    @settings(deadline=None, max_examples=200)
     @given(
         schedule=SCHEDULES,
         promise=st.sampled_from(PROMISES),
@@ -96,7 +98,7 @@ def test_a_run_and_its_file_have_the_same_verdict(make_world: Any) -> None:
         seen[promise, kind == "log", bool(run.broken)] += 1
 
     prove()
-    assert len(seen) == 8, seen  # each promise, with a log and without one, kept and broken
+    assert len(seen) == 16, seen  # each promise, with a log and without one, kept and broken
 
 
 @pytest.mark.slow
@@ -106,16 +108,16 @@ def test_a_right_client_is_kept_whatever_it_shows(make_world: Any) -> None:
         schedule=SCHEDULES,
         promise=st.sampled_from(PROMISES),
         kind=st.sampled_from(["log", "nothing", "state"]),
-        snapshots=st.booleans(),
+        resumes=st.booleans(),
         silent=st.booleans(),
         flags=st.sets(st.sampled_from(["blind", "first", "bookmarks"])),
     )
     def prove(
-        schedule: Schedule, promise: Any, kind: str, snapshots: bool, silent: bool, flags: set[str]
+        schedule: Schedule, promise: Any, kind: str, resumes: bool, silent: bool, flags: set[str]
     ) -> None:
         world = make_world()
         world.server = server_of(world, kind)
-        after_outage = "snapshot" if snapshots and promise == "latest-value" else "resume"
+        after_outage = "resume" if resumes else GOES_ON.get(promise, "resume")
         flaws = {**dict.fromkeys(flags, True), **({"write": applies_in_silence} if silent else {})}
         run = world.play(schedule, world.opener(after_outage, **flaws), timeouts=PACE, promise=promise)
         assert run.broken == (), (run.verdict.evidence, run.write_breakages)

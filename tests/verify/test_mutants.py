@@ -11,6 +11,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -102,6 +103,10 @@ CAUGHT_BY = {
     "RetriesWritesBlindly": UNANSWERED,
     "CallsATimeoutARejection": UNANSWERED,
     "AcknowledgesTooEarly": Schedule([*WATCHED, Break(Sever()), Write("b", via="link")]),
+    "IsDeafAfterAnOutage": ABSENT,
+    "HearsHalfAfterAnOutage": ABSENT,
+    "LosesTheLastValueOfAKey": ABSENT,
+    "TellsAnOldValueOfAKey": ABSENT,
 }
 
 
@@ -115,7 +120,9 @@ def test_each_mutant_has_a_schedule() -> None:
 def test_each_mistake_is_caught(server: Any, name: str) -> None:
     kind = MUTANTS[name]
     with pytest.raises(verify.UpdateLost) as caught:
-        verify.replay(kind, server, CAUGHT_BY[name], settle=SETTLE_SECONDS, notice=SETTLE_SECONDS)
+        verify.replay(
+            kind, server, CAUGHT_BY[name], promise=kind.promise, settle=SETTLE_SECONDS, notice=SETTLE_SECONDS
+        )
     assert set(caught.value.broken) & set(kind.expects), caught.value
 
 
@@ -124,11 +131,44 @@ def test_the_client_without_a_mistake_survives_it(server: Any, schedule: Schedul
     verify.replay(toy.RightStore, server, schedule)
 
 
+@pytest.mark.parametrize("promise", ["latest-per-key", "comes-back"])
+@pytest.mark.parametrize("schedule", [ABSENT, FORGOTTEN, TOGETHER, NEIGHBOUR, DELETED], ids=str)
+def test_a_client_that_keeps_a_weaker_promise_survives_it(
+    server: Any, promise: Any, schedule: Schedule
+) -> None:
+    verify.replay(toy.RIGHT[promise], server, schedule, promise=promise)
+    verify.replay(toy.RIGHT[promise], SimpleNamespace(address=server.address), schedule, promise=promise)
+
+
+@pytest.mark.parametrize("promise", ["latest-per-key", "comes-back"])
+def test_a_client_that_keeps_a_weaker_promise_does_not_keep_the_strongest(server: Any, promise: Any) -> None:
+    with pytest.raises(verify.UpdateLost):
+        verify.replay(toy.RIGHT[promise], server, Schedule([*ABSENT, Write("a")]), settle=SETTLE_SECONDS)
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["IgnoresCompaction", "SplitsTransactions"])
+@pytest.mark.parametrize("promise", ["latest-per-key", "comes-back"])
+def test_a_right_client_of_each_promise_is_kept(server: Any, promise: Any) -> None:
+    report = verify.no_update_lost(
+        toy.RIGHT[promise], server, promise=promise, seed=1, settle=30, max_examples=10, notice=None
+    )
+    assert (report.examples, report.inconclusive) == (10, 0)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "name", ["IgnoresCompaction", "SplitsTransactions", "IsDeafAfterAnOutage", "LosesTheLastValueOfAKey"]
+)
 def test_a_schedule_that_catches_it_is_drawn(server: Any, name: str) -> None:
     with pytest.raises(verify.UpdateLost) as caught:
-        verify.no_update_lost(MUTANTS[name], server, seed=1, settle=SETTLE_SECONDS, max_seconds=60)
+        verify.no_update_lost(
+            MUTANTS[name],
+            server,
+            promise=MUTANTS[name].promise,
+            seed=1,
+            settle=SETTLE_SECONDS,
+            max_seconds=60,
+        )
     assert set(caught.value.broken) & set(MUTANTS[name].expects)
     assert len(caught.value.schedule) <= 8
 

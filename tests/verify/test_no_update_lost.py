@@ -351,7 +351,11 @@ def test_a_subscriber_that_is_always_told_to_give_up_proves_nothing(toy: Any, se
         ({"server": SimpleNamespace(address="x", revision=int)}, TypeError, "has revision.* and no log"),
         ({"server": "127.0.0.1:6379"}, TypeError, "with an address, such as .* not '127.0.0.1:6379'"),
         ({"server": SimpleNamespace(address="x", read={})}, TypeError, "must be a function of a prefix"),
-        ({"promise": "all"}, ValueError, "promise must be 'every-event' or 'latest-value', not 'all'"),
+        (
+            {"promise": "all"},
+            ValueError,
+            "promise must be 'every-event' or 'latest-value' or .* or 'comes-back', not 'all'",
+        ),
         ({"faults": []}, ValueError, "faults must name at least one fault"),
         ({"faults": ["sever"]}, TypeError, "faults must hold faults such as .*, not 'sever'"),
         ({"faults": Sever}, TypeError, "faults must be a list of faults"),

@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
 from pytest_netfault import Delivery, verify
+from pytest_netfault.checks.trace import Promise
 from pytest_netfault.faults import Cut, Reset, Sever
 from pytest_netfault.schedules import Break, Delete, Heal, Schedule, Subscribe, WaitForEvents, Write
 
@@ -114,8 +115,23 @@ def test_updates_that_all_arrive_before_the_fault_prove_nothing(once: Any, truth
     assert caught.value.report.writes_acknowledged == 1
 
 
+@pytest.mark.parametrize("promise", ["latest-per-key", "comes-back"])
+def test_the_same_under_each_promise(once: Any, truth: Any, promise: Any) -> None:
+    with pytest.raises(verify.ProvedNothing):
+        verify.replay(once, truth, WATCHED, promise=promise)
+
+
+def test_a_client_that_comes_back_to_silence_proves_nothing(once: Any, server: Any) -> None:
+    """What arrives late was written before the outage ended: it shows nothing of what is written after it."""
+    late = Schedule([Subscribe(), Break(Sever()), Write("a"), Heal(), WaitForEvents()])
+    verify.replay(once, server, late)
+    with pytest.raises(verify.ProvedNothing, match="no update was expected of the subscriber in 1 example"):
+        verify.replay(once, server, late, promise="comes-back")
+
+
 def test_one_update_after_the_fault_is_a_proof(toy: Any, truth: Any) -> None:
-    verify.replay(toy.RightStore, truth, WATCHED)
+    for promise in get_args(Promise):
+        verify.replay(toy.RightStore, truth, WATCHED, promise=promise)
     verify.replay(toy.RightStore, truth, Schedule([Subscribe(), Write("a"), WaitForEvents(), Break(Sever())]))
 
 

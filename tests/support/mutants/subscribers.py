@@ -22,10 +22,12 @@ class Mutant(toy.RightStore):
     Attributes:
         expects: guarantees of which one must be found broken.
         faults: what to draw, where the mistake needs a fault that is not drawn by default.
+        promise: what it promises, and does not keep.
     """
 
     expects: tuple[str, ...] = ("reliable", "complete")
     faults: tuple[type[Fault] | Fault, ...] = verify.ALL
+    promise: Any = "every-event"
 
 
 class ResumesFromNow(Mutant):
@@ -385,6 +387,61 @@ class AcknowledgesTooEarly(Mutant):
     def put_many(self, changes: Mapping[str, str | None]) -> None:
         with contextlib.suppress(TimeoutError, ConnectionError):
             super().put_many(changes)
+
+
+class IsDeafAfterAnOutage(Mutant, toy.ComesBackStore):
+    """Connects again after an outage, and forgets what it had subscribed to."""
+
+    expects = ("complete",)
+    promise = "comes-back"
+    subscribed = False
+
+    def watch(self) -> None:
+        if self.subscribed:
+            self.prefix = "nobody."
+        super().watch()
+
+    def on_watching(self, revision: int) -> None:
+        self.subscribed = True
+
+
+class HearsHalfAfterAnOutage(Mutant, toy.ComesBackStore):
+    """After an outage two readers share its connection, and one of them is nobody's: every second message is lost."""
+
+    expects = ("complete",)
+    promise = "comes-back"
+    watches = messages = 0
+
+    def on_watching(self, revision: int) -> None:
+        self.watches += 1
+
+    def on_events(self, revision: int, changes: Any) -> None:
+        self.messages += 1
+        if self.watches < 2 or self.messages % 2:
+            super().on_events(revision, changes)
+
+
+class LosesTheLastValueOfAKey(Mutant, toy.LatestPerKeyStore):
+    """After an outage it looks which keys are new and which are gone, and not at the values of those that it knows."""
+
+    expects = ("complete",)
+    promise = "latest-per-key"
+
+    def on_snapshot(self, revision: int, kvs: dict[str, str]) -> None:
+        super().on_snapshot(revision, {**kvs, **{key: self.state[key] for key in kvs if key in self.state}})
+
+
+class TellsAnOldValueOfAKey(Mutant, toy.LatestPerKeyStore):
+    """After an outage it tells what it had remembered of each key behind what it has read anew."""
+
+    expects = ("ordered", "complete")
+    promise = "latest-per-key"
+
+    def on_snapshot(self, revision: int, kvs: dict[str, str]) -> None:
+        remembered = dict(self.state)
+        super().on_snapshot(revision, kvs)
+        for key, value in remembered.items():
+            self.tell(key, value)
 
 
 MUTANTS: dict[str, type[Mutant]] = {

@@ -344,3 +344,57 @@ class RightStore:
                     connection.shutdown(socket.SHUT_RDWR)
         if self._thread is not None:
             self._thread.join(5)
+
+
+class ComesBackStore(RightStore):
+    """A client that hears what is committed while it is connected, without revisions: pub/sub."""
+
+    def start(self) -> None:
+        """It begins when the server watches."""
+
+    def resume_at(self) -> int | None:
+        return None
+
+    def on_events(self, revision: int, changes: Changes) -> None:
+        self.hand(Delivery(events=tuple(Event(key, value) for key, value in changes)))
+
+
+class LatestPerKeyStore(RightStore):
+    """A client that reads every key when it comes back, and tells of one key at a time, without revisions: a cache.
+
+    It looks odd: what it knows already it tells again, the state at the start comes as changes, transactions come in
+    parts and backwards, and what was overwritten meanwhile never comes.
+    """
+
+    def watch(self) -> None:
+        self.take_snapshot()
+        super().watch()
+
+    def start(self) -> None:
+        """The first watch begins with the state."""
+
+    def on_snapshot(self, revision: int, kvs: dict[str, str]) -> None:
+        gone = [key for key in self.state if key not in kvs]
+        for key, value in [*dict.fromkeys(gone).items(), *kvs.items()]:
+            self.tell(key, value)
+        self.next = revision + 1
+
+    def on_events(self, revision: int, changes: Changes) -> None:
+        for key, value in reversed(changes):
+            self.tell(key, value)
+        self.next = revision + 1
+
+    def tell(self, key: str, value: str | None) -> None:
+        if value is None:
+            self.state.pop(key, None)
+        else:
+            self.state[key] = value
+        self.hand(Delivery(events=(Event(key, value),)))
+
+
+#: For each promise, a client that keeps it and no other.
+RIGHT: dict[str, type[RightStore]] = {
+    "every-event": RightStore,
+    "latest-per-key": LatestPerKeyStore,
+    "comes-back": ComesBackStore,
+}
