@@ -7,9 +7,9 @@
 
 ``open_store(address)`` opens your client behind the four methods of :class:`pytest_netfault.Store`. The kit opens it
 twice: through a link that it breaks, and directly, as the other service that writes meanwhile. What the server's own
-log says was committed is the truth, and what the subscriber behind the link was handed is held against it.
+log says was committed is the oracle, and what was delivered to the subscriber behind the link is compared with it.
 
-This module is the face; ``verifying/`` is how.
+This module checks arguments and raises what was found; the rest is in :mod:`pytest_netfault.proof`.
 """
 
 from __future__ import annotations

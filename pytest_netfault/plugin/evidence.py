@@ -1,7 +1,7 @@
 """What a test leaves behind: the section in its failure, and with ``--netfault-output`` a folder of files.
 
-Rules of this file: nothing is counted or judged here. That something cannot be written is said, and hides no failure.
-Without Jinja2 there is no page, and the text says the same.
+A file that cannot be written is reported, and hides no failure. Without Jinja2 there is no page, and the text says the
+same.
 """
 
 from __future__ import annotations

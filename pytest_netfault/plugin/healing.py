@@ -5,8 +5,8 @@ a hook is enough. Some of it happens earlier: an event loop that a plugin runs o
 coroutine has ended, ``tearDown`` of a ``unittest`` class belongs to the call, and what a timeout interrupts is unwound
 from the inside.
 
-Rules of this file: the standard library only, because pytest loads it in every session; what is to be done at the end
-is an argument, is idempotent, and must not raise.
+The standard library only, because pytest loads this in every session. The callback that is passed in must be idempotent
+and must not raise.
 """
 
 from __future__ import annotations

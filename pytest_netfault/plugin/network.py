@@ -1,7 +1,7 @@
 """The links of a session: one proxy thread, the NetFaults on it, and what was applied to their links.
 
-Rules of this file: nothing is judged here and nothing of pytest is known. What happens is noted in the thread of
-whoever acted, and nothing is kept of a NetFault that is closed.
+It knows nothing of pytest. What happens is recorded in the thread that acted, and nothing is kept of a NetFault that
+is closed.
 """
 
 from __future__ import annotations

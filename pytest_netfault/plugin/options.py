@@ -3,8 +3,8 @@
 The command line goes before the ini value of the same name, and that before the default. A value that is not valid ends
 pytest at once, in one sentence.
 
-Rules of this file: pytest reads it in every session, so it imports pytest and what needs the standard library only;
-nothing is opened, made or looked for here, but for the question whether a path can be written to.
+pytest imports this in every session, so it imports pytest and the standard library only. Nothing is opened or created
+here; it is only checked whether a path can be written to.
 """
 
 from __future__ import annotations

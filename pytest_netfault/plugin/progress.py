@@ -2,9 +2,9 @@
 
 A proof of a hundred schedules takes a minute, and a sweep many; pytest itself says nothing meanwhile.
 
-Rules of this file: nothing is shown of a proof that is over in a moment; nothing of what a test printed is lost or
-reordered, because pytest's capture is suspended around each line and not longer; with ``-q``, under pytest-xdist (a
-worker has no terminal) and without a terminal reporter there is silence.
+Nothing is shown of a proof that is over in a moment. The output of tests is neither lost nor reordered, because
+pytest's capture is suspended around each line and no longer. Nothing is printed with ``-q``, under pytest-xdist (a
+worker has no terminal) or without a terminal reporter.
 """
 
 from __future__ import annotations

@@ -1,7 +1,6 @@
 """The record of the running test: what it has done to the network so far.
 
-Rules of this file: counts and what is kept for a report; nothing is judged, and nothing grows with the number of inputs
-that a property-based test tries.
+Nothing in it grows with the number of inputs that a property-based test tries.
 """
 
 from __future__ import annotations

@@ -1,12 +1,11 @@
-"""One pytest session: hears from links and from proofs, and follows the course of each test.
+"""One pytest session: it observes links, hosts proofs, and follows the course of each test.
 
 Made by the plugin when a fixture is first used. What it knows is kept by subject: the links that are open
 (:mod:`.network`), the servers that tests share (:mod:`.shared_servers`), the record of the running test
 (:mod:`.record`), and what a test leaves behind (:mod:`.evidence`). They are released in reverse order.
 
-Rules of this file: one test runs at a time, and what happens is counted for the one that runs. Nothing grows with
-the number of inputs that a property-based test tries: links that are closed are kept for its report only as long as
-they are among the last few.
+One test runs at a time, and what happens is counted for that one. Nothing grows with the number of inputs that a
+property-based test tries: of closed links only the last few are kept for its report.
 """
 
 from __future__ import annotations

@@ -1,11 +1,9 @@
 """One etcd, and one cluster of three, for the tests of a session.
 
-Starting an etcd takes a tenth of a second, so tests share one. What they must not share is keys: each test gets a
-prefix that nothing was ever written under. The store's revision and its log are the whole store's, as a real one's
-are.
+Starting an etcd takes a tenth of a second, so tests share one. Keys are not shared: each test gets a prefix under
+which nothing was ever written. The revision and the log are those of the whole store, as of any etcd.
 
-Rules of this file: the server is used through the few methods that ``pytest_netfault_etcd`` promises, so that it
-may be anybody's.
+Only the few methods that ``pytest_netfault_etcd`` promises are used, so that a project can provide its own server.
 """
 
 from __future__ import annotations

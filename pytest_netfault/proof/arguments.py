@@ -39,7 +39,7 @@ __all__ = [
     "settings_of",
 ]
 
-# Goes before the session's seed: a proof in a process that a test starts can be told the seed of the test.
+# Takes precedence over the session's seed: a proof in a process that a test starts can use the seed of the test.
 SEED_VARIABLE = "NETFAULT_SEED"
 _SEED_DIGITS = 20
 

@@ -8,10 +8,11 @@
     ...
 
 Each thread has a link, clients and name spaces of its own. What touches the server itself (compact, restart, pause)
-must not be played meanwhile: it would be felt here, and a right client could be blamed for it. The caller sees to that.
+must not be played meanwhile: it would affect these runs, and a right client could be blamed for it. The caller ensures
+that.
 
-Rules of this file: whoever starts it closes it, which abandons what is still being played and waits for the clients
-to be closed. What a play raises is raised in the caller's thread.
+Closing it abandons what is still being played and waits until the clients are closed. What a play raises is raised in
+the caller's thread.
 """
 
 from __future__ import annotations

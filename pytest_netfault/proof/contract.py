@@ -56,7 +56,7 @@ class Breakable(Protocol):
 
 
 class Server(Protocol):
-    """The truth: the store itself, over an undisturbed connection.
+    """The oracle: the store itself, over an undisturbed connection.
 
     ``compact()``, ``restart()``, ``pause()`` and ``resume()`` are used where they exist. A store that keeps no log has
     neither ``revision()`` nor ``log()``; its ``read(prefix)``, if there is one, gives every key below a prefix with its

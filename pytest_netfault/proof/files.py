@@ -1,6 +1,6 @@
 """What a failing proof leaves behind: the trace for ``netfault judge``, the schedule as a Python file, and a picture.
 
-Rules of this file: files appear whole or not at all, also when two workers write at once.
+Files appear complete or not at all, also when two workers write at once.
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ def write_report(
     Args:
         directory: made if need be.
         name: of the files.
-        run: what is told.
+        run: what is reported.
         trace: its :func:`document`.
         drawing: its picture, if it was drawn already.
         played: of a proof that was interrupted, how many examples it had played.
@@ -112,7 +112,7 @@ def write_report(
     try:
         page = render(drawing)
     except ReportNotPossible:
-        return path  # the trace says the same, and the extra is nobody's duty
+        return path  # the trace says the same, and the page needs an extra
     write_whole(directory / f"{name}.html", page)
     return path
 

@@ -1,7 +1,7 @@
 """How long anything may take: a deadline for a proof, and a bound for each call of what belongs to somebody else.
 
-Rules of this file: nothing that a user brings, be it a client or a server, is called without a bound. What does not
-return is named in one sentence, and is left alone on its thread.
+No client and no server of the user's is called without a bound. A call that does not return is named in one sentence,
+and is abandoned on its thread.
 """
 
 from __future__ import annotations

@@ -8,8 +8,7 @@
 * What fails by luck is rated over at least ten plays, and a schedule that failed in all of them is preferred: the
   smallest with a wait more, or one of those that were met on the way (a much larger one only if it hardly ever fails).
 
-Rules of this file: it decides what is played next and never plays by itself. When a play came to no end it stops with
-the best that it has.
+It decides what is played next and never plays by itself. If a play does not end, it stops with the best found so far.
 """
 
 from __future__ import annotations

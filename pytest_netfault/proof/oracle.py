@@ -1,4 +1,4 @@
-"""Where the truth of a run comes from: the server's log, or, for a store that has none, the outcomes of writes.
+"""The oracle of a run: the server's log or, for a store that has none, the outcomes of writes.
 
 A store with a log and revisions is held to every guarantee. A store without (a server that has neither ``revision()``
 nor ``log()``) is held to what acknowledgements can prove, and to what it holds if its server can ``read(prefix)``. What
@@ -39,12 +39,12 @@ class CommittedLog(Protocol):
 
 
 def has_log(server: object) -> bool:
-    """Whether a server tells the truth itself."""
+    """Whether a server has a log itself."""
     return hasattr(server, "revision") or hasattr(server, "log")
 
 
 class ServerLog:
-    """The truth from the server's own log, over its own address."""
+    """The oracle that reads the server's own log, over its own address."""
 
     source: LogSource = "server"
     held: Held | None = None
@@ -62,7 +62,7 @@ class ServerLog:
 
 
 class InferredLog:
-    """The truth from the outcomes of writes, and from the store's state where it can be read.
+    """The oracle that infers a log from the outcomes of writes, and from the store's state where it can be read.
 
     Args:
         writes: the writes so far, as they were known before the revision was asked for.

@@ -1,10 +1,9 @@
-"""What a subscriber was handed, as values that can be judged, written and shown, whatever its client made of them.
+"""What was delivered, as values that can be judged, written and shown, whatever types the client used.
 
-A client may deliver a revision of thousands of digits, which Python refuses to print, or its own kinds of text and
-number. That must not keep a report from telling what else was lost.
+A client may deliver a revision of thousands of digits, which Python refuses to print, or subclasses of ``str`` and
+``int``. That must not keep a report from saying what else was lost.
 
-Rules of this file: pure functions; nothing that a verdict depends on changes: texts are equal to what was delivered,
-and numbers are as equal and in the same order.
+Nothing that a verdict depends on changes: texts stay equal, and numbers keep their order and remain distinct.
 """
 
 from __future__ import annotations
@@ -16,8 +15,8 @@ from pytest_netfault.store import Delivery, Event, Resync
 
 __all__ = ["plain", "printed_revisions", "with_revisions"]
 
-# Python can be told to print no more than 640 digits, and prints 4,300 by default. No store counts so far, so that a
-# log has no such revision, and one is a phantom whatever stands for it.
+# Python can be configured to print no more than 640 digits, and prints 4,300 by default. No store counts so far: no log
+# has such a revision, and one is a phantom whatever stands for it.
 HUGE = 10**600
 
 
@@ -68,8 +67,8 @@ def _plain_number(number: Any) -> Any:
     return int.__int__(number) if isinstance(number, int) and not isinstance(number, bool) else number
 
 
-def printed_revisions(handed: Sequence[Delivery]) -> dict[int, int]:
-    """For each revision that is too long to be printed, one that is not; empty for every client that is in its mind.
+def printed_revisions(delivered: Sequence[Delivery]) -> dict[int, int]:
+    """For each revision that is too long to be printed, one that is not; empty for every sane client.
 
     They stay apart from each other and from all others, in the same order.
 
@@ -77,7 +76,7 @@ def printed_revisions(handed: Sequence[Delivery]) -> dict[int, int]:
     >>> [printed_revisions(huge)[one.bookmark] - HUGE for one in huge[:2]]
     [2, 1]
     """
-    huge = sorted({one for delivery in handed for one in _revisions(delivery) if not -HUGE <= one <= HUGE})
+    huge = sorted({one for delivery in delivered for one in _revisions(delivery) if not -HUGE <= one <= HUGE})
     low = [one for one in huge if one < 0]
     high = [one for one in huge if one > 0]
     return {

@@ -1,6 +1,6 @@
-"""Where a proof is, in one line, and who is told of it if the caller asked for nothing.
+"""The progress of a proof in one line, and where that goes if the caller passed no ``progress``.
 
-Rules of this file: words only; how a line is shown, and how often, is the business of the session around the proof.
+How a line is shown, and how often, is decided by the session around the proof.
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
 """A proof inside a property-based test: Hypothesis tries many schedules, and one of them is no test of its own.
 
-Two things differ then. A schedule that proved nothing is not a failure but a bad draw, as if ``assume()`` had said so;
-if all are, Hypothesis says that it found none. And what is told of a test is its last loss, which is the smallest: the
-others were steps on the way to it.
+Two things differ then. A schedule that proved nothing is not a failure but a rejected draw, as by ``assume()``; if all
+are rejected, Hypothesis reports that. And only the last loss of a test is reported, which is the smallest: the others
+were steps on the way to it.
 
-Rules of this file: Hypothesis is an extra. It is looked at only if somebody else has imported it.
+Hypothesis is an extra. It is used here only if somebody else has imported it.
 """
 
 from __future__ import annotations

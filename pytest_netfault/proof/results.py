@@ -110,9 +110,9 @@ class UpdateLost(AssertionError):
 
     Attributes:
         schedule: the smallest schedule found that breaks it; ``str()`` of it is one expression.
-        trace: what the store committed and what the subscriber was handed, as plain objects (see the page on trace
-            formats); ``netfault judge`` reads the same from a file.
-        broken: the names of the broken guarantees. Those that begin with ``writes.`` are about what a writer was told.
+        trace: what the store committed and what was delivered to the subscriber, as plain objects (see the page on
+            trace formats); ``netfault judge`` reads the same from a file.
+        broken: the names of the broken guarantees. Those that begin with ``writes.`` are about the outcomes of writes.
         seed: the seed of the run.
         repeated: how often that schedule failed, and out of how many plays.
         report: what was tried until then.
@@ -240,7 +240,7 @@ Stage = Literal["playing", "sweeping", "noticing", "shrinking", "repeating"]
 
 @dataclass(frozen=True)
 class Progress:
-    """Where a proof is; handed to ``progress`` after each schedule that was played.
+    """Where a proof is; passed to ``progress`` after each schedule that was played.
 
     Attributes:
         stage: ``"playing"`` the examples, ``"sweeping"`` over places, ``"noticing"``: the client has yet to find out

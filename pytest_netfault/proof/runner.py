@@ -87,7 +87,7 @@ def play(
 ) -> Run:
     """Play a schedule to its end, or until the deadline, and return what happened.
 
-    Whatever the server raises is raised here: without the truth there is no verdict. What the client raises on
+    Whatever the server raises is raised here: without a log there is no verdict. What the client raises on
     opening, while its link is whole, is raised too, unless it is an external client that failed.
 
     Raises:

@@ -1,6 +1,6 @@
 """The server during one run: what is asked of it, and what the schedule does to it.
 
-Whatever the server raises is raised here: without the truth there is no verdict.
+Whatever the server raises is raised here: without a log there is no verdict.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""What is left out of the account of a run in which too much happened: the middle, and it is said how much.
+"""Which deliveries of a very long run are left out of reports: the middle, with a note of how many.
 
-Rules of this file: pure functions. What a verdict points at, and the first arrival of each update, are always kept.
+What a verdict refers to, and the first arrival of each update, are always kept.
 """
 
 from __future__ import annotations

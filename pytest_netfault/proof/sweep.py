@@ -1,4 +1,4 @@
-"""Cut at every byte: a small scenario, once for each place at which a connection of the subject can end.
+"""Cut at every byte: a small scenario, once for each place at which a connection of the client under test can end.
 
 A few runs without a fault learn how many bytes each connection carries each way. Then the scenario is played again for
 each place, with a cut exactly there. Connections have numbers, in the order in which the link takes them in, so that
@@ -6,9 +6,8 @@ each place, with a cut exactly there. Connections have numbers, in the order in 
 order, and few clients send as many bytes each time: so there is a place as far as any of the runs got, and one that a
 play does not reach is played again before it is called a hole.
 
-Rules of this file: which places there are, and which belong to a shard, is decided by pure functions. Many places are
-played side by side, each in a name space and over a link of its own; none are when the scenario does something to
-the server itself, which all would feel.
+Many places are played side by side, each in a name space and over a link of its own; one after the other if the
+scenario does something to the server itself, which would affect all of them.
 """
 
 from __future__ import annotations

@@ -1,7 +1,4 @@
-"""What became of a dead flow in a run: whether the client found out, and the words for one that never did.
-
-Rules of this file: pure functions of a :class:`Run`.
-"""
+"""What became of a dead flow in a run: whether the client found out, and the words for one that never did."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """Where a link's connections go: each connection looks the name up anew and tries its addresses in order.
 
 A container that is made anew has another address under the same name, so an address is never kept for later. What is
-no name, an address or a path, is known at once and costs nothing. A look-up is a trio task with a time limit: it takes
-nobody's time but that of the connection that waits for it.
+no name, an address or a path, is known at once and costs nothing. A look-up is a trio task with a time limit: only the
+connection that needs it waits.
 """
 
 from __future__ import annotations

@@ -1,7 +1,6 @@
 """What can go wrong around a server, as three exceptions under one base.
 
-Rules of this file: no I/O; each message is one sentence that says what is missing or what was seen, and
-what helps.
+Each message is one sentence that says what is missing or what was seen, and what helps.
 """
 
 from __future__ import annotations

@@ -1,10 +1,9 @@
-"""Who owns a thing that outlives processes, such as a container, and whether that owner is surely dead.
+"""Who owns what outlives processes, such as a container, and whether that owner is certainly dead.
 
-A process number alone does not say: it is given again, other machines and containers have the same ones. So
-an owner is written as the machine, its boot, the space of process numbers, the number, and when that
-process started.
+A process number alone is not enough: numbers are reused, and other machines and containers have the same ones. So an
+owner is written as the machine, its boot, the PID name space, the number, and the start time of that process.
 
-Rules of this file: reads only; a doubt means "alive", because what is taken for dead is removed.
+In doubt an owner counts as alive, because what belongs to a dead one is removed.
 """
 
 from __future__ import annotations
@@ -80,7 +79,7 @@ def read_owner(text: str) -> Owner | None:
 
 
 def _started(pid: int) -> str | None:
-    """Field 22 of /proc/PID/stat; "" if there is no such process, None if that cannot be told."""
+    """Field 22 of /proc/PID/stat; "" if there is no such process, None if that is unknown."""
     try:
         text = Path(f"/proc/{pid}/stat").read_text(errors="replace")
     except FileNotFoundError:

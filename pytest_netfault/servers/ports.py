@@ -1,13 +1,10 @@
-"""Ports that stay ours while nobody listens on them.
+"""Ports that stay reserved while nobody listens on them.
 
-A server that is told its port by number can lose it twice: between the moment the number was found free and
-the moment the server binds it, and while the server is down between a kill and a restart. Here a socket
-that is bound but never listens keeps the number for as long as it is open: the kernel gives it to nobody
-who asks for any free port, neither to listen nor to connect from, while a server that asks for this very
-number with SO_REUSEADDR (every Go program does) gets it. Nobody can connect to a bound socket that does not
-listen, so that a dead server is still a refused one.
-
-Rules of this file: whoever reserves a port closes the reservation.
+A server that gets its port as a number can lose it twice: between the moment the number was found free and the moment
+the server binds it, and while the server is down between a kill and a restart. Here a socket that is bound but never
+listens reserves the number for as long as it is open: the kernel gives it to nobody who asks for any free port, neither
+to listen nor to connect from, while a server that asks for this number with SO_REUSEADDR (every Go program does) gets
+it. Nobody can connect to a bound socket that does not listen, so connections to a dead server are still refused.
 """
 
 from __future__ import annotations
@@ -37,7 +34,7 @@ class ReservedPort:
             raise
 
     def close(self) -> None:
-        """Give the port back. Twice is fine."""
+        """Give the port back. Idempotent."""
         self._socket.close()
 
     def __enter__(self) -> ReservedPort:

@@ -1,13 +1,12 @@
-"""Directories that do not outlive their owner by much, even when it was killed.
+"""Directories that are removed soon after their owner has ended, even if it was killed.
 
-A scratch directory holds a file ``owner.lock`` that its owner keeps locked. The kernel lets go of the lock
-when the owner's last process ends, however it ends, so a directory whose lock can be had has lost its
-owner: whoever makes a scratch directory next removes it. The lock file is renamed to its name only once it
-is locked, so that a directory still being made is never taken for a lost one. A directory without such a
-file, of another user, or that is a link is not ours and never touched.
+A scratch directory holds a file ``owner.lock`` that its owner keeps locked. The kernel releases the lock when the
+owner's last process ends, however it ends, so a directory whose lock can be taken has lost its owner: the next process
+that makes a scratch directory removes it. The lock file gets its name only once it is locked, so that a directory that
+is still being made is never taken for an abandoned one. A directory without such a file, of another user, or that is a
+symbolic link is never touched.
 
-Rules of this file: what a directory holds is removed before its lock file, so that a removal that was itself
-interrupted is finished by the next one.
+The contents of a directory are removed before its lock file, so that an interrupted removal is finished by the next one.
 """
 
 from __future__ import annotations
@@ -49,7 +48,7 @@ class ScratchDirectory:
             raise
 
     def close(self) -> None:
-        """Remove the directory and all that is in it. Twice is fine; a forked child's call does nothing."""
+        """Remove the directory and all that is in it. Idempotent; a forked child's call does nothing."""
         if self._owner == os.getpid():
             _remove(self.path)
             if self._lock >= 0:

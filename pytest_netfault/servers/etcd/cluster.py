@@ -1,4 +1,4 @@
-"""Three etcds that keep one store, and whose words to each other cross links.
+"""Three etcds that keep one store, and whose peer traffic goes through links.
 
 etcd tells each member one address of every other, the same for all, so a link in front of a member could not know
 who calls. Here that address is a Unix socket with a *relative* path, and each member has a working directory of
@@ -10,11 +10,11 @@ each of the six directions in which a member can call another is broken by itsel
       m2:1  -link->  m1:1  -link->  m1:1  -link->
       m3:1  -link->  m3:1  -link->  m2:1  -link->
 
-A connection carries both ways: what m1 has to tell m2 goes over connections that m1 opened and over streams that
-m2 opened, so two members are parted only when both links between them are broken; `EtcdCluster.partition` does that.
+Messages from m1 to m2 travel over connections that m1 opened and over streams that m2 opened, so two members are
+partitioned only when both links between them are broken; `EtcdCluster.partition` does that.
 
-Rules of this file: whoever makes links is handed in, nothing here knows a proxy. What is opened is released in
-reverse order: members, links, ports, directory.
+The function that makes links is an argument: nothing here knows the proxy. What is opened is released in reverse order:
+members, links, ports, directory.
 """
 
 from __future__ import annotations
@@ -104,7 +104,7 @@ class EtcdMember:
             self._process.wait_until_it_serves()
 
     def kill(self) -> None:
-        """End it with SIGKILL; its addresses and data stay for `start`. Twice is fine."""
+        """End it with SIGKILL; its addresses and data stay for `start`. Idempotent."""
         self._process.kill()
 
     def restart(self, *, wait: bool = True) -> None:
@@ -117,7 +117,7 @@ class EtcdMember:
         self._process.pause(self.name)
 
     def resume(self) -> None:
-        """Let it go on after `pause`. Twice is fine."""
+        """Let it go on after `pause`. Idempotent."""
         self._process.resume(self.name)
 
     def output(self, lines: int = 30) -> str:
@@ -136,7 +136,7 @@ class Partition:
         self._name = name
 
     def heal(self) -> None:
-        """Let them talk again. Twice is fine."""
+        """End the partition. Idempotent."""
         self._faults.close()
 
     def __enter__(self) -> Partition:
@@ -311,7 +311,7 @@ class EtcdCluster(Etcd):
         return "\n".join(f"{member}:\n{member.output(lines)}" for member in self.members.values())
 
     def close(self) -> None:
-        """End all members and links and remove what they had. Twice is fine; a forked child's does nothing."""
+        """End all members and links and remove what they had. Idempotent; a forked child's does nothing."""
         if self._owner != os.getpid():
             return
         atexit.unregister(self.close)

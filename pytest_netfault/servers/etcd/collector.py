@@ -4,15 +4,15 @@ A thread for each member of the store (one, but for a cluster) watches every key
 transaction raises etcd's revision by exactly one and changes at least one key, so the revisions seen must be
 without a gap: that is checked, and what cannot be made whole is an error, never a shorter log.
 
-After a broken stream (a restart) the watch starts again at the last revision held, that one included. What
-comes for it must be what is held already: a store that was replaced, or that lost what it had acknowledged,
-is found out. So is a member of a cluster that tells another history than the others.
+After a broken stream (a restart) the watch starts again at the last revision that was read, that one included, and
+compares it with what was read before: a store that was replaced, or that lost what it had acknowledged, is detected. So
+is a member of a cluster whose history differs from that of the others.
 
     watching --stream ends--> waiting --a moment, or wake()--> watching
         |                                                          |
         +--a revision is gone for ever, or differs--> failed   close() ends it from anywhere
 
-Rules of this file: the threads are owned by the Collector and end with it; readers wait for events, bounded.
+The threads are owned by the Collector and end with it. Readers wait for events, for a limited time.
 """
 
 from __future__ import annotations
@@ -114,7 +114,7 @@ class Collector:
             watcher.wake.set()
 
     def close(self) -> None:
-        """Stop reading, at once; what is held stays readable up to there. Twice is fine."""
+        """Stop reading, at once; what is held stays readable up to there. Idempotent."""
         with self._changed:
             self._closing = True
             streams = [watcher.stream for watcher in self._watchers]
@@ -152,7 +152,7 @@ class Collector:
                 )
 
     def fail(self, why: str) -> None:
-        """Give the log up: what is missing will never come. Readers are told ``why``."""
+        """Give the log up: what is missing will never come. Readers get ``why``."""
         with self._changed:
             self._failure = self._failure or why
             self._changed.notify_all()

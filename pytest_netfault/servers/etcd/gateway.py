@@ -1,12 +1,10 @@
 """etcd's HTTP/JSON gateway, spoken with the standard library.
 
-Every etcd since 3.4 answers its gRPC calls also as JSON below ``/v3/`` on its client address. That is all
-that is needed to learn the truth about a store, so that reading it costs no gRPC and no protobuf, and
-shares no code with the client under test.
+Every etcd since 3.4 answers its gRPC calls also as JSON below ``/v3/`` on its client address. Reading the log of a store
+through it needs no gRPC and no protobuf, and shares no code with the client under test.
 
-Rules of this file: one connection for each call, opened and closed here; every call has a deadline;
-whatever goes wrong is a ServerUnreachable that names the address and the call. The only long-lived thing is
-a `WatchStream`, which its opener closes.
+Each call has a connection of its own and a deadline; whatever goes wrong is a ServerUnreachable that names the address
+and the call. Only a `WatchStream` lives longer, until its opener closes it.
 """
 
 from __future__ import annotations

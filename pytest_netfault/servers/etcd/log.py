@@ -1,10 +1,8 @@
-"""The store's own log: what was committed, revision by revision. It is the truth that verdicts are judged by.
+"""The store's own log: what was committed, revision by revision. Verdicts are judged by it.
 
 A *revision* is one committed transaction; its events are the changes it made, in the store's own bytes.
 etcd's JSON gateway writes 64-bit numbers as text, leaves out what is zero or empty, and writes bytes in
 base64; this module reads that back.
-
-Rules of this file: frozen data and pure functions, no I/O.
 
 >>> change = {"type": "DELETE", "kv": {"key": "azE=", "mod_revision": "5"}}
 >>> read_events([{"kv": {"key": "azA=", "mod_revision": "4", "value": "djA="}}, change])

@@ -1,11 +1,10 @@
-"""A real etcd for tests, and the truth about what it stored.
+"""A real etcd for tests, and the log of what it committed.
 
 `EtcdServer` owns one etcd process: it starts it from a binary on ports and in a directory of its own, can
 freeze, kill and restart it, and leaves nothing behind. `AttachedEtcd` reads one that someone else runs.
-Both tell the store's revision and its whole log, read over etcd's own address and never through a link.
+Both give the store's revision and its whole log, read over etcd's own address and never through a link.
 
-Rules of this file: whatever is opened is released in reverse order, also when a start fails half way;
-nothing here waits without a bound.
+What is opened is released in reverse order, also when a start fails half way, and every wait has a limit.
 """
 
 from __future__ import annotations
@@ -158,7 +157,7 @@ class AttachedEtcd(Etcd):
             self.compact = self._compact
 
     def close(self) -> None:
-        """Stop reading its log. Twice is fine."""
+        """Stop reading its log. Idempotent."""
         if self._owner == os.getpid():
             self._end_log()
 
@@ -246,7 +245,7 @@ class EtcdServer(Etcd):
     def kill(self) -> None:
         """End it with SIGKILL, whatever it is doing; its address and data stay reserved for `start`.
 
-        Twice is fine. An etcd before 3.5.5 may lose what it acknowledged in the very last moment, which
+        Idempotent. An etcd before 3.5.5 may lose what it acknowledged in the very last moment, which
         `restart` avoids.
 
         Raises:
@@ -281,7 +280,7 @@ class EtcdServer(Etcd):
         self._started().pause(repr(self))
 
     def resume(self) -> None:
-        """Let it go on after `pause`. Twice is fine."""
+        """Let it go on after `pause`. Idempotent."""
         self._check_owner()
         self._started().resume(repr(self))
 
@@ -295,7 +294,7 @@ class EtcdServer(Etcd):
         return "" if self._process is None else self._process.output(lines)
 
     def close(self) -> None:
-        """End it and remove all that it had. Quick, and twice is fine; a forked child's call does nothing."""
+        """End it and remove all that it had. Quick and idempotent; a forked child's call does nothing."""
         if self._owner != os.getpid():
             return
         atexit.unregister(self.close)
