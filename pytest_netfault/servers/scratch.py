@@ -6,7 +6,7 @@ that makes a scratch directory removes it. The lock file gets its name only once
 is still being made is never taken for an abandoned one. A directory without such a file, of another user, or that is a
 symbolic link is never touched.
 
-The contents of a directory are removed before its lock file, so that an interrupted removal is finished by the next one.
+The contents of a directory are removed before its lock file, so that the next removal finishes an interrupted one.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """etcd's HTTP/JSON gateway, spoken with the standard library.
 
-Every etcd since 3.4 answers its gRPC calls also as JSON below ``/v3/`` on its client address. Reading the log of a store
-through it needs no gRPC and no protobuf, and shares no code with the client under test.
+Every etcd since 3.4 answers its gRPC calls also as JSON below ``/v3/`` on its client address. Reading the log through
+it needs no gRPC and no protobuf, and shares no code with the client under test.
 
 Each call has a connection of its own and a deadline; whatever goes wrong is a ServerUnreachable that names the address
 and the call. Only a `WatchStream` lives longer, until its opener closes it.
