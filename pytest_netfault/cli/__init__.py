@@ -4,6 +4,7 @@ netfault demo                   a real etcd, the naive loop caught, the bundled 
 netfault judge PLACE...         judge recorded traces, histories and acknowledgements
 netfault replay TRACE           play the schedule of a recorded loss again
 netfault merge PLACE...         the parts of a proof as one report
+netfault serve                  links and faults over HTTP, with the API of Toxiproxy
 """
 
 from __future__ import annotations

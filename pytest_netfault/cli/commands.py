@@ -28,6 +28,7 @@ COMMANDS = (
     "pytest_netfault.cli.judge",
     "pytest_netfault.cli.replay",
     "pytest_netfault.cli.merge",
+    "pytest_netfault.cli.serve",
 )
 
 _EXAMPLES = """\

@@ -91,6 +91,20 @@ class ActiveFault:
         """
         return self._state.unseen or self._link.connections.used_since(since)
 
+    def replace(self, fault: Fault) -> None:
+        """Give it other arguments. It keeps its number and its place among the others; what it held goes on at once.
+
+        Args:
+            fault: a fault of the same class. Does nothing if this one is healed.
+
+        Raises:
+            TypeError: it is of another class.
+            UnsupportedFault: this machine cannot do it.
+            NetFaultClosed: the link was closed.
+        """
+        fault.check()
+        self._thread.change(lambda: self._link.faults.replace(self._state, fault))
+
     def heal(self) -> None:
         """Take this fault away, and only this one. Returns when it is gone; idempotent, also after close."""
         with contextlib.suppress(NetFaultClosed):
@@ -156,6 +170,11 @@ class Link:
     def events(self) -> tuple[LinkEvent, ...]:
         """What has happened on this link, the oldest first; the last 10,000 events are kept."""
         return self._seen(lambda: tuple(self._link.log.events))
+
+    @property
+    def accepted(self) -> int:
+        """How many connections have been accepted so far, live or not."""
+        return self._seen(lambda: self._link.connections.accepted)
 
     @property
     def bytes_up(self) -> int:

@@ -24,7 +24,16 @@ from typing import TypeAlias
 
 from pytest_netfault.faults import shown
 
-__all__ = ["Address", "AddressLike", "TcpAddress", "UnixAddress", "address_of", "parse_address"]
+__all__ = [
+    "Address",
+    "AddressLike",
+    "NoAddress",
+    "TcpAddress",
+    "UnixAddress",
+    "UpstreamAddress",
+    "address_of",
+    "parse_address",
+]
 
 # sun_path of Linux holds 108 bytes with the closing NUL; a longer path fails in bind() with no hint why.
 _LONGEST_UNIX_PATH = 107
@@ -51,7 +60,19 @@ class UnixAddress:
         return f"unix:{self.path}"
 
 
+@dataclass(frozen=True)
+class NoAddress:
+    """What was given as an upstream and is no address: each connection fails, and says why."""
+
+    text: str
+    why: str
+
+    def __str__(self) -> str:
+        return self.text
+
+
 Address: TypeAlias = TcpAddress | UnixAddress
+UpstreamAddress: TypeAlias = Address | NoAddress
 AddressLike: TypeAlias = "str | int | tuple[str, int] | Address"
 
 _FORMS = "'host:port', '[v6]:port', (host, port), a port number or 'unix:/path'"

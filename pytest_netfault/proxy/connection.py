@@ -126,6 +126,7 @@ class Connection:
         self.client_name, self.upstream_name = names
         self.state: ConnectionState = "connecting"
         self.cause: Cause | None = None  # who has ended it, once it is known
+        self.unreachable = Ending.RST  # what the client gets if nobody answers upstream
         self.meter = meter
         self.budget = budget
         self.standing = standing
@@ -199,7 +200,7 @@ class Connection:
                     str((failed and failed.strerror) or failed or "no address to connect to")
                 )
             elif isinstance(attempt, BlockingIOError):
-                self._call_at(self.engine.now() + _QUEUE_POLL_SECONDS, self._attempt)
+                self.call_at(self.engine.now() + _QUEUE_POLL_SECONDS, self._attempt)
                 return
             else:
                 failed = attempt
@@ -238,10 +239,10 @@ class Connection:
                 self.ended_by("client", Ending.RST)
                 self.carry_reset()
 
-        self._call_at(self.engine.now() + _GIVE_UP_SECONDS, give_up)
+        self.call_at(self.engine.now() + _GIVE_UP_SECONDS, give_up)
 
     def _upstream_failed(self, why: str) -> None:
-        """Nobody answers upstream: the client gets RST, through whatever faults hold that direction."""
+        """Nobody answers upstream: the client gets an ending, through whatever faults hold that direction."""
         self.cause = Cause("upstream")
         self.log("upstream_failed", self.cause, address=self.upstream_name, detail=why)
         if self.upstream is None:
@@ -250,8 +251,8 @@ class Connection:
             self.upstream = self.down.source = self.up.sink = end
         self.state = "half-closed"
         self.up.abandon()
-        self.down.ended = Ending.RST
-        self.down.flow.push(self.engine.now(), Ending.RST)
+        self.down.ended = self.unreachable
+        self.down.flow.push(self.engine.now(), self.unreachable)
         self.down.pump()
 
     # -- what pipes report --------------------------------------------------------------------------------
@@ -329,7 +330,9 @@ class Connection:
                     pipe.flow.remove(self.engine.now(), stage)
             pipe.pump()
 
-    def _call_at(self, when: float, callback: Callable[[], None]) -> None:
+    def call_at(self, when: float, callback: Callable[[], None]) -> None:
+        """Call back once ``when`` has come, unless the connection is closed or forgotten by then."""
+
         def fire() -> None:
             self._timers.discard(timer)
             callback()
@@ -353,7 +356,7 @@ class Connection:
                 end.close()
             else:
                 _Drain(end, self._drained).start()
-        self._call_at(self.engine.now() + _LINGER_SECONDS, self.close)
+        self.call_at(self.engine.now() + _LINGER_SECONDS, self.close)
         self._drained()
 
     def _drained(self) -> None:
@@ -404,7 +407,7 @@ class Connection:
             for end in self._ends():
                 end.unwatch()
             self.cause = cause
-            self._call_at(self.engine.now(), lambda: self.close_with_reset(cause))
+            self.call_at(self.engine.now(), lambda: self.close_with_reset(cause))
 
     def close_with_reset(self, cause: Cause) -> None:
         """A fault ends the connection with RST to both sides, now."""

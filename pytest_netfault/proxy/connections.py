@@ -10,7 +10,7 @@ from typing import Literal
 import trio
 
 from pytest_netfault.events import Cause
-from pytest_netfault.proxy.addresses import Address
+from pytest_netfault.proxy.addresses import UpstreamAddress
 from pytest_netfault.proxy.budget import Budget
 from pytest_netfault.proxy.connection import Connection, Standing
 from pytest_netfault.proxy.engine import Engine, Timer
@@ -38,7 +38,7 @@ class Connections:
     """
 
     def __init__(
-        self, engine: Engine, upstream: Address, *, max_held: int, log: EventLog, waiters: Waiters
+        self, engine: Engine, upstream: UpstreamAddress, *, max_held: int, log: EventLog, waiters: Waiters
     ) -> None:
         self.engine = engine
         self.live: dict[int, Connection] = {}
@@ -50,6 +50,7 @@ class Connections:
         self._waiters = waiters
         self._last_used = -math.inf  # when a connection last came or went
         self._past = {"up": 0, "down": 0}  # bytes that closed connections have delivered
+        self._past_taken = {"up": 0, "down": 0}  # ... and that their sources have sent
         self._left_behind: dict[int, Connection] = {}  # forgotten, and ended by their clients; oldest first
         self._budget = Budget(max_held, self._serve_waiting_soon)
         self._serving: Timer | None = None
@@ -74,6 +75,11 @@ class Connections:
         """Bytes delivered in this direction by all connections so far."""
         which = 0 if direction == "up" else 1
         return self._past[direction] + sum(connection.pipes[which].count for connection in self)
+
+    def bytes_taken(self, direction: Literal["up", "down"]) -> int:
+        """Bytes read from the senders of this direction so far, delivered or not."""
+        which = 0 if direction == "up" else 1
+        return self._past_taken[direction] + sum(connection.pipes[which].taken for connection in self)
 
     def bytes_in(self, directions: Iterable[Literal["up", "down"]]) -> int:
         """The same, of several directions together."""
@@ -166,6 +172,7 @@ class Connections:
             looking_up.cancel()
         for pipe in connection.pipes:
             self._past[pipe.direction] += pipe.count
+            self._past_taken[pipe.direction] += pipe.taken
 
     def _serve_waiting_soon(self) -> None:
         """Something was passed on, and somebody waits for room: soon, so that it is done for several at once."""

@@ -15,7 +15,7 @@ from pytest_netfault.events import Cause
 from pytest_netfault.faults import Fault, directions_of
 from pytest_netfault.proxy import kernel
 from pytest_netfault.proxy.connections import Connections
-from pytest_netfault.proxy.listener import Listener
+from pytest_netfault.proxy.listeners import Port
 from pytest_netfault.proxy.pipe import Pipe
 from pytest_netfault.proxy.stage import Stage
 
@@ -43,7 +43,7 @@ class InForce:
 class Evidence:
     """What a link knows of the traffic that its faults have met."""
 
-    def __init__(self, connections: Connections, listener: Listener) -> None:
+    def __init__(self, connections: Connections, listener: Port) -> None:
         self._connections = connections
         self._listener = listener
 

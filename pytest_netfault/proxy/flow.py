@@ -182,6 +182,30 @@ class Flow:
         for item in stage.drain():
             self._into(index, now, item)
 
+    def put_in_place(self, now: float, old: Stage | None, new: Stage | None, behind: list[Stage]) -> None:
+        """Put a stage where another one was, or before the first of those that must stand behind it.
+
+        What the old one held goes on behind the new one, in order.
+
+        Args:
+            now: the time.
+            old: the stage that goes, if there was one.
+            new: the stage that comes, if there is one.
+            behind: the stages of newer faults, the oldest first; they are asked where there is no old one.
+        """
+        places = [self.stages.index(stage) for stage in behind if stage in self.stages]
+        index = min(places, default=len(self.stages))
+        released: list[Item] = []
+        if old is not None and old in self.stages:
+            index = self.stages.index(old)
+            del self.stages[index]
+            released = old.drain()
+        if new is not None:
+            self.stages.insert(index, new)
+            index += 1
+        for item in released:
+            self._into(index, now, item)
+
     def clear(self) -> None:
         """Throw away all that is on its way: the connection is being severed or reset."""
         self.stages.clear()

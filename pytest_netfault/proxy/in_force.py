@@ -19,12 +19,12 @@ from typing import Literal
 from pytest_netfault.events import Cause
 from pytest_netfault.faults import Fault, OnHeal, UnsupportedFault, directions_of
 from pytest_netfault.proxy import kernel
-from pytest_netfault.proxy.addresses import Address, UnixAddress
+from pytest_netfault.proxy.addresses import UnixAddress, UpstreamAddress
 from pytest_netfault.proxy.connection import Connection, Standing
 from pytest_netfault.proxy.connections import Connections
 from pytest_netfault.proxy.evidence import Evidence, InForce
 from pytest_netfault.proxy.guard import guarded
-from pytest_netfault.proxy.listener import Listener
+from pytest_netfault.proxy.listeners import Port
 from pytest_netfault.proxy.observation import EventLog
 from pytest_netfault.proxy.pipe import Pipe
 from pytest_netfault.proxy.stacking import CustomFault, Ordinals, Place, has_stages, may_wait, stage_of
@@ -46,7 +46,13 @@ class FaultsInForce:
     """
 
     def __init__(
-        self, connections: Connections, listener: Listener, upstream: Address, *, seed: int, log: EventLog
+        self,
+        connections: Connections,
+        listener: Port,
+        upstream: UpstreamAddress,
+        *,
+        seed: int,
+        log: EventLog,
     ) -> None:
         self.applied = 0
         self.active: dict[InForce, None] = {}  # the oldest first
@@ -212,8 +218,83 @@ class FaultsInForce:
                 connection.cut(pipe, stage)
                 if stage.how != "blackhole":
                     return
+            self._arrange_end(active, connection, pipe, stage)
             if not idle or stage.full(now):  # otherwise nothing is wanted that was not wanted before
                 pipe.pump()
+
+    def _arrange_end(self, active: InForce, connection: Connection, pipe: Pipe, stage: Stage) -> None:
+        """A stage that ends its connection by the clock does so whatever waits there, also for a stalled reader."""
+        if stage.ends_at is None:
+            return
+
+        def end() -> None:
+            if stage in pipe.flow.stages and connection.alive:
+                active.met = True
+                if stage.ends_with == "rst":
+                    connection.close_with_reset(active.cause)
+                else:
+                    connection.sever(active.cause)
+
+        connection.call_at(stage.ends_at, end)
+
+    def replace(self, active: InForce, fault: Fault) -> None:
+        """Give a fault in force other arguments. It keeps its place among the others; what it held goes on at once.
+
+        Raises:
+            TypeError: it is a fault of another class.
+            UnsupportedFault: this machine cannot do it.
+        """
+        if type(fault) is not type(active.fault):
+            raise TypeError(
+                f"{active.fault!r} can only be replaced by a fault of its class, not by {fault!r}"
+            )
+        if active.healed:
+            return
+        _check_supported(fault, self._upstream, self._listener.address)
+        alive = self._connections.alive()
+        for connection in alive:
+            connection.catch_up()
+        self._modes[active.fault.traits.listener] -= 1
+        self._modes[fault.traits.listener] += 1
+        self._lossy.pop(active, None)
+        if (loss := fault.packet_loss()) is not None:
+            self._lossy[active] = loss
+        active.fault = fault
+        active.cause = Cause(fault=fault, fault_id=active.cause.fault_id)
+        self._log.write("fault", None, active.cause)
+        newer = list(self.active)
+        newer = newer[newer.index(active) + 1 :]
+        for connection in alive:
+            if connection.alive:
+                self._put_in_place(active, connection, newer)
+        self._set_mode()
+        self._set_losses()
+
+    def _put_in_place(self, active: InForce, connection: Connection, newer: list[InForce]) -> None:
+        """Put the stages of a fault whose arguments have changed where those of before were."""
+        now = self._connections.engine.now()
+        was = dict(active.stages.get(connection.number, ()))
+        made = dict(self._plan(active, connection))
+        behind = [placed for other in newer for placed in other.stages.get(connection.number, ())]
+        active.stages[connection.number] = list(made.items())
+        for pipe in connection.pipes:
+            old, new = was.get(pipe), made.get(pipe)
+            if old is None and new is None:
+                continue
+            if old is not None:
+                active.met = active.met or old.met
+                pipe.forget(old)
+            if old is not None and new is None and active.fault.on_heal == "sever":
+                connection.sever(active.cause)
+                return
+            if new is not None:
+                if old is not None:
+                    new.take_over(old)
+                pipe.fresh.append((new, active.cause))
+            pipe.flow.put_in_place(now, old, new, [stage for at, stage in behind if at is pipe])
+            if new is not None:
+                self._arrange_end(active, connection, pipe, new)
+            pipe.pump()
 
     def welcome(self, connection: Connection) -> None:
         """Let every fault act on a new connection."""
@@ -321,7 +402,7 @@ def _at_once(fault: Fault, connection: Connection) -> bool:
     return not (may_wait(fault) and connection.resting)
 
 
-def _check_supported(fault: Fault, upstream: Address, listen: str) -> None:
+def _check_supported(fault: Fault, upstream: UpstreamAddress, listen: str) -> None:
     if not fault.needs_filters():
         return
     if not kernel.has_filters():

@@ -7,17 +7,21 @@ from __future__ import annotations
 
 import contextlib
 import socket
+from collections.abc import Sequence
 
 import trio
 
-from pytest_netfault.proxy.addresses import Address
+from pytest_netfault.events import Cause
+from pytest_netfault.proxy.addresses import Address, UpstreamAddress
 from pytest_netfault.proxy.budget import MAX_HELD
 from pytest_netfault.proxy.calls import Moment
+from pytest_netfault.proxy.connection import Connection
 from pytest_netfault.proxy.connections import Connections
 from pytest_netfault.proxy.engine import Engine, EngineStopped, Started
 from pytest_netfault.proxy.in_force import FaultsInForce
-from pytest_netfault.proxy.listener import Listener
+from pytest_netfault.proxy.listeners import open_port
 from pytest_netfault.proxy.observation import EventLog, Waiters
+from pytest_netfault.proxy.stage import Ending
 
 __all__ = ["ProxyLink"]
 
@@ -28,10 +32,14 @@ class ProxyLink:
     Args:
         engine: whose thread it runs on.
         upstream: where connections go.
-        listen: where they come from.
+        listen: where they come from; of several addresses the first one must be free, and the others may be.
         name: for events and messages.
         seed: what every random choice is made from.
         max_held: how many bytes it may hold back, all connections together.
+        unreachable: what a client gets if its connection cannot be forwarded. RST says it honestly, but a client may
+            see it before it sees that it was connected.
+        look_up_first: whether an upstream name that cannot be resolved is an error of :meth:`run`, and not only of each
+            connection.
 
     Raises:
         OSError: ``listen`` cannot be listened on.
@@ -41,12 +49,14 @@ class ProxyLink:
     def __init__(
         self,
         engine: Engine,
-        upstream: Address,
-        listen: Address,
+        upstream: UpstreamAddress,
+        listen: Address | Sequence[Address],
         *,
         name: str,
         seed: int,
         max_held: int = MAX_HELD,
+        look_up_first: bool = True,
+        unreachable: Ending = Ending.RST,
     ) -> None:
         self.engine = engine
         self.name = name
@@ -55,6 +65,9 @@ class ProxyLink:
         self.failure: BaseException | None = None  # of its end
         self._scope = trio.CancelScope()
         self._running = False
+        self._look_up_first = look_up_first
+        self._unreachable = unreachable
+        self._retiring = False
         self._released = False
         self._on_end: list[Moment] = []
         self.log = EventLog(name, engine.now, engine.debug_log)
@@ -62,7 +75,8 @@ class ProxyLink:
         self.connections = Connections(
             engine, upstream, max_held=max_held, log=self.log, waiters=self.waiters
         )
-        self.listener = Listener(engine, listen, self._on_accept, self._on_trouble)
+        addresses = listen if isinstance(listen, Sequence) else (listen,)
+        self.listener = open_port(engine, addresses, self._on_accept, self._on_trouble)
         self.faults = FaultsInForce(self.connections, self.listener, upstream, seed=seed, log=self.log)
 
     async def run(self, status: Started) -> None:
@@ -79,7 +93,8 @@ class ProxyLink:
         try:
             with self._scope:
                 if not self.closed:
-                    await self.connections.upstream.look_up()
+                    if self._look_up_first:
+                        await self.connections.upstream.look_up()
                     async with trio.open_nursery() as self.connections.nursery:
                         self.engine.step(self.listener.start)
                         serving = True
@@ -96,12 +111,41 @@ class ProxyLink:
 
     def _on_accept(self, sock: socket.socket, name: str) -> None:
         faults = self.faults
-        connection = self.connections.add(sock, name, faults.standing, faults.connection_closed)
+        connection = self.connections.add(sock, name, faults.standing, self._on_closed)
+        connection.unreachable = self._unreachable
         faults.welcome(connection)
         self.connections.start(connection)
         faults.set_loss(connection)
         if self.waiters:
             self.waiters.look()
+
+    def _on_closed(self, connection: Connection) -> None:
+        self.faults.connection_closed(connection)
+        if self._retiring and not self.connections.live:
+            self.close()
+
+    def retire(self, cause: Cause) -> None:
+        """Give the port away now, end in order what is open, and end the link once the last peer has closed its side.
+
+        That takes a second at most, for which nobody waits. Idempotent.
+        """
+        if self._retiring or self.closed:
+            return
+        self.listener.accept_all()
+        self.listener.close()
+        self._retiring = True
+        for connection in list(self.connections):
+            if connection.alive:
+                connection.sever(cause)
+            elif connection.state == "forgotten":
+                connection.close()
+        if not self.connections.live:
+            self.close()
+
+    @property
+    def released(self) -> bool:
+        """Whether nothing is left of it."""
+        return self._released
 
     def close(self, ended: Moment | None = None) -> None:
         """End the link's life. Idempotent.

@@ -58,6 +58,7 @@ class Pipe:
         "sink",
         "source",
         "stuck",
+        "taken",
         "timer",
     )
 
@@ -67,6 +68,7 @@ class Pipe:
         self.flow = Flow()
         self.cost = 0  # what the link's budget knows that is held here
         self.count = 0  # bytes delivered to the receiver, as far as they count
+        self.taken = 0  # bytes read from the source
         self.ended: Ending | None = None  # how the source has ended; nothing more is read
         self.finished = False  # the sink has got an ending, or is gone
         self.stuck = False  # the sink took less than it was given
@@ -115,6 +117,7 @@ class Pipe:
         if not size:
             self.end(Ending.RST if self.source.reset else Ending.FIN)
             return
+        self.taken += size
         if not plain:
             self.flow.push(connection.engine.now(), data)
             self.pump()
@@ -153,6 +156,7 @@ class Pipe:
         now = self.connection.engine.now()
         try:
             while data := self.source.sock.recv(READ_SIZE):
+                self.taken += len(data)
                 self.flow.push(now, data)
         except OSError:  # the error that says how it has ended
             pass

@@ -65,6 +65,9 @@ class Stage:
     met = False
     #: True if the pieces it lets out must reach the receiver as segments of their own.
     separate = False
+    #: When it ends its connection by the clock, on that of ``push``, and how; whatever waits there then is thrown away.
+    ends_at: float | None = None
+    ends_with: Literal["fin", "rst"] = "fin"
 
     def __init__(self) -> None:
         self.queue: deque[Item] = deque()
@@ -91,6 +94,9 @@ class Stage:
     def full(self, now: float) -> bool:
         """Whether the proxy should stop reading for this direction."""
         return False
+
+    def take_over(self, before: Stage) -> None:
+        """Go on from where a stage of the same fault has come to, whose arguments have changed."""
 
     def drain(self) -> list[Item]:
         """Give up all that is held, in order. The stage is not used any more."""

@@ -16,7 +16,7 @@ from typing import Any
 import trio
 
 from pytest_netfault.faults import shown
-from pytest_netfault.proxy.addresses import Address, UnixAddress
+from pytest_netfault.proxy.addresses import NoAddress, UnixAddress, UpstreamAddress
 
 __all__ = ["Candidates", "Upstream"]
 
@@ -27,7 +27,7 @@ Candidates = Sequence[tuple[int, Any]]  # the family and the address of a socket
 
 
 class Upstream:
-    """A link's upstream: a path, an address, or a name behind which the addresses may change.
+    """A link's upstream: a path, an address, or a name behind which the addresses may change; or no address at all.
 
     Args:
         address: of the upstream; or where a link is to listen, which is looked up in the same way.
@@ -37,7 +37,7 @@ class Upstream:
         ValueError: it is no name that could be looked up.
     """
 
-    def __init__(self, address: Address, *, what: str = "upstream") -> None:
+    def __init__(self, address: UpstreamAddress, *, what: str = "upstream") -> None:
         self._address = address
         self._what = what
         #: What it always is; None for a name.
@@ -51,6 +51,8 @@ class Upstream:
         """
         if self.known is not None:
             return self.known
+        if isinstance(self._address, NoAddress):
+            raise OSError(errno.EADDRNOTAVAIL, self._address.why)
         assert not isinstance(self._address, UnixAddress)
         host, port = self._address.host, self._address.port
         with trio.move_on_after(LOOKUP_SECONDS):
@@ -105,10 +107,12 @@ class Upstream:
         return connect
 
 
-def _known(address: Address, what: str) -> Candidates | None:
+def _known(address: UpstreamAddress, what: str) -> Candidates | None:
     """The address of a path or of a literal; None for a name."""
     if isinstance(address, UnixAddress):
         return [(socket.AF_UNIX, address.path)]
+    if isinstance(address, NoAddress):
+        return None
     try:
         address.host.encode("idna")
     except UnicodeError as error:
