@@ -1,7 +1,7 @@
 """How much memory a stalled reader costs: ``python tests/benchmarks/bench_memory.py [MEBIBYTES]``.
 
 A sender has a GiB for a reader that does not read. When nothing more goes, the reader takes all of it, slowly at first.
-Told is by how much the resident memory of this process, proxy included, grew until then and at the most. It should
+Reported is by how much the resident memory of this process, proxy included, grew until then and at the most. It should
 stay flat: a few MiB, whatever the size. Then follow what a delay holds of twelve connections together, and what
 stays of links that were made and closed.
 """

@@ -1,7 +1,7 @@
 """What the plugin costs a session that does not use it: ``python tests/benchmarks/bench_plugin.py [ROUNDS]``.
 
 ``pytest -q`` runs in an empty directory with no plugin but ours, with none at all, and with one that does nothing;
-the three take turns, so that whatever else the machine does befalls all of them alike. Told is the CPU of the process
+the three take turns, so that other load on the machine affects all of them alike. Reported is the CPU of the process
 (user and system), because wall time on a shared machine says little. The smallest of many rounds is the steadiest
 figure: noise only ever adds. The goal is that the plugin adds less than 15 ms.
 """
