@@ -30,6 +30,7 @@ class Monitor:
         self._last_contact: float | None = None
         # With each callback what must live as long as it does: the store.
         self._listeners: dict[int, tuple[Callable[[State], None], object]] = {}
+        self._watchers: dict[int, Callable[[State], None]] = {}
         self._next_listener = 0
         self._queue: queue.SimpleQueue[State | None] = queue.SimpleQueue()
         self._notifier: threading.Thread | None = None
@@ -70,6 +71,8 @@ class Monitor:
             self._changed.notify_all()
             if self._listeners:
                 self._queue.put(state)
+            for watcher in list(self._watchers.values()):
+                watcher(state)
         if state is STALE:
             log.warning("the store can no longer be followed, values may be old: %s", error)
         else:
@@ -78,13 +81,18 @@ class Monitor:
     def wait_synced(self, seconds: float) -> None:
         """Raises DeadlineExceeded, or Closed."""
         with self._changed:
-            self._changed.wait_for(lambda: self.state in (SYNCED, CLOSED), seconds)
-            if self.state is CLOSED:
-                raise errors.Closed("the store is closed")
-            if self.state is not SYNCED:
-                raise errors.DeadlineExceeded(
-                    f"still {self.state.value} after {seconds:.2f} s: {self.last_error}"
-                )
+            self._changed.wait_for(self.synced, seconds)
+            if not self.synced():
+                raise self.not_synced(seconds)
+
+    def synced(self) -> bool:
+        """Whether the state is SYNCED. Raises Closed when it never will be again."""
+        if self.state is CLOSED:
+            raise errors.Closed("the store is closed")
+        return self.state is SYNCED
+
+    def not_synced(self, seconds: float) -> errors.DeadlineExceeded:
+        return errors.DeadlineExceeded(f"still {self.state.value} after {seconds:.2f} s: {self.last_error}")
 
     def listen(self, callback: Callable[[State], None], keep: object = None) -> Handle:
         """Call back with each new state; `keep` is referred to as long as the callback is registered."""
@@ -99,9 +107,18 @@ class Monitor:
                 self._notifier.start()
         return Handle(lambda: self._forget(number))
 
+    def watch(self, watcher: Callable[[State], None]) -> Callable[[], None]:
+        """Call this with each new state, from within the change: it must not block. Returns what ends that."""
+        with self._changed:
+            number = self._next_listener
+            self._next_listener += 1
+            self._watchers[number] = watcher
+        return lambda: self._forget(number)
+
     def _forget(self, number: int) -> None:
         with self._changed:
             self._listeners.pop(number, None)
+            self._watchers.pop(number, None)
 
     def _notify(self) -> None:
         while (state := self._queue.get()) is not None:

@@ -10,16 +10,17 @@ import logging
 import sys
 import threading
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from weakref import WeakSet
 
 from runtime_config import errors
 from runtime_config._etcd.channel import Channels
 from runtime_config._feed.feed import Feed
+from runtime_config._feed.inbox import Inbox
 from runtime_config._monitor import Monitor
 from runtime_config._owner import Owner
 from runtime_config.state import CLOSED
-from runtime_config.subscription import Subscription
 
 log = logging.getLogger("runtime_config")
 
@@ -35,8 +36,9 @@ class Resources:
         self.closed = False
         self._channels, self._feed, self._monitor = channels, feed, monitor
         self._lock = threading.Lock()
-        self._subscriptions: WeakSet[Subscription] = WeakSet()
+        self._subscriptions: WeakSet[Inbox] = WeakSet()
         self._threads: set[threading.Thread] = set()
+        self._last: list[Callable[[float], None]] = []
 
     def check_open(self) -> None:
         """Raises Closed after the release, and in a forked process. Takes no lock."""
@@ -44,13 +46,13 @@ class Resources:
         if self.closed:
             raise errors.Closed("the store is closed")
 
-    def add(self, subscription: Subscription) -> None:
+    def add(self, subscription: Inbox) -> None:
         """Close this subscription with the store. Raises Closed after that."""
         with self._lock:
             self.check_open()
             self._subscriptions.add(subscription)
 
-    def forget(self, subscription: Subscription) -> None:
+    def forget(self, subscription: Inbox) -> None:
         with self._lock:
             self._subscriptions.discard(subscription)
 
@@ -58,6 +60,10 @@ class Resources:
         """Wait for this thread when the store is closed."""
         with self._lock:
             self._threads = {one for one in self._threads if one.is_alive()} | {thread}
+
+    def finally_call(self, end: Callable[[float], None]) -> None:
+        """Call this at the end of the release, with the seconds that it may take."""
+        self._last.append(end)
 
     def release(self) -> None:
         """Release everything within a second. Idempotent; does nothing in a forked process."""
@@ -72,7 +78,7 @@ class Resources:
         self._monitor.become(CLOSED)
         self._feed.stop(SECONDS)
         for subscription in subscriptions:
-            subscription.close()
+            subscription.shut()
         self._channels.close(max(0.0, deadline - time.monotonic()))
         for thread in threads:
             if thread is not threading.current_thread():
@@ -80,6 +86,8 @@ class Resources:
                 if thread.is_alive():
                     log.warning("a callback did not return; its thread %s is left behind", thread.name)
         self._monitor.close(max(0.0, deadline - time.monotonic()))
+        for end in self._last:
+            end(max(0.0, deadline - time.monotonic()))
 
     def release_in_background(self) -> None:
         """The same from a finalizer, which may run in any thread, in the middle of anything, with any lock held."""

@@ -9,7 +9,7 @@ so that a large read never delays a change. This file checks arguments and assem
 
 from __future__ import annotations
 
-import random
+import threading
 import time
 import warnings
 from collections.abc import Callable, Sequence
@@ -30,13 +30,14 @@ from runtime_config._etcd.tokens import Tokens
 from runtime_config._etcd.writer import ComparisonFailed, Writer
 from runtime_config._etcd.writes import Expect, Put, Write, is_write_id
 from runtime_config._feed.feed import Feed
-from runtime_config._feed.sink import Cover
+from runtime_config._feed.inbox import Inbox
 from runtime_config._following import Following
 from runtime_config._monitor import Monitor
 from runtime_config._numbers import revision as checked_revision
 from runtime_config._numbers import seconds as checked_seconds
 from runtime_config._numbers import shown
 from runtime_config._resources import Resources
+from runtime_config._updating import held, pause
 from runtime_config.keys import Key, Section, Unset, check_key, key_named
 from runtime_config.live import Live
 from runtime_config.state import CLOSED, Counters, Handle, Health, State
@@ -71,6 +72,10 @@ class ConfigStore:
     raise ValueError or TypeError here.
     """
 
+    # `runtime_config.aio` has its own words for these.
+    _shown_as = "ConfigStore"
+    _how_to_close = "call close(), or use 'with'"
+
     def __init__(
         self,
         endpoints: str | Sequence[str],
@@ -84,6 +89,26 @@ class ConfigStore:
         dead_after: float = 20.0,
         wait: bool = True,
     ) -> None:
+        self._assemble(endpoints, root, username, password, tls, timeout, patience, dead_after, wait)
+        try:
+            self._open(self._timeout)
+        except BaseException:
+            self.close()
+            raise
+
+    def _assemble(
+        self,
+        endpoints: str | Sequence[str],
+        root: str,
+        username: str | None,
+        password: str | None,
+        tls: TLS | bool | None,
+        timeout: float,
+        patience: float | None,
+        dead_after: float,
+        wait: bool,
+    ) -> None:
+        """Check the arguments and make the parts. Nothing is connected, and no thread runs, before `_open`."""
         if (username is None) != (password is None):
             raise ValueError("give both username and password, or neither")
         for name, given in (("username", username), ("password", password)):
@@ -107,22 +132,38 @@ class ConfigStore:
             "on_reply": self._monitor.contact,
         }
         self._channels = Channels(addresses, connect)
-        calls = Calls(self._channels, tokens, **options)
-        self._writer = Writer(calls, self._layout)
-        self._reader = Reader(calls, self._layout, self._writer.saw)
+        self._calls = Calls(self._channels, tokens, **options)
+        self._writer = Writer(self._calls, self._layout)
+        self._reader = Reader(self._calls, self._layout, self._writer.saw)
         feed_channels = Channels(addresses, connect)
         feed_calls = Calls(feed_channels, tokens, **options)
         self._feed = Feed(feed_channels, feed_calls, self._layout, self._monitor, dead_after=dead_after)
         self._resources = Resources(self._channels, self._feed, self._monitor)
         self._following = Following(self._layout, self._reader, self._feed, self._monitor, self._resources)
-        if wait:
-            try:
-                self._writer.saw(establish(calls, self._reader, self._layout, self._timeout))
-            except BaseException:
-                self.close()
-                raise
-        # Started last, so that the first of a store's two connections is always that of its calls.
-        self._feed.start()
+        self._wait, self._opened, self._opening = wait, threading.Event(), threading.Lock()
+
+    def _open(self, seconds: float) -> None:
+        """Reach the server, if that was asked for, and start to follow it; once, whoever calls. Safe from any thread.
+
+        Raises what the constructor raises; the store can then be opened by a later call.
+        """
+        if self._opened.is_set():
+            return
+        deadline = time.monotonic() + seconds
+        if not self._opening.acquire(timeout=seconds):
+            raise errors.Unavailable(f"the store is still being opened after {seconds:.2f} s")
+        try:
+            if self._opened.is_set():
+                return
+            self._resources.check_open()
+            if self._wait:
+                left = max(0.001, deadline - time.monotonic())
+                self._writer.saw(establish(self._calls, self._reader, self._layout, left))
+            # Started last, so that the first of a store's two connections is always that of its calls.
+            self._feed.start()
+            self._opened.set()
+        finally:
+            self._opening.release()
 
     # Reading
 
@@ -146,7 +187,7 @@ class ConfigStore:
 
         Raises DecodeError naming the first key whose value cannot be decoded, Unavailable, DeadlineExceeded.
         """
-        cover = Cover.of(targets, self._layout)
+        cover = self._following.cover(targets)
         entries, revision = self._following.listed(cover, self._limit(timeout), stale_ok=stale_ok)
         return Snapshot(
             Values({name: decode(key_named(name), entry.value) for name, entry in entries}), revision
@@ -199,22 +240,15 @@ class ConfigStore:
         seen: Versioned[T] | Absent = self._current(key, timeout)
         tries = 0
         while True:
-            if isinstance(seen, Absent):
-                if isinstance(key.default, Unset):
-                    raise errors.KeyNotSet(f"{key.name!r} is not set, and it has no default to update")
-                value = key.default
-            else:
-                value = seen.value
-            left = deadline - time.monotonic()
+            value = fn(held(key, seen))
             try:
-                return self.compare_and_set(key, seen, fn(value), timeout=max(0.001, left))
+                return self.compare_and_set(key, seen, value, timeout=max(0.001, deadline - time.monotonic()))
             except errors.Conflict as conflict:
                 if time.monotonic() >= deadline:
                     raise
                 seen = conflict.current
             tries += 1
-            # Colliding writers spread out, so that each of them succeeds in the end.
-            time.sleep(random.random() * min(0.05, 0.002 * 2 ** min(tries, 8)))
+            time.sleep(pause(tries))
 
     def _current(self, key: Key[T], timeout: float | None) -> Versioned[T] | Absent:
         try:
@@ -268,8 +302,8 @@ class ConfigStore:
         # As long as the subscription is referred to, so is this store: by `on_close`.
         return self._following.subscribe(targets, self._limit(timeout), on_close=self._forget)
 
-    def _forget(self, subscription: Subscription) -> None:
-        self._following.forget(subscription)
+    def _forget(self, inbox: Inbox) -> None:
+        self._following.forget(inbox)
 
     def on_change(self, *targets_and_callback: Any, timeout: float | None = None) -> Handle:
         """`on_change(key, callback)`: call back with each item of a subscription, the `Snapshot` first.
@@ -363,9 +397,10 @@ class ConfigStore:
     def __del__(self) -> None:
         resources: Resources | None = getattr(self, "_resources", None)  # none if the arguments were refused
         if resources is not None and not resources.closed and resources.owner.here:
-            message = f"unclosed {self!r}: call close(), or use 'with'"
+            message = f"unclosed {self!r}: {self._how_to_close}"
             resources.release_in_background()
-            warnings.warn(message, ResourceWarning, stacklevel=2, source=self)
+            if self._opened.is_set():
+                warnings.warn(message, ResourceWarning, stacklevel=2, source=self)
 
     def __enter__(self) -> ConfigStore:
         self._resources.check_open()
@@ -379,9 +414,7 @@ class ConfigStore:
         return self._timeout if timeout is None else checked_seconds("timeout", timeout)
 
     def __repr__(self) -> str:
-        return (
-            f"<ConfigStore {self._layout.root} at {', '.join(self._channels.endpoints)}: {self.state.value}>"
-        )
+        return f"<{self._shown_as} {self._layout.root} at {', '.join(self._channels.endpoints)}: {self.state.value}>"
 
 
 def _versioned(key: Key[T], entry: Entry) -> Versioned[T]:

@@ -4,29 +4,22 @@
         for item in updates:
             ...
 
-The feed's thread only stores bytes; decoding (which runs the user's codecs) and comparing happen in the thread that
-iterates. An item counts as delivered only when `get` or the iteration returns it: what was being decoded when an
-exception passed through is decoded again by the next call.
+What is delivered is the business of `_feed.inbox`; here is how a thread waits for it.
 """
 
 from __future__ import annotations
 
 import threading
 import time
-from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 
 from runtime_config import errors
-from runtime_config._etcd.records import Entry
-from runtime_config._feed.buffer import MAX_BYTES, MAX_ITEMS, Buffer, Raw, RawStart
-from runtime_config._feed.consumer import Prepared, Received
-from runtime_config._feed.sink import Cover, RawBatch, RawReset, Sink
+from runtime_config._feed.inbox import Ended, Inbox
 from runtime_config._numbers import seconds
-from runtime_config._owner import Owner
 from runtime_config.values import Item
 
 
-class Subscription(Sink):
+class Subscription(Inbox):
     """An iterator of items, in strictly ascending revision: one `Snapshot` first, then `Changes`, `Resynced`,
     `Undecodable`.
 
@@ -39,59 +32,8 @@ class Subscription(Sink):
     forked process it raises Closed.
     """
 
-    def __init__(
-        self,
-        cover: Cover,
-        *,
-        on_close: Callable[[Subscription], None],
-        on_overflow: Callable[[], None],
-        max_items: int = MAX_ITEMS,
-        max_bytes: int = MAX_BYTES,
-    ) -> None:
-        super().__init__(cover)
-        self._on_close, self._on_overflow = on_close, on_overflow
-        self._buffer = Buffer(max_items, max_bytes)
-        self._ended = False
-        self._error: Exception | None = None
-        self._owner = Owner()
-        # The consumer's side, used by the iterating thread only.
-        self._received: dict[str, Received] = {}
-        self._raw: Raw | None = None
-        self._ready: deque[Item] = deque()
-        self._revision = 0
-
-    @property
-    def revision(self) -> int:
-        """The revision of the item that was delivered last; 0 before the first."""
-        return self._revision
-
-    # The feed's side
-
-    def _on_start(self, entries: Mapping[str, Entry], revision: int) -> None:
-        self._put(RawStart(entries, revision))
-
-    def _on_batch(self, batch: RawBatch) -> None:
-        self._put(batch)
-
-    def _on_reset(self, reset: RawReset) -> None:
-        self._put(reset)
-
-    def _put(self, item: Raw) -> None:
-        if self._buffer.put(item):
-            self.lock.notify()
-        else:
-            self._on_overflow()
-
-    def _held(self) -> Mapping[str, int]:
-        return self._buffer.held
-
-    def fail(self, error: Exception) -> bool:
-        with self.lock:
-            self._error = self._error or error
-            self.lock.notify_all()
-        return True
-
-    # The consumer's side
+    def _notify(self) -> None:
+        self.lock.notify_all()
 
     def get(self, timeout: float | None = None) -> Item:
         """The next item, waiting at most `timeout` seconds (None: without limit; 0: only what is there already).
@@ -102,52 +44,31 @@ class Subscription(Sink):
             timeout = seconds("timeout", timeout, least=0.0)
         try:
             return self._next(timeout)
-        except StopIteration:
+        except Ended:
             raise errors.Closed("the subscription is closed") from None
 
     def _next(self, timeout: float | None) -> Item:
-        self._owner.check()
         deadline = None if timeout is None else time.monotonic() + timeout
-        while not self._ready:
-            if self._raw is None:
-                self._raw = self._take(deadline)
-            prepared = Prepared(self._received, self._raw, self._revision)
-            self._ready.extend(prepared.items)
-            self._raw = None
-            prepared.commit()
-        item = self._ready.popleft()
-        self._revision = item.revision
+        while (item := self.poll()) is None:
+            left = None if deadline is None else deadline - time.monotonic()
+            if left is not None and left <= 0:
+                raise errors.DeadlineExceeded("no item came in time")
+            with self.lock:
+                self.lock.wait_for(lambda: self._stirred, left)
         return item
-
-    def _take(self, deadline: float | None) -> Raw:
-        with self.lock:
-            while (item := self._buffer.take()) is None:
-                if self._ended:
-                    raise StopIteration
-                if self._error is not None:
-                    self._ended = True
-                    raise self._error
-                left = None if deadline is None else deadline - time.monotonic()
-                if left is not None and left <= 0:
-                    raise errors.DeadlineExceeded("no item came in time")
-                self.lock.wait(left)
-            return item
 
     def __iter__(self) -> Iterator[Item]:
         return self
 
     def __next__(self) -> Item:
-        return self._next(None)
+        try:
+            return self._next(None)
+        except Ended:
+            raise StopIteration from None
 
     def close(self) -> None:
         """End the iteration, at once and from any thread. Idempotent."""
-        if not self._owner.here:
-            return
-        self._on_close(self)
-        with self.lock:
-            self._ended = True
-            self._buffer.close()
-            self.lock.notify_all()
+        self.shut()
 
     def __enter__(self) -> Subscription:
         return self

@@ -31,16 +31,14 @@ def expectation(key: Key[T], expected: Versioned[T] | Absent) -> Expect:
     raise TypeError(f"expected must be a Versioned (as get() returns) or ABSENT, not {expected!r}")
 
 
-class Transaction:
-    """Collects requirements and changes; commits when its `with` block ends without an exception.
+class Operations:
+    """The requirements and changes of one transaction, which takes them inside its `with` block only.
 
     At most 128 operations (requirements, sets and deletes together), each key at most once among the changes:
-    more is a `ValueError` at the call. Leaving the block raises what `store.set` raises, and `Conflict` for a
-    requirement that does not hold. An exception inside the block commits nothing.
+    more is a `ValueError` at the call.
     """
 
-    def __init__(self, commit: Callable[[list[Key[Any]], list[Expect], list[Put]], int]) -> None:
-        self._commit = commit
+    def __init__(self) -> None:
         self._keys: list[Key[Any]] = []
         self._expects: list[Expect] = []
         self._puts: list[Put] = []
@@ -74,15 +72,35 @@ class Transaction:
                 f"a transaction holds at most {MAX_OPERATIONS} operations, and this would be one more"
             )
 
-    def __enter__(self) -> Transaction:
+    def _enter(self) -> None:
         if self._entered:
             raise ValueError("a transaction can be used once; call store.transaction() again")
         self._entered = True
+
+    def _leave(self, kind: type[BaseException] | None) -> bool:
+        """No more operations; True if what there is has to be committed."""
+        self._over = True
+        return kind is None and bool(self._puts or self._expects)
+
+
+class Transaction(Operations):
+    """Collects requirements and changes; commits when its `with` block ends without an exception.
+
+    At most 128 operations (requirements, sets and deletes together), each key at most once among the changes:
+    more is a `ValueError` at the call. Leaving the block raises what `store.set` raises, and `Conflict` for a
+    requirement that does not hold. An exception inside the block commits nothing.
+    """
+
+    def __init__(self, commit: Callable[[list[Key[Any]], list[Expect], list[Put]], int]) -> None:
+        super().__init__()
+        self._commit = commit
+
+    def __enter__(self) -> Transaction:
+        self._enter()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._over = True
-        if kind is None and (self._puts or self._expects):
+        if self._leave(kind):
             self.revision = self._commit(self._keys, self._expects, self._puts) or None

@@ -3,6 +3,7 @@
 layout, records      names and etcd keys; what is read, as plain data
 messages, writes     requests and replies; what a write consists of (pure)
 grpc_status, backoff what a failure means; how long to wait (pure)
+giving_up            calls that nobody waits for any more
 endpoints, channel   connections, one at a time, replaced when one fails
 tokens, calls        one call with a deadline
 listing, reader      reads below one root

@@ -21,6 +21,7 @@ from typing import Any, Literal
 import grpc
 
 from runtime_config import errors
+from runtime_config._etcd import giving_up
 from runtime_config._etcd.backoff import Backoff
 from runtime_config._etcd.channel import Channel, Channels
 from runtime_config._etcd.grpc_status import CallFailed, Verdict, final_error
@@ -92,6 +93,7 @@ class Calls:
         deadline = started + (self.timeout if timeout is None else timeout)
         backoff, attempts, lost, reached = Backoff(), 0, False, False
         while True:
+            giving_up.check_wanted()
             attempts += 1
             remaining = max(0.001, deadline - time.monotonic())
             share = (
@@ -103,6 +105,7 @@ class Calls:
                 try:
                     if kind != "read" and not channel.answered:
                         self._probe_first(channel, share)
+                        giving_up.check_wanted()
                     return self.once(channel, method, request, share, leader=leader)
                 except CallFailed as error:
                     failed = error
@@ -129,7 +132,7 @@ class Calls:
                 raise self._final_failure(kind, lost, reached, failed, now - started, unknown) from failed
             if wait:
                 backoff = backoff.failed()
-                time.sleep(wait)
+                giving_up.pause(wait)
 
     def _probe_first(self, channel: Channel, seconds: float) -> None:
         """Find out whether there is a connection, with a harmless read. Raises CallFailed: the write was not sent."""

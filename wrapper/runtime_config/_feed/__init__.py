@@ -9,4 +9,5 @@ audit        does what was delivered add up to what the store holds?
 sink, sinks  what is delivered to, one and all
 buffer       what waits for a subscription's consumer, in bounded memory
 consumer     what the consumer has received, and the items that say what is new
+inbox        a subscription without its waiting: the buffer on one side, the next item on the other
 """

@@ -52,6 +52,11 @@ class Buffer:
         """Name to revision of everything in the current state."""
         return {name: entry.revision for name, entry in self._state.items()}
 
+    @property
+    def waiting(self) -> bool:
+        """Whether there is something to take."""
+        return bool(self._items) or (self._overflow is not None and not self._closed)
+
     def put(self, item: Raw) -> bool:
         """Add an item. False if it no longer fits: the buffer overflows with it."""
         self._apply(item)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import weakref
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from runtime_config._etcd.records import Entry
 from runtime_config._feed.audit import Audit
@@ -21,6 +21,8 @@ class Sinks:
         # Weak, so that a subscription that nobody refers to ends, and the store behind it with it.
         self._sinks: list[weakref.ref[Sink]] = []
         self._stopped = False
+        self._watchers: dict[int, tuple[int, Callable[[], None]]] = {}
+        self._next_watcher = 0
         #: Written by the feed's thread only. None until the feed has reached the store for the first time.
         self.cursor: Cursor | None = None
 
@@ -53,7 +55,7 @@ class Sinks:
         """The feed has reached the store; deliver what comes after this revision."""
         with self._changed:
             self.cursor = Cursor(revision + 1)
-            self._changed.notify_all()
+            self._moved()
 
     def deliver(self, cursor: Cursor, revision: int, changes: Sequence[Named]) -> None:
         """Deliver one transaction to every sink, and only then advance the cursor."""
@@ -61,7 +63,7 @@ class Sinks:
             for sink in self._alive():
                 sink.batch(revision, changes)
             cursor.delivered(revision)
-            self._changed.notify_all()
+            self._moved()
 
     def reset(
         self, cursor: Cursor, reason: Reason, entries: Sequence[tuple[str, Entry]], revision: int
@@ -71,7 +73,7 @@ class Sinks:
             for sink in self._alive():
                 sink.reset(reason, entries, revision)
             cursor.restart(revision + 1)
-            self._changed.notify_all()
+            self._moved()
 
     def fail(self, error: Exception) -> None:
         """The server refuses to serve this store, for good: every sink learns it, and most end."""
@@ -85,6 +87,33 @@ class Sinks:
 
     # Waiting
 
+    def _moved(self) -> None:
+        self._changed.notify_all()
+        for revision, watcher in list(self._watchers.values()):
+            if self.reached(revision):
+                watcher()
+
+    def watch(self, revision: int, watcher: Callable[[], None]) -> Callable[[], None]:
+        """Call this when everything up to `revision` has been delivered, or nothing will be any more.
+
+        It is called from within the delivery, possibly more than once, and must not block. Returns what ends that.
+        """
+        with self._changed:
+            number = self._next_watcher
+            self._next_watcher += 1
+            self._watchers[number] = (revision, watcher)
+            if self.reached(revision):
+                watcher()
+        return lambda: self._unwatch(number)
+
+    def _unwatch(self, number: int) -> None:
+        with self._changed:
+            self._watchers.pop(number, None)
+
+    def reached(self, revision: int) -> bool:
+        """Whether everything up to `revision` has been delivered, or nothing will be any more."""
+        return self._stopped or self.revision >= revision
+
     def wait_positioned(self, seconds: float) -> bool:
         """True once there is a cursor: only a listing that begins after that can be joined."""
         with self._changed:
@@ -93,10 +122,10 @@ class Sinks:
     def wait_revision(self, revision: int, seconds: float) -> bool:
         """True once everything up to `revision` has been delivered to the sinks, or nothing will be any more."""
         with self._changed:
-            return self._changed.wait_for(lambda: self.revision >= revision or self._stopped, seconds)
+            return self._changed.wait_for(lambda: self.reached(revision), seconds)
 
     def stop(self) -> None:
         """End every wait."""
         with self._changed:
             self._stopped = True
-            self._changed.notify_all()
+            self._moved()

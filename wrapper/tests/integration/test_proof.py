@@ -2,37 +2,46 @@
 
 from __future__ import annotations
 
+import asyncio
 import importlib.util
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import pytest
+from runtime_config import Closed, Section
+from runtime_config.aio import AsyncSubscription
 
-from pytest_netfault import verify
+from pytest_netfault import Delivery, verify
 
 pytestmark = pytest.mark.slow
 
 EXAMPLES = 20
+AIO_EXAMPLES = 10
 # A prime, so that the places fall differently in each of the scenario's repeated messages.
 STRIDE = 151
 
 
-@pytest.fixture(scope="module")
-def subject() -> ModuleType:
-    """The adapter that the documentation shows."""
+def adapter(name: str) -> ModuleType:
+    """An adapter that the documentation shows."""
     folder = Path(__file__).parents[3] / "docs" / "examples" / "stores"
-    path = folder / "runtime_config_store.py"
+    path = folder / f"{name}.py"
     if not path.exists():
         pytest.skip(f"the adapter {path} is not here; run from a checkout of pytest-netfault")
-    spec = importlib.util.spec_from_file_location("runtime_config_store_under_test", path)
+    spec = importlib.util.spec_from_file_location(f"{name}_under_test", path)
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+@pytest.fixture(scope="module")
+def subject() -> ModuleType:
+    return adapter("runtime_config_store")
 
 
 @pytest.fixture
@@ -52,6 +61,60 @@ def test_no_update_is_lost(subject: ModuleType, etcd_server: Any) -> None:
     assert report.examples == EXAMPLES
     assert report.inconclusive == 0
     assert report.writes_acknowledged > 0
+
+
+@pytest.mark.usefixtures("quiet")
+def test_no_update_is_lost_by_the_store_for_asyncio(etcd_server: Any) -> None:
+    """`python wrapper/benchmarks/proof.py --aio --examples 1000 --stride 0` tries a thousand."""
+    pytest.importorskip("hypothesis", reason="schedules are drawn with hypothesis: pip install hypothesis")
+    open_store = adapter("async_runtime_config_store").open_store
+    report = verify.no_update_lost(open_store, etcd_server, max_examples=AIO_EXAMPLES)
+    assert report.examples == AIO_EXAMPLES
+    assert report.inconclusive == 0
+    assert report.writes_acknowledged > 0
+
+
+@pytest.mark.usefixtures("quiet")
+def test_no_update_is_lost_by_a_consumer_that_is_cancelled_all_the_time(etcd_server: Any) -> None:
+    pytest.importorskip("hypothesis", reason="schedules are drawn with hypothesis: pip install hypothesis")
+    subject = adapter("async_runtime_config_store")
+    cancelled = 0
+
+    class Impatient(subject.AsyncStore):  # type: ignore[name-defined, misc]
+        async def subscribe(self, prefix: str, deliver: Callable[[Delivery], None]) -> None:
+            updates = await self.store.subscribe(Section(prefix.rstrip(".")))
+            self.following = asyncio.create_task(self.follow(updates, deliver))
+
+        async def close(self) -> None:
+            await self.store.close()
+            if hasattr(self, "following"):
+                await self.following
+
+        async def follow(self, updates: AsyncSubscription, deliver: Callable[[Delivery], None]) -> None:
+            nonlocal cancelled
+            turns = 0
+            with suppress(Closed):
+                while True:
+                    taking = asyncio.create_task(updates.get())
+                    turns = (turns + 1) % 5
+                    for _ in range(turns):
+                        await asyncio.sleep(0)
+                    if not taking.done():
+                        taking.cancel()
+                    try:
+                        deliver(subject.delivery(await taking))
+                    except asyncio.CancelledError:
+                        cancelled += 1
+                        await asyncio.sleep(0.001)
+
+    async def open_store(address: str) -> Any:
+        opened = await subject.open_store(address)
+        return Impatient(opened.store)
+
+    vars(open_store)["rejected"] = subject.open_store.rejected
+    report = verify.no_update_lost(open_store, etcd_server, max_examples=AIO_EXAMPLES)
+    assert report.inconclusive == 0
+    assert cancelled > 100
 
 
 @pytest.mark.usefixtures("quiet")
