@@ -36,6 +36,7 @@ EventKind = Literal[
     "fault",  # a fault came into force
     "hit",  # a fault first met traffic (bytes, an ending or a connection)
     "heal",  # a fault is gone
+    "note",  # somebody has called ``netfault.note(text)``
     "trouble",  # the machine could not do something, such as accept a connection for want of descriptors
 ]
 
@@ -64,11 +65,13 @@ class Cause:
         by: the peer, or ``"netfault"``.
         fault: the fault that did it, if one did.
         fault_id: its number on the link, from 1 in the order in which the faults came into force.
+        source: the line that applied it, as ``file:line``.
     """
 
     by: Actor = "netfault"
     fault: Fault | None = None
     fault_id: int | None = None
+    source: str = ""
 
 
 @dataclass(frozen=True)
@@ -84,12 +87,14 @@ class LinkEvent:
             the other is an event of the side that sent it, and of nobody else.
         bytes_up: bytes delivered from client to upstream on that connection when it happened.
         bytes_down: the same from upstream to client.
-        detail: what no other field says, for people: the error of ``upstream_failed``, the sentence of ``trouble``.
+        detail: what no other field says, for people: the error of ``upstream_failed``, the sentence of ``trouble``, the
+            text of a ``note``, and why a fault has healed itself.
         fault: the fault that the event is about, or that did it.
         fault_id: that fault's number on the link, from 1 in the order in which the faults came into force.
         direction: of a hit, where the fault met traffic; of a FIN or RST, which direction it ended.
         address: the client's when it was accepted; the upstream's when it answered or failed.
         met: of a heal, whether the fault had met traffic by then.
+        source: the line that applied the fault, as ``file:line``, or that made the note; empty if it is not known.
     """
 
     time: float
@@ -105,6 +110,7 @@ class LinkEvent:
     direction: Direction | None = None
     address: str = ""
     met: bool | None = None
+    source: str = ""
 
     def to_json(self) -> dict[str, Any]:
         """The event as a JSON object of the same names; its fault as :func:`.fault_to_json` writes it.
@@ -144,6 +150,8 @@ def describe(event: LinkEvent, *, since: float | None = 0.0) -> str:
     '+0.500s etcd #3 fin by upstream (up 120 B, down 4096 B)'
     >>> describe(LinkEvent(12.5, "etcd", "fault", fault=Sever(), fault_id=1), since=12.0)
     '+0.500s etcd fault Sever()'
+    >>> describe(LinkEvent(12.5, "etcd", "note", detail="the leader moves", source="test_a.py:7"), since=12.0)
+    '+0.500s etcd note (test_a.py:7) the leader moves'
     >>> describe(LinkEvent(12.5, "etcd", "rst", 3, "netfault", fault=Reset(), fault_id=1), since=12.0)
     '+0.500s etcd #3 rst by Reset() (up 0 B, down 0 B)'
     """
@@ -164,5 +172,7 @@ def describe(event: LinkEvent, *, since: float | None = 0.0) -> str:
         words.append("both ways")
     elif event.direction is not None and event.kind == "hit":
         words.append(event.direction)
+    if event.source and event.kind in ("fault", "note"):
+        words.append(f"({event.source})")
     more = ": ".join(filter(None, (event.address, event.detail)))
     return printable(" ".join([*words, more] if more else words))

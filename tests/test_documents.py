@@ -17,6 +17,7 @@ import pytest
 
 from pytest_netfault import Link, schedules
 from pytest_netfault.faults import FAULTS
+from pytest_netfault.faults.base import limit_names
 from pytest_netfault.plugin.options import OPTIONS
 from pytest_netfault.servers.errors import ServerError
 from pytest_netfault.servers.etcd import find_etcd
@@ -135,12 +136,26 @@ def test_the_tables_of_faults_are_complete(document: str) -> None:
     assert len(rows) == len(set(rows))
 
 
+def method_of(kind: type) -> str:
+    return re.sub(r"(?<!^)(?=[A-Z])", "_", kind.__name__).lower()
+
+
 @pytest.mark.parametrize("name", sorted(FAULT_METHODS))
 def test_the_page_of_faults_names_every_argument(name: str) -> None:
     (signature,) = re.findall(
         rf"^`link\.{name}\((.*?)\)`", (ROOT / "docs/faults.md").read_text(encoding="utf-8"), re.MULTILINE
     )
-    parameters = list(inspect.signature(getattr(Link, name)).parameters.values())[1:]
+    # The limits, which every fault has, are described once for all of them.
+    kind = next(kind for kind in FAULTS if method_of(kind) == name)
+    limits = limit_names(kind)
+    text = (ROOT / "docs/faults.md").read_text(encoding="utf-8")
+    section = text[text.index("\n## Limits\n") : text.index("\n## Names in other tools\n")]
+    assert all(f"`{limit}`" in section for limit in limits)
+    parameters = [
+        one
+        for one in list(inspect.signature(getattr(Link, name)).parameters.values())[1:]
+        if one.name not in limits
+    ]
     shown = [
         str(parameter.replace(annotation=parameter.empty)).replace("'", '"').replace(" = ", "=")
         for parameter in parameters

@@ -7,12 +7,14 @@ import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Literal, TypeVar
 
+from pytest_netfault.common.callers import source_line
 from pytest_netfault.common.printable import printable
 from pytest_netfault.common.wording import counted
 from pytest_netfault.control.observer import Observer
-from pytest_netfault.events import LinkEvent
+from pytest_netfault.events import Cause, LinkEvent
 from pytest_netfault.faults import (
     Blackhole,
+    ConnectionNumbers,
     Corrupt,
     Cut,
     CutHow,
@@ -186,6 +188,15 @@ class Link:
         """Bytes delivered from the upstream to clients so far, by all connections."""
         return self._seen(lambda: self._link.connections.bytes_passed("down"))
 
+    @property
+    def attempts_refused(self) -> int:
+        """Attempts to connect that the link has refused so far, where it could see them.
+
+        It sees them where a fault refuses some only: ``refuse(count=3)``, or one with ``connections`` or ``share``.
+        Where all are refused the kernel does it, and says nothing of it.
+        """
+        return self._seen(lambda: self._link.connections.refused)
+
     def _seen(self, look: Callable[[], T]) -> T:
         """What can be seen stays visible after the end: a failure report looks when all is over."""
         try:
@@ -302,7 +313,7 @@ class Link:
             )
         fault.check()
 
-        active = InForce(fault)
+        active = InForce(fault, source=source_line())
 
         def apply() -> None:
             try:
@@ -318,43 +329,122 @@ class Link:
             self._observer.applied(self, applied)
         return applied
 
-    def sever(self) -> ActiveFault:
+    # The limits of each fault: it heals itself after ``seconds``; it holds for the connections with these numbers
+    # only, or for this share of them. See :class:`.Fault`.
+
+    def sever(
+        self,
+        *,
+        seconds: float | None = None,
+        connections: ConnectionNumbers = None,
+        share: float | None = None,
+    ) -> ActiveFault:
         """Close open connections in order (FIN both ways) and refuse new ones."""
-        return self.apply(Sever())
+        return self.apply(Sever(seconds=seconds, connections=connections, share=share))
 
-    def reset(self) -> ActiveFault:
-        """Close open connections with RST. New ones are served, so there is nothing to heal."""
-        return self.apply(Reset())
+    def reset(
+        self,
+        *,
+        seconds: None = None,
+        connections: ConnectionNumbers = None,
+        share: float | None = None,
+    ) -> ActiveFault:
+        """Close open connections with RST. New ones are served, so there is nothing to heal, and no ``seconds``."""
+        return self.apply(Reset(seconds=seconds, connections=connections, share=share))
 
-    def refuse(self) -> ActiveFault:
-        """Refuse new connections; open ones live on."""
-        return self.apply(Refuse())
+    def refuse(
+        self,
+        *,
+        seconds: float | None = None,
+        connections: ConnectionNumbers = None,
+        share: float | None = None,
+        count: int | None = None,
+    ) -> ActiveFault:
+        """Refuse new connections, or the next ``count`` of them; open ones live on. See :class:`.Refuse`."""
+        return self.apply(Refuse(seconds=seconds, connections=connections, share=share, count=count))
 
     def blackhole(
-        self, direction: Direction = "both", *, packets: bool = False, on_heal: OnHeal = "resume"
+        self,
+        direction: Direction = "both",
+        *,
+        packets: bool = False,
+        on_heal: OnHeal = "resume",
+        seconds: float | None = None,
+        connections: ConnectionNumbers = None,
+        share: float | None = None,
     ) -> ActiveFault:
         """Silence: nothing passes, nothing is closed, new connections hang. See :class:`.Blackhole`."""
-        return self.apply(Blackhole(direction, packets, on_heal))
+        return self.apply(
+            Blackhole(direction, packets, on_heal, seconds=seconds, connections=connections, share=share)
+        )
 
-    def delay(self, seconds: float, *, jitter: float = 0, direction: Direction = "both") -> ActiveFault:
-        """Add latency, without a limit of bandwidth. See :class:`.Delay`."""
-        return self.apply(Delay(seconds, jitter, direction))
+    def delay(
+        self,
+        seconds: float,
+        *,
+        jitter: float = 0,
+        direction: Direction = "both",
+        connections: ConnectionNumbers = None,
+        share: float | None = None,
+        heal_after: float | None = None,
+    ) -> ActiveFault:
+        """Add latency, without a limit of bandwidth; it heals itself after ``heal_after``. See :class:`.Delay`."""
+        return self.apply(
+            Delay(seconds, jitter, direction, connections=connections, share=share, heal_after=heal_after)
+        )
 
-    def throttle(self, bytes_per_second: float, direction: Direction = "both") -> ActiveFault:
+    def throttle(
+        self,
+        bytes_per_second: float,
+        direction: Direction = "both",
+        *,
+        seconds: float | None = None,
+        connections: ConnectionNumbers = None,
+        share: float | None = None,
+    ) -> ActiveFault:
         """Limit the rate of each connection and direction. See :class:`.Throttle`."""
-        return self.apply(Throttle(bytes_per_second, direction))
+        return self.apply(
+            Throttle(bytes_per_second, direction, seconds=seconds, connections=connections, share=share)
+        )
 
-    def slice(self, size: int, *, gap: float = 0, direction: Direction = "both") -> ActiveFault:
+    def slice(
+        self,
+        size: int,
+        *,
+        gap: float = 0,
+        direction: Direction = "both",
+        seconds: float | None = None,
+        connections: ConnectionNumbers = None,
+        share: float | None = None,
+    ) -> ActiveFault:
         """Send segments of at most ``size`` bytes, ``gap`` seconds apart. See :class:`.Slice`."""
-        return self.apply(Slice(size, gap, direction))
+        return self.apply(Slice(size, gap, direction, seconds=seconds, connections=connections, share=share))
 
-    def corrupt(self, probability: float, direction: Direction = "both") -> ActiveFault:
+    def corrupt(
+        self,
+        probability: float,
+        direction: Direction = "both",
+        *,
+        seconds: float | None = None,
+        connections: ConnectionNumbers = None,
+        share: float | None = None,
+    ) -> ActiveFault:
         """Change bytes in flight, each with this probability. See :class:`.Corrupt`."""
-        return self.apply(Corrupt(probability, direction))
+        return self.apply(
+            Corrupt(probability, direction, seconds=seconds, connections=connections, share=share)
+        )
 
-    def lose(self, probability: float, direction: Direction = "both") -> ActiveFault:
+    def lose(
+        self,
+        probability: float,
+        direction: Direction = "both",
+        *,
+        seconds: float | None = None,
+        connections: ConnectionNumbers = None,
+        share: float | None = None,
+    ) -> ActiveFault:
         """Let the kernel drop segments with this probability. See :class:`.Lose`."""
-        return self.apply(Lose(probability, direction))
+        return self.apply(Lose(probability, direction, seconds=seconds, connections=connections, share=share))
 
     def cut(
         self,
@@ -363,20 +453,51 @@ class Link:
         direction: Direction = "both",
         connection: int | None = None,
         how: CutHow = "fin",
+        seconds: float | None = None,
+        connections: ConnectionNumbers = None,
+        share: float | None = None,
     ) -> ActiveFault:
         """Cut a connection when exactly that many bytes were delivered. See :class:`.Cut`."""
-        return self.apply(Cut(after_bytes, direction, connection, how))
+        return self.apply(
+            Cut(
+                after_bytes,
+                direction,
+                connection,
+                how,
+                seconds=seconds,
+                connections=connections,
+                share=share,
+            )
+        )
 
-    def stall_accept(self) -> ActiveFault:
+    def stall_accept(
+        self,
+        *,
+        seconds: float | None = None,
+        connections: ConnectionNumbers = None,
+        share: float | None = None,
+    ) -> ActiveFault:
         """Let connecting hang; open connections live on."""
-        return self.apply(StallAccept())
+        return self.apply(StallAccept(seconds=seconds, connections=connections, share=share))
 
-    def forget(self, *, packets: bool = False) -> ActiveFault:
+    def forget(
+        self,
+        *,
+        packets: bool = False,
+        seconds: None = None,
+        connections: ConnectionNumbers = None,
+        share: float | None = None,
+    ) -> ActiveFault:
         """Make every flow that is open now mute for good; new connections are served. See :class:`.Forget`.
 
         There is nothing to heal: the flows stay mute, whatever is healed, until the link is closed.
         """
-        return self.apply(Forget(packets))
+        return self.apply(Forget(packets, seconds=seconds, connections=connections, share=share))
+
+    def _note(self, text: str, source: str, at: float) -> None:
+        """Write a line of :meth:`.NetFault.note`; a link that is closed takes none."""
+        if not self._link.closed:
+            self._link.log.write("note", None, Cause(source=source), text, at=at)
 
     def heal(self) -> None:
         """Take every fault of this link away. Does nothing after close."""
@@ -386,6 +507,14 @@ class Link:
     def close(self) -> None:
         """End the link: its faults, its connections and its port. Idempotent."""
         self._thread.drop(self._link)
+
+    def __enter__(self) -> Self:
+        """The link, which is closed when the block ends."""
+        self._check_open()
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
 
     def _check_open(self) -> None:
         if self._link.closed:

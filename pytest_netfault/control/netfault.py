@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import secrets
+import time
 from types import TracebackType
 from typing import TYPE_CHECKING
 
+from pytest_netfault.common.callers import source_line
 from pytest_netfault.control.link import Link
 from pytest_netfault.control.observer import Observer
-from pytest_netfault.faults.arguments import count
+from pytest_netfault.faults.arguments import count, shown
 from pytest_netfault.faults.synonyms import no_attribute
 from pytest_netfault.proxy.addresses import AddressLike, parse_address
 from pytest_netfault.proxy.budget import LEAST_MAX_HELD, MAX_HELD
@@ -106,6 +108,29 @@ class NetFault:
         if self._observer is not None:
             self._observer.opened(link)
         return link
+
+    def note(self, text: str) -> None:
+        """Put a line on the timeline of every link that is open now: what the test is about to do, or has seen.
+
+        It is an event ``note`` in ``link.events``, with the text in ``detail`` and the line of the test in ``source``.
+
+        Raises:
+            TypeError: ``text`` is no string.
+            NetFaultClosed: it was closed.
+        """
+        if not isinstance(text, str):
+            raise TypeError(f"text must be a string, not {shown(text)}")
+        if self._closed:
+            raise NetFaultClosed("this NetFault was closed; open a new one")
+        source = source_line()
+
+        def write() -> None:
+            at = time.monotonic()
+            for link in self._links:
+                link._note(text, source, at)
+
+        if self._links:
+            self._thread.change(write)
 
     def heal(self) -> None:
         """Take every fault of every link away. Does nothing after close."""

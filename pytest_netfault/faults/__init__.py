@@ -10,6 +10,7 @@ What others need to know of a fault it declares itself, see :class:`Traits` and 
 * A fault that exists is a valid one. Every argument is checked when the object is made, and the message
   names the argument, the value and what would be valid.
 * Times are seconds, sizes are bytes, rates are bytes per second, probabilities lie between 0 and 1.
+* Each can be limited: to a time, to some connections, to a share of them; see :class:`Fault`.
 * ``direction`` is ``"up"`` (client to server), ``"down"`` (server to client) or ``"both"``.
 
 >>> Delay(0.1, jitter=0.02)
@@ -23,9 +24,10 @@ ValueError: seconds must be at least 0, not -1
 from __future__ import annotations
 
 from pytest_netfault.faults.arguments import Direction, shown
-from pytest_netfault.faults.base import Chance, Fault, OnHeal, Traits, directions_of
+from pytest_netfault.faults.base import Chance, Fault, OnHeal, Traits, directions_of, limits_of
 from pytest_netfault.faults.connections import Refuse, Reset, Sever, StallAccept
 from pytest_netfault.faults.damage import Corrupt, Cut, CutHow, Lose
+from pytest_netfault.faults.limits import ConnectionNumbers, Limits
 from pytest_netfault.faults.pace import Delay, Slice, Throttle
 from pytest_netfault.faults.silence import Blackhole, Forget
 from pytest_netfault.faults.written import (
@@ -39,6 +41,7 @@ __all__ = [
     "FAULTS",
     "Blackhole",
     "Chance",
+    "ConnectionNumbers",
     "Corrupt",
     "Cut",
     "CutHow",
@@ -46,6 +49,7 @@ __all__ = [
     "Direction",
     "Fault",
     "Forget",
+    "Limits",
     "Lose",
     "MissingFault",
     "OnHeal",
@@ -60,6 +64,7 @@ __all__ = [
     "directions_of",
     "fault_from_json",
     "fault_to_json",
+    "limits_of",
     "shown",
 ]
 

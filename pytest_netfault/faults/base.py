@@ -9,13 +9,15 @@ from __future__ import annotations
 
 import dataclasses
 import weakref
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal, TypeVar
+from typing import Any, ClassVar, Literal, TypeVar, cast
 
+from pytest_netfault.faults import limits
 from pytest_netfault.faults.arguments import Direction
+from pytest_netfault.faults.limits import ConnectionNumbers, Limits
 
-__all__ = ["Chance", "Fault", "OnHeal", "Traits", "directions_of", "is_built_in"]
+__all__ = ["Chance", "Fault", "OnHeal", "Traits", "directions_of", "is_built_in", "limits_of"]
 
 OnHeal = Literal["resume", "sever", "reset"]
 ROOM = __name__.rpartition(".")[0]
@@ -86,8 +88,9 @@ class Chance:
         return self.randrange(times) == times - 1
 
 
+@dataclass(frozen=True, repr=False, eq=False, kw_only=True)
 class Fault:
-    """What every fault has in common: it prints as the shortest expression that makes it again.
+    """What every fault has in common: its limits, and that it prints as the shortest expression that makes it again.
 
     The faults of this package are its subclasses. A fault of your own subclasses
     :class:`pytest_netfault.proxy.CustomFault` instead, which says what it does to the bytes. Everything below has a
@@ -97,12 +100,59 @@ class Fault:
         traits: what holds for all faults of the class.
         on_heal: what happens to the connections that it acted on: ``"resume"`` passes on what was held, ``"sever"`` and
             ``"reset"`` end them.
+
+    Args:
+        seconds: it heals itself after that time. A fault that has an argument of this name of its own, such as
+            ``Delay``, calls this one ``heal_after``.
+        connections: the number, or the numbers, of the connections that it holds for, counted from 1 in the order in
+            which they were accepted: ``range(1, 3)`` for the first two. An attempt that such a fault refuses has its
+            number too.
+        share: the share of connections that it holds for, between 0 and 1; which, the seed and their numbers decide.
+
+    >>> from pytest_netfault.faults import Reset, Sever
+    >>> Sever(seconds=2, connections=[2, 1])
+    Sever(seconds=2, connections=range(1, 3))
+    >>> Reset(seconds=2)
+    Traceback (most recent call last):
+        ...
+    ValueError: Reset is over as soon as it is applied, so seconds=2 has no meaning; leave it out
     """
 
-    __slots__ = ()
-
     traits: ClassVar[Traits] = Traits()
-    on_heal: OnHeal = "resume"
+    # Without an annotation, which would make an argument of it.
+    on_heal = cast("OnHeal", "resume")  # type: ignore[redundant-cast]
+
+    seconds: float | None = None
+    connections: ConnectionNumbers = None
+    share: float | None = None
+
+    def __post_init__(self) -> None:
+        self.check_limits()
+
+    def check_limits(self) -> None:
+        """Raise what is wrong with the limits; those of connections are brought into the one form that is kept.
+
+        Raises:
+            TypeError, ValueError: a limit is none, or has no meaning for this fault.
+        """
+        if "connections" in limit_names(type(self)):
+            numbers = limits.canonical_connections(getattr(self, "connections", None))
+            if numbers is not getattr(self, "connections", None):
+                object.__setattr__(self, "connections", numbers)
+        for name in limit_names(type(self)) & {"seconds", "heal_after"}:
+            value = getattr(self, name, None)
+            limits.check_lifetime(name, value)
+            if value is not None and self.traits.momentary:
+                raise ValueError(
+                    f"{type(self).__name__} is over as soon as it is applied, so {name}={value!r} has no meaning; "
+                    "leave it out"
+                )
+        if "share" in limit_names(type(self)):
+            limits.check_share(getattr(self, "share", None))
+
+    def attempts_to_refuse(self) -> int | None:
+        """How many attempts to connect it refuses before it is healed; None for any number."""
+        return None
 
     def __init_subclass__(cls, **arguments: Any) -> None:
         super().__init_subclass__(**arguments)
@@ -153,7 +203,7 @@ class Fault:
         The kernel refuses connections and drops segments without telling anybody. Such a fault is excused if a client
         has used the link in the same test, before, while or after it held, or if the kernel may have refused one.
         """
-        return self.packet_loss() is None and self.traits.listener != "refuse"
+        return self.packet_loss() is None and (self.traits.listener != "refuse" or limits_of(self).some)
 
     # -- drawing and shrinking --------------------------------------------------------------------------------
 
@@ -161,6 +211,21 @@ class Fault:
     def draw(cls: type[Self], chance: Chance) -> Self:  # noqa: ARG003 - of those that have arguments
         """One of these faults, with arguments that are worth trying."""
         return cls()
+
+    def draw_limits(self, chance: Chance) -> Mapping[str, Any]:
+        """Limits that are worth trying, as arguments: one for connections, for a share of them, or for a time.
+
+        Few connections come while a schedule is played, and most outages in it last less than half a second.
+        """
+        names = limit_names(type(self))
+        options: list[Mapping[str, Any]] = []
+        if "connections" in names:
+            options.append({"connections": chance.one((1, 2, range(1, 3), range(2, 4)))})
+        if "share" in names:
+            options.append({"share": chance.one((0.5, 0.75, 0.25))})
+        if not self.traits.momentary:
+            options += [{name: chance.one((0.3, 0.1, 0.03))} for name in names & {"seconds", "heal_after"}]
+        return chance.one(options) if options else {}
 
     def complexity(self) -> int:
         """How hard it is to understand; a smaller schedule has simpler faults."""
@@ -176,13 +241,19 @@ class Fault:
 
     def __repr__(self) -> str:
         shown = []
-        for number, field in enumerate(fields_of(type(self))):
-            value = getattr(self, field.name)
-            if has_no_default(field) and number == 0:
+        for number, argument in enumerate(fields_of(type(self))):
+            value = getattr(self, argument.name, None)
+            if has_no_default(argument) and number == 0:
                 shown.append(repr(value))
-            elif not is_default(field, value):
-                shown.append(f"{field.name}={value!r}")
+            elif not is_default(argument, value):
+                shown.append(f"{argument.name}={value!r}")
         return f"{type(self).__name__}({', '.join(shown)})"
+
+
+# What is left in the class would become the default of an argument of the same name in a subclass, such as Delay.
+_LIMITS = dataclasses.fields(Fault)
+for _field in _LIMITS:
+    delattr(Fault, _field.name)
 
 
 def is_built_in(kind: type[Fault]) -> bool:
@@ -203,9 +274,39 @@ def directions_of(fault: Fault) -> tuple[Literal["up", "down"], ...]:
     return ("up", "down") if direction == "both" else (direction,)
 
 
+def limit_names(kind: type[Fault]) -> frozenset[str]:
+    """The arguments of a class that are limits: those of every fault, but where its own have the same name.
+
+    >>> from pytest_netfault.faults import Delay
+    >>> sorted(limit_names(Delay))
+    ['connections', 'heal_after', 'share']
+    """
+    fields = kind.__dataclass_fields__
+    names = {field.name for field in _LIMITS if fields[field.name] is field}
+    return frozenset(names | ({"heal_after"} & fields.keys() if "seconds" not in names else set()))
+
+
+def limits_of(fault: Fault) -> Limits:
+    """When and for whom a fault holds.
+
+    >>> from pytest_netfault.faults import Delay
+    >>> limits_of(Delay(0.1, heal_after=5, share=0.5))
+    Limits(seconds=5, connections=None, share=0.5, attempts=None)
+    """
+    names = limit_names(type(fault))
+    has = {name: getattr(fault, name, None) for name in names}  # somebody's own may have another __init__
+    return Limits(
+        has.get("seconds", has.get("heal_after")),
+        has.get("connections"),
+        has.get("share"),
+        fault.attempts_to_refuse(),
+    )
+
+
 def fields_of(kind: type[Fault]) -> tuple[dataclasses.Field[Any], ...]:
-    """The arguments of a class of faults; a custom fault may have forgotten the decorator."""
-    return dataclasses.fields(kind) if hasattr(kind, "__dataclass_fields__") else ()  # type: ignore[arg-type]
+    """The arguments of a class of faults, the limits last."""
+    names = limit_names(kind)
+    return tuple(sorted(dataclasses.fields(kind), key=lambda field: field.name in names))
 
 
 def has_no_default(field: dataclasses.Field[Any]) -> bool:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
 
-from pytest_netfault.faults.base import Fault, Traits
+from pytest_netfault.faults import arguments
+from pytest_netfault.faults.base import Chance, Fault, Traits
 
 __all__ = ["Refuse", "Reset", "Sever", "StallAccept"]
 
@@ -24,7 +27,7 @@ class Sever(Fault):
 
     def complexity(self) -> int:
         """The simplest fault that there is."""
-        return 1
+        return super().complexity() - 2
 
 
 @dataclass(frozen=True, repr=False)
@@ -40,12 +43,19 @@ class Reset(Fault):
 
     def complexity(self) -> int:
         """Next to the simplest."""
-        return 2
+        return super().complexity() - 1
 
 
 @dataclass(frozen=True, repr=False)
 class Refuse(Fault):
-    """New connections are refused; open ones live on."""
+    """New connections are refused; open ones live on.
+
+    Args:
+        count: so many attempts to connect are refused, then it is healed. The proxy must see each of them, and so must
+            it for ``connections`` and ``share``: ``connect()`` itself succeeds, and the RST comes at once behind it.
+    """
+
+    count: int | None = field(default=None, kw_only=True)
 
     traits = Traits(
         effect="new connections are refused",
@@ -53,6 +63,26 @@ class Refuse(Fault):
         weight=2,
         synonyms="reject reject_connections refuse_connections deny",
     )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.count is not None:
+            arguments.count("count", self.count, least=1)
+
+    def attempts_to_refuse(self) -> int | None:
+        """See :meth:`.Fault.attempts_to_refuse`."""
+        return self.count
+
+    def draw_limits(self, chance: Chance) -> Mapping[str, Any]:
+        """See :meth:`.Fault.draw_limits`. The first attempts to come back are worth refusing most."""
+        others = super().draw_limits(chance)
+        return chance.one((others, {"count": chance.one((1, 2, 3))}))
+
+    def simpler(self) -> Iterator[Fault]:
+        """See :meth:`.Fault.simpler`."""
+        if self.count is not None:
+            yield replace(self, count=None)
+            yield replace(self, count=1)
 
 
 @dataclass(frozen=True, repr=False)

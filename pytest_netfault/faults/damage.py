@@ -32,6 +32,7 @@ class Corrupt(Fault):
     )
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         arguments.probability("probability", self.probability)
         arguments.direction(self.direction)
 
@@ -55,6 +56,7 @@ class Lose(Fault):
     )
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         arguments.probability("probability", self.probability)
         arguments.direction(self.direction)
 
@@ -94,10 +96,16 @@ class Cut(Fault):
     )
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         arguments.count("after_bytes", self.after_bytes, least=0)
         arguments.direction(self.direction)
         if self.connection is not None:
             arguments.count("connection", self.connection, least=1)
+            if self.connections is not None:
+                raise ValueError(
+                    f"connection={self.connection} and connections={self.connections!r} both say which connections "
+                    "are cut; give one of them"
+                )
         arguments.choice("how", self.how, ("fin", "rst", "blackhole"))
 
     def stops_traffic(self, *, met: bool) -> bool:
@@ -110,7 +118,7 @@ class Cut(Fault):
 
     def kills_flow(self) -> bool:
         """See :meth:`.Fault.kills_flow`. Without a number it mutes new connections too: no client comes back then."""
-        return self.how == "blackhole" and self.connection is not None
+        return self.how == "blackhole" and (self.connection is not None or isinstance(self.connections, int))
 
     def takes_effect_at(self) -> tuple[int, Direction]:
         """See :meth:`.Fault.takes_effect_at`."""
@@ -135,9 +143,9 @@ class Cut(Fault):
         for position in (0, self.after_bytes // 2, self.after_bytes * 3 // 4, self.after_bytes - 1):
             if position >= 0:
                 yield replace(self, after_bytes=position)
-        yield Cut(self.after_bytes, how=self.how)
-        yield Cut(self.after_bytes, self.direction, how=self.how)
-        yield Cut(self.after_bytes, self.direction, self.connection)
+        yield replace(self, direction="both", connection=None)
+        yield replace(self, connection=None)
+        yield replace(self, how="fin")
 
     def sooner(self) -> Iterator[Fault]:
         """See :meth:`.Fault.sooner`."""

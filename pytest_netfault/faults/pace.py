@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 from pytest_netfault.faults import arguments
 from pytest_netfault.faults.arguments import DIRECTIONS, LARGEST_COUNT, Direction
@@ -20,15 +20,18 @@ class Delay(Fault):
         seconds: how late each byte is. In both directions a round trip gains twice that.
         jitter: each chunk is late by a time drawn evenly from ``seconds`` +- ``jitter``, never below 0.
         direction: which way is late.
+        heal_after: it heals itself after that time, as ``seconds`` says of other faults.
     """
 
     seconds: float
     jitter: float = 0
     direction: Direction = "both"
+    heal_after: float | None = field(default=None, kw_only=True)
 
     traits = Traits(effect="bytes arrive late", mild=True, synonyms="latency lag add_latency slow slow_down")
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         arguments.seconds("seconds", self.seconds)
         arguments.seconds("jitter", self.jitter)
         arguments.direction(self.direction)
@@ -40,7 +43,7 @@ class Delay(Fault):
 
     def simpler(self) -> Iterator[Fault]:
         """See :meth:`.Fault.simpler`."""
-        yield Delay(self.seconds)
+        yield replace(self, jitter=0, direction="both")
 
 
 @dataclass(frozen=True, repr=False)
@@ -57,6 +60,7 @@ class Throttle(Fault):
     )
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         arguments.number("bytes_per_second", self.bytes_per_second, least=0, above=True, most=LARGEST_COUNT)
         arguments.direction(self.direction)
 
@@ -81,6 +85,7 @@ class Slice(Fault):
     )
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         arguments.count("size", self.size, least=1)
         arguments.seconds("gap", self.gap)
         arguments.direction(self.direction)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from pytest_netfault.faults import arguments
 from pytest_netfault.faults.arguments import DIRECTIONS, Direction
@@ -38,6 +38,7 @@ class Blackhole(Fault):
     )
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         arguments.direction(self.direction)
         arguments.flag("packets", self.packets)
         arguments.choice("on_heal", self.on_heal, ("resume", "sever", "reset"))
@@ -54,9 +55,9 @@ class Blackhole(Fault):
 
     def simpler(self) -> Iterator[Fault]:
         """See :meth:`.Fault.simpler`."""
-        yield Blackhole()
-        yield Blackhole(self.direction)
-        yield Blackhole(on_heal=self.on_heal)
+        yield replace(self, direction="both", packets=False, on_heal="resume")
+        yield replace(self, packets=False, on_heal="resume")
+        yield replace(self, direction="both", packets=False)
 
 
 @dataclass(frozen=True, repr=False)
@@ -79,6 +80,7 @@ class Forget(Fault):
     )
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         arguments.flag("packets", self.packets)
 
     def needs_filters(self) -> bool:
@@ -92,4 +94,4 @@ class Forget(Fault):
 
     def simpler(self) -> Iterator[Fault]:
         """See :meth:`.Fault.simpler`."""
-        yield Forget()
+        yield replace(self, packets=False)

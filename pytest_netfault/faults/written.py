@@ -9,9 +9,17 @@ from dataclasses import dataclass
 from typing import Any
 
 from pytest_netfault.faults.arguments import shown
-from pytest_netfault.faults.base import Fault, fields_of, is_built_in, is_default, subclasses
+from pytest_netfault.faults.base import (
+    Fault,
+    fields_of,
+    is_built_in,
+    is_default,
+    limit_names,
+    subclasses,
+)
 from pytest_netfault.faults.connections import Refuse, Reset, Sever, StallAccept
 from pytest_netfault.faults.damage import Corrupt, Cut, Lose
+from pytest_netfault.faults.limits import connections_from_json, connections_to_json
 from pytest_netfault.faults.pace import Delay, Slice, Throttle
 from pytest_netfault.faults.silence import Blackhole, Forget
 
@@ -62,9 +70,9 @@ def fault_to_json(fault: Fault, *, text_ok: bool = False) -> dict[str, Any]:
         return {"fault": fault.name, **json.loads(fault.arguments), **shown_as}
     made: dict[str, Any] = {"fault": _name_of(type(fault))}
     for field in fields_of(type(fault)):
-        value = getattr(fault, field.name)
+        value = getattr(fault, field.name, None)
         if not is_default(field, value):
-            made[field.name] = value
+            made[field.name] = connections_to_json(value) if _is_numbers(type(fault), field.name) else value
     if not is_built_in(type(fault)):
         try:
             _check_read_back(fault, made)
@@ -89,6 +97,11 @@ def _check_read_back(fault: Fault, made: dict[str, Any]) -> None:
             if read[name] != value:
                 raise TypeError(f"{cannot}: its {name} would come back as {shown(read[name])}; {_JSON_HOLDS}")
         raise TypeError(f"{cannot}: what is read back is not equal to it; make it a frozen dataclass")
+
+
+def _is_numbers(kind: type[Fault], name: str) -> bool:
+    """Whether an argument is the limit that names connections."""
+    return name == "connections" and name in limit_names(kind)
 
 
 def _check_json(value: object, message: str) -> None:
@@ -189,6 +202,8 @@ def fault_from_json(data: object, *, missing_ok: bool = False) -> Fault:
         raise ValueError(
             f"{name} takes {', '.join(sorted(known)) or 'no arguments'}, not {', '.join(unknown)}"
         )
+    if "connections" in arguments and _is_numbers(kind, "connections"):
+        arguments["connections"] = connections_from_json(arguments["connections"])
     try:
         return kind(**arguments)
     except TypeError as error:

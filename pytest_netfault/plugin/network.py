@@ -12,9 +12,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
+from pytest_netfault.common.callers import first_line_outside
 from pytest_netfault.control import ActiveFault, Link, NetFault, Observer, ProxyThread, net_on
 from pytest_netfault.faults import Fault
-from pytest_netfault.plugin.frames import first_line_outside
 
 if TYPE_CHECKING:
     from pytest_netfault.events import LinkEvent

@@ -159,6 +159,8 @@ class Outages:
 
 
 def _stops(active: InForce) -> bool:
-    """Whether nothing, or nothing new, can come through while it holds."""
+    """Whether nothing, or nothing new, can come through while it holds; a limit may have ended it already."""
+    if active.healed:
+        return False
     stops = active.fault.stops_traffic
     return stops(met=False) or (stops(met=True) and active.met_traffic)

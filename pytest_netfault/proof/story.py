@@ -246,6 +246,11 @@ def _came_of_fault(run: Run, place: int, *, short: bool) -> list[str]:
     flow = dead_flow_of(run)
     if flow is not None and flow.place == place:
         return [f"{flow.name} died without a word"]
+    alone = [
+        f"over {event.detail}"
+        for event in run.events
+        if event.kind == "heal" and event.fault_id == fault.fault_id and event.detail
+    ]
     ended = [
         f"#{event.connection} at {event.bytes_up} B up, {event.bytes_down} B down"
         for event in run.events
@@ -253,8 +258,8 @@ def _came_of_fault(run: Run, place: int, *, short: bool) -> list[str]:
     ]
     if ended:
         more = f" and {len(ended) - 1} more" if len(ended) > 1 else ""
-        return [f"cut {'' if short else 'connection '}{ended[0]}{more}"]
-    return ["met traffic" if fault.met_traffic else "met no traffic"]
+        return [f"cut {'' if short else 'connection '}{ended[0]}{more}", *alone]
+    return ["met traffic" if fault.met_traffic else "met no traffic", *alone]
 
 
 def _elide(rows: list[_Row], room: int) -> list[str]:

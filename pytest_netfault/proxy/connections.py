@@ -43,6 +43,7 @@ class Connections:
         self.engine = engine
         self.live: dict[int, Connection] = {}
         self.accepted = 0  # so far: the number of the last one
+        self.refused = 0  # of them, those that were refused once it was seen which they are
         self.upstream = Upstream(upstream)
         self.nursery: trio.Nursery | None = None  # of the link's life, where names are looked up
         self._upstream_name = str(upstream)

@@ -21,7 +21,7 @@ __all__ = ["DebugLog"]
 
 _CONNECTIONS = logging.getLogger("pytest_netfault.connections")
 _FAULTS = logging.getLogger("pytest_netfault.faults")
-_ABOUT_FAULTS = frozenset({"fault", "hit", "heal", "trouble"})
+_ABOUT_FAULTS = frozenset({"fault", "hit", "heal", "note", "trouble"})
 # A caller does not wait longer than this for a handler that runs in another thread, and may wait for this one.
 _PATIENCE_SECONDS = 0.1
 

@@ -6,6 +6,8 @@ Rules of this file:
   connection and for every one to come; when ``heal`` returns, it is gone.
 * No fault is known here by its class: what it does to the listener and to open connections is what its traits say, what
   it does to the bytes is its stage.
+* A fault with a limit that only some connections or attempts come under (``limits.some``) leaves the port alone. Each
+  connection is accepted, gets its number, and is refused, kept waiting or served then, see ``admission.py``.
 * What somebody else's code may refuse is asked first: a fault holds for all connections or for none.
 """
 
@@ -14,12 +16,15 @@ from __future__ import annotations
 import functools
 import math
 from collections import Counter
+from dataclasses import replace
 from typing import Literal
 
+from pytest_netfault.common.wording import counted
 from pytest_netfault.events import Cause
 from pytest_netfault.faults import Fault, OnHeal, UnsupportedFault, directions_of
 from pytest_netfault.proxy import kernel
 from pytest_netfault.proxy.addresses import UnixAddress, UpstreamAddress
+from pytest_netfault.proxy.admission import Admission
 from pytest_netfault.proxy.connection import Connection, Standing
 from pytest_netfault.proxy.connections import Connections
 from pytest_netfault.proxy.evidence import Evidence, InForce
@@ -67,6 +72,8 @@ class FaultsInForce:
         self._lossy: dict[InForce, float] = {}  # the share of segments that the kernel drops for each
         self._ordinals: dict[type[Fault], Ordinals] = {}
         self._losses = (0.0, 0.0)  # as the connections have them
+        self._uneven = False  # whether the connections may have different ones
+        self._admission = Admission(connections, self.active, self._heal_used_up)
 
     def apply(self, active: InForce) -> None:
         """Put a fault in force.
@@ -78,11 +85,12 @@ class FaultsInForce:
         fault = active.fault
         _check_supported(fault, self._upstream, self._listener.address)
         self.applied += 1
-        active.cause = Cause(fault=fault, fault_id=self.applied)
+        active.cause = Cause(fault=fault, fault_id=self.applied, source=active.source)
         # Two faults of a kind in force together never draw the same numbers: twice the same damage would be none.
         ordinals = self._ordinals.setdefault(type(fault), Ordinals())
         active.ordinal = ordinals.take()
         active.root = f"{self._seed}/{type(fault).__name__}/{active.ordinal}"
+        active.seed = self._seed
         try:
             self._enforce(active)
         except BaseException:
@@ -94,10 +102,24 @@ class FaultsInForce:
             raise
         if active.healed:  # there was nothing to heal
             ordinals.give_back(active.ordinal)
+        else:
+            self._heal_in_time(active)
+
+    def _heal_in_time(self, active: InForce) -> None:
+        """Arrange that a fault with a time heals itself."""
+        seconds = active.limits.seconds
+        if seconds is not None:
+            engine = self._connections.engine
+            why = f"after {seconds:g} s"
+            active.timer = engine.call_at(engine.now() + seconds, lambda: self._heal_alone(active, why))
 
     def _enforce(self, active: InForce) -> None:
         fault = active.fault
-        alive = self._connections.alive()
+        if active.limits.some and fault.traits.listener != "serve":
+            self._listener.accept_all()  # who has connected by now is open
+        alive = [
+            connection for connection in self._connections.alive() if active.holds_for(connection.number)
+        ]
         moved = [connection for connection in alive if _at_once(fault, connection)]
         for connection in moved:
             connection.catch_up()  # an older fault stands before a newer one
@@ -123,7 +145,9 @@ class FaultsInForce:
     def _reset_all(self, active: InForce) -> None:
         """End every connection that is open now. There is nothing to heal."""
         self._listener.accept_all()
-        open_now = [one for one in self._connections if one.state != "forgotten"]
+        open_now = [
+            one for one in self._connections if one.state != "forgotten" and active.holds_for(one.number)
+        ]
         active.met = bool(open_now)
         active.healed = True
         for connection in open_now:
@@ -133,7 +157,7 @@ class FaultsInForce:
         """Make every flow that is open now mute for good. There is nothing to heal."""
         packets = active.fault.needs_filters()
         self._listener.accept_all()
-        flows = self._connections.alive()
+        flows = [one for one in self._connections.alive() if active.holds_for(one.number)]
         active.met = bool(flows)
         active.healed = True
         if packets:
@@ -154,7 +178,7 @@ class FaultsInForce:
     def _count(self, active: InForce, by: Literal[1, -1]) -> None:
         """Note that a fault is in force, or is no more."""
         fault = active.fault
-        self._modes[fault.traits.listener] += by
+        self._modes[active.listener] += by
         if by > 0:
             self.active[active] = None
             loss = fault.packet_loss()
@@ -171,7 +195,7 @@ class FaultsInForce:
         for active in reversed(self.active):
             if connection.number in active.stages:
                 break  # whatever got this one had got all before it
-            if has_stages(active.fault):
+            if has_stages(active.fault) and active.holds_for(connection.number):
                 missing.append(active)
         for active in reversed(missing):
             self._put_on(active, connection, self._plan(active, connection))
@@ -179,7 +203,7 @@ class FaultsInForce:
     def _plan(self, active: InForce, connection: Connection) -> list[tuple[Pipe, Stage]]:
         """The stages that a fault is going to put on a connection."""
         fault, plan = active.fault, []
-        if not has_stages(fault):
+        if not has_stages(fault) or not active.holds_for(connection.number):
             return []
         for pipe in connection.pipes:
             stage = stage_of(fault, Place(connection.number, pipe.direction, pipe.count, active.root))
@@ -198,7 +222,11 @@ class FaultsInForce:
 
     def _put_on(self, active: InForce, connection: Connection, plan: list[tuple[Pipe, Stage]]) -> None:
         """Let a fault act on one open connection."""
-        if not connection.alive or connection.number in active.stages:
+        if (
+            not connection.alive
+            or connection.number in active.stages
+            or not active.holds_for(connection.number)
+        ):
             return
         if active.fault.traits.connections == "sever":
             active.met = True
@@ -254,13 +282,15 @@ class FaultsInForce:
         alive = self._connections.alive()
         for connection in alive:
             connection.catch_up()
-        self._modes[active.fault.traits.listener] -= 1
-        self._modes[fault.traits.listener] += 1
+        self._modes[active.listener] -= 1
+        active.fault = fault
+        self._modes[active.listener] += 1
         self._lossy.pop(active, None)
         if (loss := fault.packet_loss()) is not None:
             self._lossy[active] = loss
-        active.fault = fault
-        active.cause = Cause(fault=fault, fault_id=active.cause.fault_id)
+        active.cause = replace(active.cause, fault=fault)
+        _stop_timer(active)
+        self._heal_in_time(active)
         self._log.write("fault", None, active.cause)
         newer = list(self.active)
         newer = newer[newer.index(active) + 1 :]
@@ -269,6 +299,7 @@ class FaultsInForce:
                 self._put_in_place(active, connection, newer)
         self._set_mode()
         self._set_losses()
+        self._admission.admit_waiting()
 
     def _put_in_place(self, active: InForce, connection: Connection, newer: list[InForce]) -> None:
         """Put the stages of a fault whose arguments have changed where those of before were."""
@@ -297,8 +328,12 @@ class FaultsInForce:
             pipe.pump()
 
     def welcome(self, connection: Connection) -> None:
-        """Let every fault act on a new connection."""
+        """Let every fault act on a new connection, and let it reach for the upstream if none keeps it from that."""
+        if self._admission.refuses(connection):
+            return
         for active in list(self.active):
+            if active.limits.some and active.fault.traits.listener == "refuse":
+                continue  # it hangs; what refuses it does so when that is over
             try:
                 plan = self._plan(active, connection)
             except BaseException as error:  # noqa: BLE001, RUF100 - of somebody else's code
@@ -309,10 +344,14 @@ class FaultsInForce:
             self._put_on(active, connection, plan)
         if self._listener.was_lossy:
             connection.client.loss = math.nan  # the socket has inherited a filter, which one is not known
+        self._admission.admit(connection)
+        self.set_loss(connection)
 
     def connection_closed(self, connection: Connection) -> None:
         """A connection has ended: keep what is known of the traffic that the faults met there."""
+        self._admission.forget(connection)
         for active in self.active:
+            self.evidence.ended(active, connection)
             gone = active.stages.pop(connection.number, ())
             active.met = active.met or any(stage.met for _, stage in gone)
 
@@ -320,12 +359,14 @@ class FaultsInForce:
         """The link ends: every fault is over, and what it met is kept."""
         for active in self.active:
             self.evidence.end(active)
+            _stop_timer(active)
         self.active.clear()
         self._lossy.clear()
 
     def set_loss(self, connection: Connection) -> None:
         """Let the kernel drop the segments of a new connection as the faults say."""
-        connection.set_loss(up=self._loss("up"), down=self._loss("down"))
+        number = connection.number
+        connection.set_loss(up=self._loss("up", number), down=self._loss("down", number))
 
     def heal(self, active: InForce) -> None:
         """Take a fault away. Healing twice does nothing."""
@@ -333,6 +374,19 @@ class FaultsInForce:
             return
         self._take_off(active, active.fault.on_heal)
         self._set_mode()
+        self._admission.admit_waiting()
+
+    def _heal_alone(self, active: InForce, why: str) -> None:
+        """A limit of the fault is reached: it is over without anybody's help."""
+        if active.healed:
+            return
+        self._take_off(active, active.fault.on_heal, why)
+        if not active.limits.some:  # otherwise nothing changes for the port, which may be about to change
+            self._set_mode()
+        self._admission.admit_waiting()
+
+    def _heal_used_up(self, active: InForce) -> None:
+        self._heal_alone(active, f"after {counted(active.refused, 'attempt')}")
 
     def heal_all(self) -> None:
         """Take every fault away, the newest first. Does nothing when there is none, as after close."""
@@ -341,15 +395,17 @@ class FaultsInForce:
         for active in reversed(list(self.active)):
             self._take_off(active, active.fault.on_heal)
         self._set_mode()
+        self._admission.admit_waiting()
 
-    def _take_off(self, active: InForce, ends: OnHeal) -> None:
+    def _take_off(self, active: InForce, ends: OnHeal, why: str = "") -> None:
+        _stop_timer(active)
         self.evidence.end(active)
         self._count(active, -1)
         stages, active.stages = active.stages, {}
         placed = [one for of_connection in stages.values() for one in of_connection]
         for pipe, stage in placed:
             pipe.forget(stage)
-        self._log.write("heal", None, active.cause, met=active.met)
+        self._log.write("heal", None, active.cause, why, met=active.met)
         for pipe, stage in placed:
             connection = pipe.connection
             if not connection.alive:
@@ -376,20 +432,33 @@ class FaultsInForce:
         else:
             self._listener.set_mode("serve", loss=self._loss("up"))
 
-    def _loss(self, direction: Literal["up", "down"]) -> float:
-        """The share of segments that the kernel should drop on their way in this direction."""
+    def _loss(self, direction: Literal["up", "down"], connection: int | None = None) -> float:
+        """The share of segments that the kernel should drop on their way in this direction.
+
+        Args:
+            direction: their way.
+            connection: the number of theirs; None for those of a connection that has no number yet.
+        """
         kept = 1.0
         for active, loss in self._lossy.items():
-            if direction in directions_of(active.fault):
+            holds = not active.limits.some if connection is None else active.holds_for(connection)
+            if holds and direction in directions_of(active.fault):
                 kept *= 1 - loss
         return 1.0 - kept
 
     def _set_losses(self, *, anew: bool = False) -> None:
         losses = (self._loss("up"), self._loss("down"))
-        if anew or losses != self._losses:
+        uneven, self._uneven = self._uneven, any(active.limits.some for active in self._lossy)
+        if anew or uneven or self._uneven or losses != self._losses:
             self._losses = losses
             for connection in self._connections:
-                connection.set_loss(up=losses[0], down=losses[1])
+                self.set_loss(connection)
+
+
+def _stop_timer(active: InForce) -> None:
+    if active.timer is not None:
+        active.timer.cancel()
+        active.timer = None
 
 
 def _at_once(fault: Fault, connection: Connection) -> bool:

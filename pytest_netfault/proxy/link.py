@@ -114,8 +114,6 @@ class ProxyLink:
         connection = self.connections.add(sock, name, faults.standing, self._on_closed)
         connection.unreachable = self._unreachable
         faults.welcome(connection)
-        self.connections.start(connection)
-        faults.set_loss(connection)
         if self.waiters:
             self.waiters.look()
 

@@ -77,10 +77,11 @@ class EventLog:
         *,
         address: str = "",
         met: bool | None = None,
+        at: float | None = None,
     ) -> None:
-        """Append an event that happens now."""
+        """Append an event that happens now, or has happened ``at`` a moment ago."""
         event = LinkEvent(
-            time=self._now(),
+            time=self._now() if at is None else at,
             link=self._link,
             kind=kind,
             connection=connection.number if connection else None,
@@ -93,6 +94,7 @@ class EventLog:
             direction=direction,
             address=address,
             met=met,
+            source=cause.source,
         )
         self.events.append(event)
         self._debug.write(event)

@@ -19,7 +19,8 @@ class CustomFault(Fault):
     """A fault of your own, applied by ``link.apply`` like the built-in ones.
 
     Make a frozen dataclass of it and say in :meth:`stage` what it does to one direction of one connection. A
-    field ``direction`` chooses the direction, as for the built-in faults; without it both are claimed. What else others
+    field ``direction`` chooses the direction, as for the built-in faults; without it both are claimed. The limits
+    ``seconds``, ``connections`` and ``share`` it has like them. What else others
     need to know of it, so that it is drawn, shrunk and reported like ours, it declares as ours do: see
     :class:`pytest_netfault.faults.Traits` and the methods of :class:`pytest_netfault.Fault`.
 
@@ -37,8 +38,6 @@ class CustomFault(Fault):
     Shout()
     """
 
-    __slots__ = ()
-
     def check(self) -> None:
         """See :meth:`.Fault.check`.
 
@@ -48,6 +47,7 @@ class CustomFault(Fault):
             ValueError: its ``direction`` or its ``on_heal`` is none.
         """
         name = type(self).__name__
+        self.check_limits()
         taken = sorted(_DECLARED.intersection(field.name for field in fields_of(type(self))))
         if taken:
             raise TypeError(
@@ -80,7 +80,10 @@ class CustomFault(Fault):
 
 
 # What a fault says of itself by a method of this name cannot be the name of an argument, too.
-_DECLARED = frozenset(name for name in dir(CustomFault) if not name.startswith("_")) - {"on_heal"}
+_DECLARED = frozenset(name for name in dir(CustomFault) if not name.startswith("_")) - {
+    "on_heal",
+    *(field.name for field in fields_of(CustomFault)),
+}
 
 
 class Ordinals:

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from pytest_netfault.events import LinkEvent
-from pytest_netfault.faults import Fault
+from pytest_netfault.faults import Fault, limits_of
 from pytest_netfault.report.timeline import Card, Mark
 from pytest_netfault.report.timeline_axis import milliseconds
 
@@ -32,6 +32,7 @@ class FaultSpan:
         fault_id: its number on its link.
         met_at: when it was first seen to meet traffic.
         met: whether it met traffic.
+        source: the line of the test that applied it.
         encounter: the first time that it ended a connection; before that, the last time that it met one.
     """
 
@@ -46,6 +47,7 @@ class FaultSpan:
     met_at: float | None = None
     met: bool = False
     encounter: LinkEvent | None = None
+    source: str = ""
 
     @property
     def shade(self) -> tuple[float, float] | None:
@@ -70,6 +72,8 @@ class FaultSpan:
         end = self.until if self.end is None else self.end
         end = self.start if self._at_once else max(end, self.start)
         details = [("what it does", self.does)] if self.does else []
+        if self.source:
+            details.append(("applied at", self.source))
         if self.fault is not None:
             details.append(("what it did", self.did or "met no traffic that was seen"))
             if self.end is None and end > self.start:
@@ -133,12 +137,18 @@ def fault_spans(
                 start=at if event.kind == "fault" else min(0.0, at),
                 end=None,
                 until=until - since,
-                does=event.fault.traits.effect,
+                does=_in_words(event.fault),
                 fault=event.fault,
                 fault_id=event.fault_id,
+                source=event.source,
             )
         spans[which].note(event, at)
     return list(spans.values())
+
+
+def _in_words(fault: Fault) -> str:
+    """What a fault does, for whom and for how long; empty if only its author knows."""
+    return ", ".join(filter(None, (fault.traits.effect, limits_of(fault).words())))
 
 
 def broke_card(span: FaultSpan, mark: str = "", *, opening: str = "") -> Card:

@@ -40,6 +40,7 @@ def link_picture(story: NetworkStory) -> Timeline:
             shape="flag",
         ),
     ]
+    marks[1:1] = _notes(story)
     spans: list[FaultSpan] = []
     for number, link in enumerate(shown):
         owner = f"{link.name}: " if len(shown) > 1 else ""
@@ -72,6 +73,28 @@ def link_picture(story: NetworkStory) -> Timeline:
         facts=(("seed", str(story.seed)), ("test", story.nodeid)),
         paste=story.command,
     )
+
+
+def _notes(story: NetworkStory) -> list[Mark]:
+    """What the test has noted; each link that was open then has recorded it."""
+    noted = {
+        (event.detail, event.source, event.time): event
+        for link in story.links
+        for event in link.events
+        if event.kind == "note"
+    }
+    return [
+        Mark(
+            f"note{number}",
+            "test",
+            event.time - story.began,
+            event.time - story.began,
+            _short(event.detail),
+            shape="flag",
+            details=(("noted at", event.source),) if event.source else (),
+        )
+        for number, event in enumerate(sorted(noted.values(), key=lambda one: one.time), start=1)
+    ]
 
 
 def _last_that_met(spans: Sequence[FaultSpan]) -> FaultSpan | None:

@@ -179,7 +179,9 @@ def _fault(randrange: RandRange, kinds: Sequence[type[Fault] | Fault], mix: Faul
     if Cut in mix.faults and randrange(4) == 0:
         # What has passed by then is more than this, as a rule: the flow dies at once, and only that one.
         return Cut(randrange(_CUT_WITHIN), "down", 1 + randrange(_CONNECTIONS), "blackhole")
-    return _FORGETS[randrange(len(_FORGETS))] if mix.packets else Forget()
+    forget = _FORGETS[randrange(len(_FORGETS))] if mix.packets else Forget()
+    # A NAT seldom forgets all flows at once.
+    return replace(forget, connections=1 + randrange(_CONNECTIONS)) if randrange(8) == 7 else forget
 
 
 def _killed_by(fault: Fault) -> Break:

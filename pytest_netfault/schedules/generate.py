@@ -22,11 +22,12 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, TypeVar
 
 from pytest_netfault.faults import FAULTS, Blackhole, Chance, Cut, Fault, fault_to_json
 from pytest_netfault.faults.damage import CUTS_WITHIN
+from pytest_netfault.faults.limiting import with_limits
 from pytest_netfault.schedules.schedule import Schedule
 from pytest_netfault.schedules.steps import (
     Break,
@@ -52,6 +53,7 @@ __all__ = [
     "Ability",
     "FaultMix",
     "RandRange",
+    "draw_limits",
     "draw_opening",
     "draw_outage",
     "draw_scene",
@@ -71,6 +73,8 @@ _ABILITIES = ("compact", "restart", "pause", "many")
 _KEYS = ("a", "b", "c")
 # After the opening. More make a run longer and its story harder to read, and find no more.
 MOST_SCENES = 2
+# A fault that holds for some connections only, or for a moment, often misses the one that matters.
+_LIMITED_ONCE_IN = 10
 
 
 @dataclass(frozen=True)
@@ -129,11 +133,21 @@ def _check(fault: object) -> None:
 
 def seeded(seed: int, number: int, mix: FaultMix) -> Schedule:
     """The schedule with this number of a run with this seed; each is independent of those before it."""
-    return draw_schedule(random.Random(f"netfault {seed} {number}").randrange, mix)
+    # Limits have a source of their own, so that a schedule is the same but for them with and without.
+    return draw_schedule(
+        random.Random(f"netfault {seed} {number}").randrange,
+        mix,
+        limits=random.Random(f"netfault {seed} {number} limits").randrange,
+    )
 
 
-def draw_schedule(randrange: RandRange, mix: FaultMix) -> Schedule:
+def draw_schedule(randrange: RandRange, mix: FaultMix, *, limits: RandRange | None = None) -> Schedule:
     """Draw one schedule.
+
+    Args:
+        randrange: the source of chance.
+        mix: what may be drawn.
+        limits: the source for the limits of faults, if it is another.
 
     >>> from pytest_netfault.faults import Sever
     >>> draw_schedule(lambda n: 0, FaultMix((Sever,)))
@@ -144,7 +158,24 @@ def draw_schedule(randrange: RandRange, mix: FaultMix) -> Schedule:
         if randrange(2) == 0:
             break
         steps += draw_scene(randrange, mix)
-    return Schedule(steps)
+    return Schedule(draw_limits(steps, limits or randrange, mix))
+
+
+def draw_limits(steps: Iterable[Step], randrange: RandRange, mix: FaultMix) -> list[Step]:
+    """The same steps, with a limit for a fault here and there: to a time, to some connections or attempts.
+
+    A fault that somebody has named as it is stays as it is, and so does one that leaves a dead flow.
+    """
+    chance = Chance(randrange, mix.packets)
+    return [
+        replace(step, fault=with_limits(step.fault, chance))
+        if isinstance(step, Break)
+        and not step.lasting
+        and step.fault not in mix.faults
+        and chance.once_in(_LIMITED_ONCE_IN)
+        else step
+        for step in steps
+    ]
 
 
 def draw_opening(randrange: RandRange, mix: FaultMix) -> list[Step]:

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from pytest_netfault.faults import Cut, CutHow, Direction, Fault, Reset, Sever
+from pytest_netfault.faults.limiting import simpler_forms
 from pytest_netfault.schedules.schedule import Schedule
 from pytest_netfault.schedules.steps import (
     Break,
@@ -207,7 +208,7 @@ def _plainer_faults(fault: Fault, asked: Asked) -> Iterator[Fault]:
     if fault.complexity() > _PLAINEST[0].complexity():
         yield from _PLAINEST
     yield from (one for one in asked.faults or () if isinstance(one, Fault))
-    yield from fault.simpler()
+    yield from simpler_forms(fault)
 
 
 def shrink(

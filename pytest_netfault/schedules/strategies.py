@@ -30,6 +30,7 @@ from pytest_netfault.schedules.generate import (
     Ability,
     FaultMix,
     RandRange,
+    draw_limits,
     draw_opening,
     draw_outage,
     draw_scene,
@@ -76,7 +77,13 @@ def _drawn(draw: st.DrawFn, part: Callable[[RandRange, FaultMix], list[Step]], m
     # A scene whose choices are all made as simple as can be is left out: Hypothesis shrinks each of them to nothing.
     # The first outage is not: without it nothing is put to the test.
     left_out = part is draw_scene and draw(st.integers(0, 3)) == 0
-    return [] if left_out else part(lambda n: draw(st.integers(0, n - 1)), mix)
+    if left_out:
+        return []
+
+    def randrange(n: int) -> int:
+        return draw(st.integers(0, n - 1))
+
+    return draw_limits(part(randrange, mix), randrange, mix)
 
 
 def _puts_after_a_fault(steps: Sequence[Step]) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import math
+import re
 import socket
 import threading
 from collections.abc import Iterator
@@ -15,6 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pytest_netfault.control import Link, NetFault, NetFaultClosed
+from pytest_netfault.events import describe
 from pytest_netfault.faults import (
     Blackhole,
     Corrupt,
@@ -516,3 +518,51 @@ def test_every_method_is_one_line_over_apply() -> None:
         assert list(method)[1:] == list(made)
         for argument in made:
             assert method[argument].default == made[argument].default
+
+
+class TestNotes:
+    def test_a_note_is_on_the_timeline_of_every_link_that_is_open(self, served: Served) -> None:
+        other = served.net.forward(80)
+        with served.net.forward(81) as closed:
+            pass
+        served.net.note("the leader moves")
+        for link in (served.link, other):
+            (note,) = (event for event in link.events if event.kind == "note")
+            assert (note.detail, note.by) == ("the leader moves", "netfault")
+            assert re.fullmatch(r"tests/control/test_control.py:\d+", note.source)
+        assert [event.kind for event in closed.events] == []
+
+    def test_what_is_no_text_and_what_comes_too_late(self) -> None:
+        net = NetFault()
+        net.note("without links nobody sees it")
+        with pytest.raises(TypeError, match=r"^text must be a string, not 5"):
+            net.note(5)  # type: ignore[arg-type]
+        net.close()
+        with pytest.raises(NetFaultClosed):
+            net.note("late")
+
+
+class TestSource:
+    @pytest.mark.parametrize("call", [lambda link: link.delay(0), lambda link: link.apply(Sever())])
+    def test_each_event_of_a_fault_names_the_line_that_applied_it(self, served: Served, call: Any) -> None:
+        with call(served.link):
+            pass
+        events = [event for event in served.link.events if event.fault is not None]
+        assert {event.kind for event in events} >= {"fault", "heal"}
+        line = call.__code__.co_firstlineno
+        assert {event.source for event in events} == {f"tests/control/test_control.py:{line}"}
+
+    def test_the_line_is_in_the_log_of_a_failure(self, served: Served) -> None:
+        with served.link.sever():
+            pass
+        described = [describe(event) for event in served.link.events if event.kind == "fault"]
+        assert re.search(r"fault Sever\(\) \(tests/control/test_control.py:\d+\)$", described[0])
+
+
+def test_a_link_is_closed_at_the_end_of_its_block(served: Served) -> None:
+    with served.net.forward(80) as link:
+        assert link in served.net.links
+    with pytest.raises(NetFaultClosed), link:
+        pass
+    with socket.create_server((link.host, link.port)):
+        pass

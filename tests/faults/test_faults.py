@@ -17,6 +17,7 @@ from pytest_netfault import faults
 from pytest_netfault.faults import (
     FAULTS,
     Blackhole,
+    Chance,
     Corrupt,
     Cut,
     Delay,
@@ -32,7 +33,10 @@ from pytest_netfault.faults import (
     directions_of,
     fault_from_json,
     fault_to_json,
+    limits_of,
 )
+from pytest_netfault.faults.base import fields_of, limit_names
+from pytest_netfault.faults.limiting import simpler_forms, with_limits
 
 PAGE = Path(__file__).parents[2] / "docs" / "faults.md"
 DAY = 86_400
@@ -43,25 +47,36 @@ probabilities = st.one_of(st.sampled_from([0, 1]), st.floats(0, 1))
 directions = st.sampled_from(["up", "down", "both"])
 counts = st.integers(0, HUGE - 1)
 
+connections = st.one_of(
+    st.none(),
+    st.integers(1, HUGE - 1),
+    st.builds(range, st.integers(1, 9), st.integers(10, 10**6)),
+    st.lists(st.integers(1, 99), min_size=1),
+)
+which = {"connections": connections, "share": st.none() | probabilities}
+limits = {"seconds": st.none() | st.floats(0, DAY, exclude_min=True), **which}
+
 any_fault: st.SearchStrategy[Fault] = st.one_of(
-    st.builds(Sever),
-    st.builds(Reset),
-    st.builds(Refuse),
-    st.builds(StallAccept),
-    st.builds(Forget, st.booleans()),
-    st.builds(Blackhole, directions, st.booleans(), st.sampled_from(["resume", "sever", "reset"])),
-    st.builds(Delay, seconds, seconds, directions),
-    st.builds(Throttle, st.floats(0, 2.0**62, exclude_min=True), directions),
-    st.builds(Slice, st.integers(1, HUGE - 1), seconds, directions),
-    st.builds(Corrupt, probabilities, directions),
-    st.builds(Lose, probabilities, directions),
+    st.builds(Sever, **limits),
+    st.builds(Reset, **which),
+    st.builds(Refuse, count=st.none() | st.integers(1, HUGE - 1), **limits),
+    st.builds(StallAccept, **limits),
+    st.builds(Forget, st.booleans(), **which),
+    st.builds(Blackhole, directions, st.booleans(), st.sampled_from(["resume", "sever", "reset"]), **limits),
+    st.builds(Delay, seconds, seconds, directions, heal_after=limits["seconds"], **which),
+    st.builds(Throttle, st.floats(0, 2.0**62, exclude_min=True), directions, **limits),
+    st.builds(Slice, st.integers(1, HUGE - 1), seconds, directions, **limits),
+    st.builds(Corrupt, probabilities, directions, **limits),
+    st.builds(Lose, probabilities, directions, **limits),
     st.builds(
         Cut,
         counts,
         directions,
-        st.none() | st.integers(1, HUGE - 1),
+        st.just(None),
         st.sampled_from(["fin", "rst", "blackhole"]),
+        **limits,
     ),
+    st.builds(Cut, counts, directions, st.integers(1, HUGE - 1), share=which["share"]),
 )
 
 # The arguments that are numbers: how to make a fault with one of them, and the numbers that are valid.
@@ -74,6 +89,8 @@ NUMBERS: dict[str, tuple[Any, float, float, bool]] = {
     "size": (lambda value: Slice(value), 1, HUGE - 1, True),
     "after_bytes": (lambda value: Cut(value), 0, HUGE - 1, True),
     "connection": (lambda value: Cut(1, connection=value), 1, HUGE - 1, True),
+    "count": (lambda value: Refuse(count=value), 1, HUGE - 1, True),
+    "share": (lambda value: Sever(share=value), 0, 1, False),
 }
 numbers = pytest.mark.parametrize("name", NUMBERS)
 
@@ -125,8 +142,9 @@ def test_a_number_is_taken_or_refused_by_name(name: str, value: float) -> None:
     "value", [True, False, "1", b"1", None, 1j, [1], pytest.param(object(), id="object")], ids=repr
 )
 def test_what_is_no_number_is_refused_by_name(name: str, value: object) -> None:
-    if name == "connection" and value is None:
-        assert Cut(1, connection=None).connection is None
+    if name in ("connection", "count", "share") and value is None:
+        make, *_ = NUMBERS[name]
+        assert getattr(make(None), name) is None
         return
     with pytest.raises(TypeError, match=rf"^{name} must be a (whole )?number, not "):
         NUMBERS[name][0](value)
@@ -189,7 +207,7 @@ def test_the_directions_of_a_fault(fault: Fault) -> None:
         ({"fault": "delay", "seconds": "1"}, "^delay: seconds must be a number"),
         ({"fault": "delay", "seconds": -1}, "seconds must be at least 0"),
         ({"fault": "delay", "seconds": 1, "minutes": 2}, "delay takes .*seconds.*, not minutes"),
-        ({"fault": "sever", "direction": "up"}, "sever takes no arguments, not direction"),
+        ({"fault": "sever", "direction": "up"}, "sever takes connections, seconds, share, not direction"),
     ],
 )
 def test_json_that_is_no_fault_is_refused_with_what_would_be_valid(data: object, says: str) -> None:
@@ -202,9 +220,54 @@ def test_the_row_of_a_fault_on_the_page_leads_to_tests_of_it(kind: type[Fault]) 
     method = re.sub(r"(?<!^)(?=[A-Z])", "_", kind.__name__).lower()
     (row,) = re.findall(rf"^\| \[`{method}\(.*", PAGE.read_text(encoding="utf-8"), re.MULTILINE)
     signature = row[row.index("(") + 1 : row.index(")")]
-    assert signature == ", ".join(field.name for field in dataclasses.fields(kind))
+    assert signature == ", ".join(
+        field.name for field in fields_of(kind) if field.name not in limit_names(kind)
+    )
     tests = re.findall(r"\]\(https://github\.com/[^)]+/(?:blob|tree)/main/(tests/[^)]+)\)", row)
     assert tests, "no test is named"
     for path in tests:
         text = (PAGE.parent.parent / path).read_text(encoding="utf-8")
         assert f".{method}(" in text or f"{kind.__name__}(" in text or f"{kind.__name__}Stage(" in text, path
+
+
+class TestLimits:
+    @given(any_fault)
+    def test_they_are_told_whatever_their_arguments_are_called(self, fault: Fault) -> None:
+        limits = limits_of(fault)
+        assert limits.seconds == getattr(fault, "heal_after" if isinstance(fault, Delay) else "seconds")
+        assert (limits.connections, limits.share) == (fault.connections, fault.share)
+        assert bool(limits.words()) == bool(limits)
+
+    @given(st.lists(st.integers(1, 30), min_size=1))
+    def test_equal_numbers_are_equal_however_they_are_given(self, numbers: list[int]) -> None:
+        faults = {Sever(connections=form(numbers)) for form in (list, tuple, set, frozenset, sorted, iter)}
+        (fault,) = faults
+        assert {n for n in range(1, 40) if limits_of(fault).holds_for(n, 1)} == set(numbers)
+
+    @pytest.mark.parametrize("kind", FAULTS, ids=lambda kind: kind.__name__)
+    def test_each_fault_is_drawn_with_limits_and_shrinks_to_one_without(self, kind: type[Fault]) -> None:
+        plain = kind.draw(Chance(lambda _: 0))
+        for choice in range(6):
+            limited = with_limits(plain, Chance(lambda n, choice=choice: choice % n))
+            assert limited != plain
+            assert limits_of(limited)
+            assert fault_from_json(fault_to_json(limited)) == limited
+            assert limited.complexity() > plain.complexity()
+            assert plain in simpler_forms(limited)
+
+    def test_a_limit_survives_while_other_arguments_are_made_simpler(self) -> None:
+        fault = Blackhole("up", on_heal="reset", connections=range(1, 3))
+        assert Blackhole(connections=range(1, 3)) in simpler_forms(fault)
+        assert Blackhole("up", on_heal="reset", connections=1) in simpler_forms(fault)
+
+    def test_the_one_argument_of_a_fault_that_has_the_name_of_a_limit(self) -> None:
+        with pytest.raises(TypeError, match="seconds"):
+            Delay()  # type: ignore[call-arg]
+        assert limits_of(Delay(5)).seconds is None
+
+    @pytest.mark.parametrize(
+        "numbers", [{"from": 1}, {"from": 3, "to": 1}, {"from": 1, "to": "2"}, {"from": 1, "to": 2, "by": 1}]
+    )
+    def test_json_of_numbers_that_is_none(self, numbers: Any) -> None:
+        with pytest.raises(ValueError, match=r"^connections must be a number, a list of them or"):
+            fault_from_json({"fault": "sever", "connections": numbers})

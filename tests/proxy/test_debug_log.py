@@ -37,7 +37,9 @@ def test_each_event_is_logged_once_in_order_before_the_call_returns(debug: Any, 
     assert pair.server.recv(5) == b"hello"
     rig.link.sever()
     logged = lines(debug)
-    assert logged[-2:] == ["link1 fault Sever()", "link1 #1 fin by Sever() (up 5 B, down 0 B) both ways"]
+    line = test_each_event_is_logged_once_in_order_before_the_call_returns.__code__.co_firstlineno + 3
+    applied = f"link1 fault Sever() (tests/proxy/test_debug_log.py:{line})"
+    assert logged[-2:] == [applied, "link1 #1 fin by Sever() (up 5 B, down 0 B) both ways"]
     assert logged == [describe(event, since=None) for event in rig.link.events[: len(logged)]]
 
 

@@ -5,6 +5,7 @@ keeps from moving. It never looks inside the proxy. What it checks:
 
 * a receiver never sees a byte that was not sent, nor one out of order, nor an ending before the bytes;
 * what nothing holds arrives; what was held arrives once it is healed;
+* a fault that is limited to some connections does nothing to the others, and refuses those that come;
 * connections end only for a reason, and in the way of that reason; a cut is exact;
 * the counts that the link shows are what the receivers got;
 * bytes are damaged only where a corruption was in force;
@@ -55,6 +56,7 @@ from pytest_netfault.faults import (
     StallAccept,
     Throttle,
     directions_of,
+    limits_of,
 )
 
 STEPS = int(os.environ.get("NETFAULT_STEPS", "400"))
@@ -65,28 +67,41 @@ MOST_SAID = 30_000
 
 directions = st.sampled_from(["up", "down"])
 claims = st.sampled_from(["up", "down", "both"])
+some = {
+    "connections": st.sampled_from([None, None, None, 1, 2, range(1, 3), range(2, 99), (1, 3)]),
+    "share": st.sampled_from([None, None, None, 0.5, 0.2]),
+}
+# It may be over at any time: only for what the model does not notice.
+soon = st.sampled_from([None, None, 0.002, 0.05])
 moving_faults = st.one_of(
-    st.builds(Delay, st.sampled_from([0, 0.001, 0.003]), st.sampled_from([0, 0.002]), claims),
-    st.builds(Throttle, st.sampled_from([3e6, 1e9]), claims),
-    st.builds(Slice, st.integers(100, 5000), st.just(0), claims),
-    st.builds(Refuse),
-    st.builds(StallAccept),
+    st.builds(
+        Delay,
+        st.sampled_from([0, 0.001, 0.003]),
+        st.sampled_from([0, 0.002]),
+        claims,
+        heal_after=soon,
+        **some,
+    ),
+    st.builds(Throttle, st.sampled_from([3e6, 1e9]), claims, seconds=soon, **some),
+    st.builds(Slice, st.integers(100, 5000), st.just(0), claims, seconds=soon, **some),
+    st.builds(Refuse, count=st.sampled_from([None, None, 1, 2]), **some),
+    st.builds(StallAccept, **some),
 )
 holding_faults = st.one_of(
-    st.builds(Blackhole, claims, st.just(False), st.sampled_from(["resume", "resume", "sever", "reset"])),
-    st.builds(Delay, st.just(3600), st.just(0), claims),
-    st.builds(Throttle, st.just(0.5), claims),
-    st.builds(Slice, st.just(700), st.just(3600), claims),
+    st.builds(
+        Blackhole, claims, st.just(False), st.sampled_from(["resume", "resume", "sever", "reset"]), **some
+    ),
+    st.builds(Delay, st.just(3600), st.just(0), claims, **some),
+    st.builds(Throttle, st.just(0.5), claims, **some),
+    st.builds(Slice, st.just(700), st.just(3600), claims, **some),
 )
-cuts = st.builds(
-    Cut,
-    st.one_of(st.integers(0, 20), st.integers(0, 8000)),
-    claims,
-    st.none() | st.integers(1, 5),
-    st.sampled_from(["fin", "rst", "blackhole"]),
+how = st.sampled_from(["fin", "rst", "blackhole"])
+places = st.one_of(st.integers(0, 20), st.integers(0, 8000))
+cuts = st.builds(Cut, places, claims, st.none() | st.integers(1, 5), how) | st.builds(
+    Cut, places, claims, how=how, **some
 )
-corruptions = st.builds(Corrupt, st.sampled_from([0.01, 1]), claims)
-ends = st.sampled_from([Sever(), Reset()])
+corruptions = st.builds(Corrupt, st.sampled_from([0.01, 1]), claims, **some)
+ends = st.builds(Sever, **some) | st.builds(Reset, **some)
 bad_calls: list[Callable[[Link], object]] = [
     lambda link: link.delay(-1),
     lambda link: link.delay(float("nan")),
@@ -179,6 +194,8 @@ class LinkMachine(RuleBasedStateMachine):
         self.calm_server = self.own(self.server.accept()[0])
         self.faults: list[ActiveFault] = []
         self.known: list[Known] = []
+        self.numbered = 0  # connections that the link has accepted, refused ones too
+        self.refused = 0  # of them, by faults with limits
 
     def own(self, sock: socket.socket) -> socket.socket:
         sock.settimeout(PATIENCE)
@@ -199,9 +216,22 @@ class LinkMachine(RuleBasedStateMachine):
 
     @property
     def mode(self) -> str:
-        if self.in_force(Blackhole, StallAccept):
+        """What the port does: only a fault that holds for all of them is left to the kernel."""
+        return self.meets(lambda fault: not limits_of(fault).some)
+
+    @property
+    def next_meets(self) -> str:
+        """What the next connection meets that the kernel lets through."""
+        return self.meets(lambda fault: limits_of(fault).some and self.holds_for(fault, self.numbered + 1))
+
+    def meets(self, holds: Callable[[Fault], bool]) -> str:
+        kinds = [active.fault for active in self.faults if not active.healed and holds(active.fault)]
+        if any(isinstance(fault, (Blackhole, StallAccept)) for fault in kinds):
             return "hang"
-        return "refuse" if self.in_force(Sever, Refuse) else "serve"
+        return "refuse" if any(isinstance(fault, (Sever, Refuse)) for fault in kinds) else "serve"
+
+    def holds_for(self, fault: Fault, number: int) -> bool:
+        return limits_of(fault).holds_for(number, self.net.seed)
 
     def stuck(self, direction: str) -> bool:
         """Whether bytes of this direction may stand still."""
@@ -212,10 +242,10 @@ class LinkMachine(RuleBasedStateMachine):
     def moves_late(self) -> bool:
         return bool(self.faults)
 
-    def end_all(self, ending: str) -> None:
-        """Something of ours ends every open connection."""
+    def end_all(self, ending: str, fault: Fault) -> None:
+        """Something of ours ends every open connection that it holds for."""
         for one in self.known:
-            if one.forgotten:
+            if one.forgotten or not self.holds_for(fault, one.number):
                 continue
             one.over = True
             for way in one.ways:
@@ -231,13 +261,23 @@ class LinkMachine(RuleBasedStateMachine):
             with pytest.raises(ConnectionRefusedError):
                 socket.create_connection((self.link.host, self.link.port), timeout=PATIENCE)
             return
-        number = len(self.known) + 1
+        number = self.numbered + 1
         cut = [active.fault for active in self.faults if isinstance(active.fault, Cut)]
         if any(
-            fault.after_bytes == 0 and fault.how != "blackhole" and fault.connection in (None, number)
+            fault.after_bytes == 0
+            and fault.how != "blackhole"
+            and fault.connection in (None, number)
+            and self.holds_for(fault, number)
             for fault in cut
         ):
             return  # it would be cut before the upstream hears of it; tested elsewhere
+        meets = self.next_meets
+        if meets == "hang":
+            return  # tested in test_limits.py
+        self.numbered += 1
+        if meets == "refuse":
+            self.be_refused()
+            return
         client = self.own(socket.create_connection((self.link.host, self.link.port), timeout=PATIENCE))
         upstream = self.own(self.server.accept()[0])
         made = Known(number, Way(client, upstream), Way(upstream, client))
@@ -247,8 +287,14 @@ class LinkMachine(RuleBasedStateMachine):
         for active in self.faults:
             self.expect_damage(active.fault, made)
 
+    def be_refused(self) -> None:
+        self.refused += 1
+        with contextlib.suppress(ConnectionResetError):
+            client = self.own(socket.create_connection((self.link.host, self.link.port), timeout=PATIENCE))
+            assert client.recv(1) == b"never", "it was refused"
+
     def expect_cut(self, fault: Cut, one: Known) -> None:
-        if fault.connection not in (None, one.number):
+        if fault.connection not in (None, one.number) or not self.holds_for(fault, one.number):
             return
         for direction in directions_of(fault):
             way = one.way(direction)
@@ -259,7 +305,7 @@ class LinkMachine(RuleBasedStateMachine):
                 way.short = True
 
     def expect_damage(self, fault: Fault, one: Known) -> None:
-        if isinstance(fault, Corrupt):
+        if isinstance(fault, Corrupt) and self.holds_for(fault, one.number):
             for direction in directions_of(fault):
                 way = one.way(direction)
                 way.damaged.append([len(way.got), MOST_SAID])
@@ -380,7 +426,7 @@ class LinkMachine(RuleBasedStateMachine):
         if not isinstance(fault, Reset):
             self.faults.append(made)
         if isinstance(fault, (Sever, Reset)):
-            self.end_all("fin" if isinstance(fault, Sever) else "rst")
+            self.end_all("fin" if isinstance(fault, Sever) else "rst", fault)
         if isinstance(fault, Cut):
             for one in self.known:
                 self.expect_cut(fault, one)
@@ -449,7 +495,7 @@ class LinkMachine(RuleBasedStateMachine):
                 for reach in way.damaged:  # not what is said from now on
                     reach[1] = min(reach[1], len(way.said))
         if isinstance(kind, Blackhole) and kind.on_heal != "resume":
-            self.end_all("fin" if kind.on_heal == "sever" else "rst")
+            self.end_all("fin" if kind.on_heal == "sever" else "rst", kind)
 
     @precondition(lambda self: len(self.faults) > 1)
     @rule()
@@ -474,6 +520,7 @@ class LinkMachine(RuleBasedStateMachine):
     def restart(self) -> None:
         """A new link, so that connections are numbered from 1 again."""
         self.known.clear()
+        self.numbered = self.refused = 0
         self.link.close()
         self.link = self.net.forward(self.server.getsockname())
 
@@ -516,6 +563,10 @@ class LinkMachine(RuleBasedStateMachine):
     @invariant()
     def one_more_step(self) -> None:
         type(self).steps += 1
+
+    @invariant()
+    def each_attempt_that_was_refused_is_counted(self) -> None:
+        assert self.link.attempts_refused == self.refused
 
     @invariant()
     def nothing_is_counted_that_was_not_said(self) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from pytest_netfault.events import LinkEvent
+from pytest_netfault.events import LinkEvent, describe
 from pytest_netfault.faults import Delay, Sever
 from pytest_netfault.report.network_story import LinkStory, NetworkStory
 from pytest_netfault.report.timeline_links import link_picture
@@ -89,3 +89,16 @@ def test_links_are_told_apart_and_silent_ones_are_left_out() -> None:
 def test_a_test_without_events_can_be_drawn() -> None:
     drawing = link_picture(of(wrong=""))
     assert [mark.label for mark in drawing.marks] == ["begins", "over"]
+
+
+def test_a_limit_is_said_where_it_is_said_what_the_fault_does() -> None:
+    fault = Sever(connections=range(1, 3), seconds=2)
+    events = (
+        LinkEvent(10.2, "etcd", "fault", by="netfault", fault=fault, fault_id=1),
+        LinkEvent(10.3, "etcd", "fin", 1, "netfault", 457, 211, fault=fault, fault_id=1),
+        LinkEvent(10.9, "etcd", "heal", by="netfault", fault=fault, fault_id=1, detail="after 2 s", met=True),
+    )
+    (card,) = (card for card in link_picture(of(replace(STORY, events=events))).cards if card.kind == "broke")
+    assert card.title == "Sever(seconds=2, connections=range(1, 3))"
+    assert "new ones are refused, for connections 1 to 2, for at most 2 s" in card.text
+    assert "heal Sever(seconds=2, connections=range(1, 3)) after 2 s" in describe(events[2])

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import random
 import subprocess
 import sys
 
@@ -7,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_netfault.faults import FAULTS, Corrupt, Cut, Reset, Sever
+from pytest_netfault.faults import FAULTS, Corrupt, Cut, Reset, Sever, limits_of
 from pytest_netfault.schedules import (
     Break,
     Compact,
@@ -47,7 +48,10 @@ def test_only_the_given_faults_are_drawn_and_instances_as_they_are() -> None:
     drawn = {
         step.fault for number in range(100) for step in seeded(1, number, mix) if isinstance(step, Break)
     }
-    assert drawn == {Reset(), Cut(17, how="rst")}
+    assert {fault for fault in drawn if not limits_of(fault)} == {Reset(), Cut(17, how="rst")}
+    assert {type(fault) for fault in drawn if limits_of(fault)} == {Reset}, (
+        "a class is drawn with limits, too"
+    )
 
 
 def test_every_kind_of_step_and_fault_comes_up_soon() -> None:
@@ -116,3 +120,24 @@ def test_bad_palettes_are_refused(faults: object, error: type[Exception], messag
         FaultMix(faults)  # type: ignore[arg-type]
     with pytest.raises(ValueError, match=r"abilities are compact, .*, not 'fly'"):
         FaultMix(ALL, frozenset(["fly"]))  # type: ignore[list-item]
+
+
+def test_limits_of_each_kind_are_drawn_now_and_then_and_change_nothing_else() -> None:
+    mix = FaultMix(ALL, EVERYTHING)  # type: ignore[arg-type]
+    drawn = [
+        step.fault for number in range(400) for step in seeded(0, number, mix) if isinstance(step, Break)
+    ]
+    limits = [limits_of(fault) for fault in drawn if limits_of(fault)]
+    assert len(drawn) / 20 < len(limits) < len(drawn) / 5
+    for name in ("seconds", "connections", "share", "attempts"):
+        assert any(getattr(one, name) is not None for one in limits), name
+
+
+@pytest.mark.parametrize("number", range(60))
+def test_without_its_limits_a_schedule_is_the_one_that_it_would_be(number: int) -> None:
+    def bare(schedule: Schedule) -> list[object]:
+        return [type(step.fault) if isinstance(step, Break) else step for step in schedule]
+
+    mix = FaultMix(ALL)
+    plain = draw_schedule(random.Random(f"netfault 3 {number}").randrange, mix, limits=lambda _: 0)
+    assert bare(seeded(3, number, mix)) == bare(plain)

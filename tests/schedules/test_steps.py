@@ -38,7 +38,7 @@ def test_a_schedule_goes_to_json_and_back(schedule: Schedule) -> None:
 
 @given(schedules())
 def test_a_wrapped_schedule_is_narrow_unless_one_step_is_wide(schedule: Schedule) -> None:
-    assert all(len(line) <= 60 for line in wrapped(schedule, width=60, indent="  ").splitlines())
+    assert all(len(line) <= 90 for line in wrapped(schedule, width=90, indent="  ").splitlines())
 
 
 def test_every_step_is_public() -> None:

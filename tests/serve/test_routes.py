@@ -109,7 +109,7 @@ class TestFaults:
             (b'{"fault": "delay"}', "delay: "),
             (b'{"fault": "delay", "seconds": -1}', "seconds must be at least 0"),
             (b'{"fault": "delay", "seconds": true}', "delay: seconds must be a number"),
-            (b'{"fault": "sever", "x": 1}', "sever takes no arguments, not x"),
+            (b'{"fault": "sever", "x": 1}', "sever takes connections, seconds, share, not x"),
         ],
     )
     def test_what_is_none_is_said(self, serving: Serving, body: bytes, text: str) -> None:

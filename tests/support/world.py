@@ -30,6 +30,7 @@ class ActiveInMemory:
     link: Link
     fault_id: int
     met_traffic: bool = True
+    healed: bool = False
 
     def heal(self) -> None:
         self.link.heal()

@@ -13,7 +13,7 @@ import pytest
 
 from pytest_netfault import NetFault, UnsupportedFault, UpdateLost, verify
 from pytest_netfault.events import LinkEvent
-from pytest_netfault.faults import Chance, Direction, Fault, Traits, fault_from_json, fault_to_json
+from pytest_netfault.faults import Chance, Direction, Fault, Traits, fault_from_json, fault_to_json, limits_of
 from pytest_netfault.proxy import CustomFault, Ending, Item, Place, Stage
 from pytest_netfault.report.timeline_faults import fault_spans
 from pytest_netfault.schedules import Break, Schedule, Subscribe, Write
@@ -105,11 +105,15 @@ def drawn(*faults: type[Fault] | Fault, count: int = 60) -> list[Fault]:
 
 class TestDrawing:
     def test_its_class_is_drawn_with_the_arguments_that_it_chooses(self) -> None:
-        assert {repr(fault) for fault in drawn(Crack)} == {
+        assert {repr(fault) for fault in drawn(Crack) if not limits_of(fault)} == {
             "Crack(0, direction='down')",
             "Crack(1, direction='down')",
             "Crack(2, direction='down')",
         }
+
+    def test_it_is_drawn_with_limits_like_ours(self) -> None:
+        limited = [limits_of(fault) for fault in drawn(Crack, count=200) if limits_of(fault)]
+        assert {one.share is None for one in limited} == {True, False}
 
     def test_as_often_as_it_says(self) -> None:
         kinds = [type(fault) for fault in drawn(Crack, Closed, count=300)]
