@@ -1,6 +1,7 @@
 """The ``netfault`` command: a thin front to what the package does.
 
 netfault demo                   a real etcd, the naive loop caught, the bundled wrapper proved
+netfault prove MODULE:NAME      a client of yours, under generated outages
 netfault judge PLACE...         judge recorded traces, histories and acknowledgements
 netfault replay TRACE           play the schedule of a recorded loss again
 netfault merge PLACE...         the parts of a proof as one report

@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import io
+import math
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -17,7 +18,16 @@ from typing import Any, NoReturn, TextIO, TypeAlias
 
 from pytest_netfault.common.printable import printable, printable_lines
 
-__all__ = ["CannotWrite", "Console", "Parser", "Subparsers", "parsed", "path_argument", "whole_number"]
+__all__ = [
+    "CannotWrite",
+    "Console",
+    "Parser",
+    "Subparsers",
+    "parsed",
+    "path_argument",
+    "seconds",
+    "whole_number",
+]
 
 # The longest line of a message that quotes an argument or a file.
 _LONGEST_LINE = 1_000
@@ -147,6 +157,17 @@ def whole_number(least: int | None = None) -> Callable[[str], int]:
         return number
 
     return read
+
+
+def seconds(text: str) -> float:
+    """A type for an argument that is a time in seconds."""
+    try:
+        number = float(text) if len(text) <= _MOST_DIGITS else math.nan
+    except ValueError:
+        number = math.nan
+    if not (math.isfinite(number) and number > 0):
+        raise argparse.ArgumentTypeError(f"must be more than 0 seconds and finite, not {text[:60]!r}")
+    return number
 
 
 def parsed(parser: argparse.ArgumentParser, arguments: Sequence[str] | None) -> argparse.Namespace:

@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 from pytest_netfault import verify
 from pytest_netfault.cli.console import Console, Subparsers, whole_number
 from pytest_netfault.cli.exit_codes import CommandFailed
+from pytest_netfault.cli.progress import progress_lines
 from pytest_netfault.common.wording import counted
 from pytest_netfault.proof.progress import progress_line
 
@@ -214,7 +215,7 @@ def _server(option: str | None) -> Iterator[Any]:
 
 
 def _catch(store: OpenStore, server: Any, *, seed: int, console: Console) -> verify.UpdateLost | None:
-    with _progress(console, "   ") as progress:
+    with progress_lines(console, "   ") as show:
         try:
             verify.no_update_lost(
                 store,
@@ -223,7 +224,7 @@ def _catch(store: OpenStore, server: Any, *, seed: int, console: Console) -> ver
                 max_examples=_NAIVE_EXAMPLES,
                 max_seconds=_NAIVE_SECONDS,
                 settle=_NAIVE_SETTLE_SECONDS,
-                progress=progress,
+                progress=lambda progress: show(progress_line(progress)),
             )
         except verify.UpdateLost as lost:
             return lost
@@ -235,36 +236,17 @@ def _catch(store: OpenStore, server: Any, *, seed: int, console: Console) -> ver
 def _prove(
     store: OpenStore, server: Any, *, seed: int, examples: int, console: Console
 ) -> verify.Report | AssertionError:
-    with _progress(console, "   ") as progress:
+    with progress_lines(console, "   ") as show:
         try:
-            return verify.no_update_lost(store, server, seed=seed, max_examples=examples, progress=progress)
+            return verify.no_update_lost(
+                store,
+                server,
+                seed=seed,
+                max_examples=examples,
+                progress=lambda progress: show(progress_line(progress)),
+            )
         except (verify.UpdateLost, verify.ProvedNothing) as error:
             return error
-
-
-@contextlib.contextmanager
-def _progress(console: Console, indent: str) -> Iterator[Callable[[verify.Progress], None]]:
-    """Shows where a proof is: on a terminal a line that changes, elsewhere a plain line now and then."""
-    if console.is_terminal:
-        try:
-            from rich.console import Console as RichConsole
-        except ModuleNotFoundError as error:
-            raise CommandFailed(
-                "progress is drawn with rich, which is not installed: pip install 'pytest-netfault[report]'"
-            ) from error
-        with RichConsole(file=console.out).status(f"{indent}starting") as status:
-            yield lambda progress: status.update(f"{indent}{progress_line(progress)}")
-        return
-    last = -10.0
-
-    def plain(progress: verify.Progress) -> None:
-        nonlocal last
-        if progress.seconds - last >= 10:
-            last = progress.seconds
-            console.lines(f"{indent}{progress_line(progress)}")
-            console.flush()
-
-    yield plain
 
 
 def _indented(text: str) -> str:

@@ -17,7 +17,7 @@ from pytest_netfault.cli.exit_codes import CommandFailed
 from pytest_netfault.common.printable import error_words
 from pytest_netfault.proof.arguments import check_server
 
-__all__ = ["named", "opened_server"]
+__all__ = ["named", "names_object", "opened_server"]
 
 
 def named(text: str, option: str) -> Any:
@@ -74,21 +74,40 @@ def _look_in(folder: Path) -> None:
 
 @contextlib.contextmanager
 def opened_server(text: str) -> Iterator[Any]:
-    """The server that ``--server`` names, closed again if it was made here."""
-    kind, _, where = text.partition(":")
+    """The server that ``--server`` names, closed again if it was made here.
+
+    ``etcd`` is one that is found on this machine; what ``--netfault-etcd`` takes (HOST:PORT, docker, docker:IMAGE, the
+    path of a binary) is an etcd as well, and may have ``etcd:`` before it. MODULE:NAME is a server, or makes one.
+
+    Raises:
+        CommandFailed: there is no such server, or it does not start.
+    """
     with contextlib.ExitStack() as stack:
-        if kind == "etcd":
-            server = _etcd(where or None)
-            stack.callback(server.close)
-        else:
+        if names_object(text):
             server = named(text, "--server")
-            if callable(server) and not hasattr(server, "address"):
+            if isinstance(server, type) or (callable(server) and not hasattr(server, "address")):
                 server = _made(server, text, stack)
+        else:
+            server = _etcd(text)
+            stack.callback(server.close)
         try:
             check_server(server)
         except TypeError as error:
             raise CommandFailed(f"--server {text}: {error}") from error
         yield server
+
+
+def names_object(text: str) -> bool:
+    """Whether ``--server`` names something in a module, and not an etcd.
+
+    >>> [names_object(text) for text in ("stores:open_server", "my/stores.py:server")]
+    [True, True]
+    >>> [names_object(text) for text in ("etcd", "127.0.0.1:2379", "docker:image", "./etcd")]
+    [False, False, False, False]
+    """
+    where, colon, name = text.rpartition(":")
+    is_etcd = text.partition(":")[0] in ("etcd", "docker") or text.startswith("[")
+    return bool(where and colon and name.isidentifier()) and not is_etcd
 
 
 def _made(make: Any, text: str, stack: contextlib.ExitStack) -> Any:
@@ -105,11 +124,18 @@ def _made(make: Any, text: str, stack: contextlib.ExitStack) -> Any:
     return made
 
 
-def _etcd(where: str | None) -> Any:
+def _etcd(text: str) -> Any:
     from pytest_netfault.servers.errors import ServerError
     from pytest_netfault.servers.etcd.find import find_etcd
 
+    kind, _, where = text.partition(":")
+    known = kind == "etcd"
+    option = "--server=etcd:" if known else "--server="
     try:
-        return find_etcd(where, named="--server=etcd:").start()
+        return find_etcd((where or None) if known else text, named=option).start()
     except (ServerError, ValueError, OSError) as error:
-        raise CommandFailed(f"--server etcd: {' '.join(str(error).split())}") from error
+        words = " ".join(str(error).split())
+        if known:
+            raise CommandFailed(f"--server etcd: {words}") from error
+        hint = "a server of another kind is MODULE:NAME, such as stores:open_server"
+        raise CommandFailed(f"{words}; {hint}") from error

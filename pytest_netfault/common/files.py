@@ -12,17 +12,22 @@ import secrets
 import select
 import stat
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Literal
+
+from pytest_netfault.common.printable import printable
 
 __all__ = [
     "LARGEST_FILE",
     "CannotRead",
+    "append_text",
     "files_below",
     "is_folder",
     "read_text",
     "why_no_file",
     "why_no_folder",
+    "why_refused",
     "write_whole",
 ]
 
@@ -35,6 +40,8 @@ _PIPE_SECONDS = 60.0
 _CHUNK = 1 << 20
 # What is written below a folder has a name of its own, and one of the test.
 _ROOM_FOR_NAMES = 300
+# Of a path in a message.
+_LONGEST_PATH = 200
 _IS_FILE = "it is a file"
 _KINDS = (
     (stat.S_ISDIR, "a directory"),
@@ -208,6 +215,44 @@ def _nearest(path: Path) -> Path:
             continue
         return one
     return path
+
+
+def why_refused(
+    text: str, path: Path, why_not: Callable[[Path], str], wanted: Literal["a file", "a directory"]
+) -> str:
+    """Why a path that somebody gave cannot be written to, to follow what it was given for; empty if it probably can.
+
+    Args:
+        text: what was given.
+        path: what it stands for.
+        why_not: :func:`why_no_file` or :func:`why_no_folder`.
+        wanted: what it should name.
+
+    >>> why_refused("/dev/null", Path("/dev/null"), why_no_folder, "a directory")
+    '/dev/null is a file: name a directory, it is made if need be'
+    """
+    reason = why_not(path)
+    if not reason:
+        return ""
+    shown = text if len(text) <= _LONGEST_PATH else f"{text[:40]}...{text[-20:]}"
+    # "it is a file" is about what was given, anything else about what stands in its way.
+    words = f" {reason.removeprefix('it ')}" if reason.startswith("it ") else f" cannot be used: {reason}"
+    return printable(f"{shown}{words}: name {wanted}, it is made if need be")
+
+
+def append_text(path: Path, text: str) -> None:
+    """Append to a file that others may append to as well, in one piece; it and its folder are made if need be.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # Without O_NONBLOCK, opening a pipe that nobody reads would wait for ever.
+    flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NONBLOCK | os.O_CLOEXEC
+    handle = os.open(path, flags, 0o666)
+    os.set_blocking(handle, True)
+    with os.fdopen(handle, "a", encoding="utf-8", errors="backslashreplace") as file:
+        file.write(text)
 
 
 def write_whole(path: Path, text: str) -> None:

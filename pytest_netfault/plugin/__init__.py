@@ -110,6 +110,9 @@ class _Host:
     def strict(self) -> bool:
         return self._config.stash[SETTINGS].strict
 
+    def flag(self, option: str) -> str:
+        return f"--netfault-{option}"
+
     def folder(self) -> Path | None:
         if self._config.stash[SETTINGS].output is None:
             return None

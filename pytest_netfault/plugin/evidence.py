@@ -17,9 +17,10 @@ from typing import TYPE_CHECKING
 from pytest_netfault.common.printable import printable
 from pytest_netfault.events import LinkWarning
 from pytest_netfault.plugin.network import AppliedFault, seen
+from pytest_netfault.proof.announce import proof_story
 from pytest_netfault.report.folder import folder_name, remove_files, write_folder
 from pytest_netfault.report.network_story import LinkStory, NetworkStory
-from pytest_netfault.report.terminal import ProofStory, failure_text, rerun_command
+from pytest_netfault.report.terminal import failure_text, rerun_command
 from pytest_netfault.report.timeline_links import link_picture
 from pytest_netfault.report.timeline_text import drawn
 
@@ -31,7 +32,6 @@ if TYPE_CHECKING:
     from pytest_netfault.plugin.options import Settings
     from pytest_netfault.plugin.record import RunningTest
     from pytest_netfault.plugin.shared_servers import SharedServers
-    from pytest_netfault.proof.host import ProofVerdict
     from pytest_netfault.report.timeline import Timeline
 
 __all__ = ["Evidence"]
@@ -93,7 +93,7 @@ class Evidence:
             attempt=test.attempt,
             crash=test.crash,
             folder="" if folder is None else str(folder),
-            proofs=[_proof_story(verdict) for verdict in test.verdicts if verdict.verdict != "kept"],
+            proofs=[proof_story(verdict) for verdict in test.verdicts if verdict.verdict != "kept"],
             drawing=_drawing_of(picture),
             page=str(folder / _PAGE) if folder is not None and page else "",
         )
@@ -222,12 +222,6 @@ def _drawing_of(picture: Timeline | None) -> str:
     if picture is None or not any(lane.kind == "faults" for lane in picture.lanes):
         return ""
     return drawn(picture)
-
-
-def _proof_story(verdict: ProofVerdict) -> ProofStory:
-    page = next((str(path) for path in verdict.files if path.suffix == ".html"), "")
-    more = f", and {verdict.times - 1:,} more on the way to it" if verdict.times > 1 else ""
-    return ProofStory(f"{verdict.call}: {verdict.summary}{more}", verdict.drawing, verdict.schedule, page)
 
 
 def _left_by(applied: AppliedFault) -> str:

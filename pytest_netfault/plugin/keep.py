@@ -9,12 +9,12 @@ only if a test failed.
 from __future__ import annotations
 
 import signal
-import threading
 from collections.abc import Sequence
 from typing import Any
 
 import pytest
 
+from pytest_netfault.common.interrupts import wait_for_ctrl_c
 from pytest_netfault.common.printable import printable
 
 __all__ = ["hold"]
@@ -45,7 +45,7 @@ def hold(config: pytest.Config, servers: Sequence[tuple[str, str]]) -> None:
             _show_failures(terminal)
             terminal.write_line(f"netfault: a test failed, so {kept} is kept; Ctrl-C ends it")
             terminal.flush()
-        threading.Event().wait()
+        wait_for_ctrl_c()
     except KeyboardInterrupt:  # the way to say that one has seen enough
         if terminal is not None:
             terminal.ensure_newline()

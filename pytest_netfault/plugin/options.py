@@ -17,15 +17,12 @@ from typing import Any, Literal
 
 import pytest
 
-from pytest_netfault.common.files import why_no_file, why_no_folder
-from pytest_netfault.common.printable import printable
+from pytest_netfault.common.files import why_no_file, why_no_folder, why_refused
 
 __all__ = ["OPTIONS", "Option", "Settings", "add_options", "read_settings"]
 
 # Seeds are printed and typed again, so they are short; 32 bits suffice to make two sessions differ.
 _SEED_BYTES = 4
-# Of a path in a message.
-_LONGEST_PATH = 200
 
 
 def _seed(text: str) -> int:
@@ -259,10 +256,5 @@ def _refuse_place(option: Option, text: str, path: Path) -> None:
     """
     assert option.place is not None
     wanted, why_not = option.place
-    reason = why_not(path)
-    if not reason:
-        return
-    shown = text if len(text) <= _LONGEST_PATH else f"{text[:40]}...{text[-20:]}"
-    # "it is a file" is about what was given, anything else about what stands in its way.
-    words = f" {reason.removeprefix('it ')}" if reason.startswith("it ") else f" cannot be used: {reason}"
-    raise pytest.UsageError(printable(f"{option.flag}={shown}{words}: name {wanted}, it is made if need be"))
+    if refused := why_refused(text, path, why_not, wanted):
+        raise pytest.UsageError(f"{option.flag}={refused}")

@@ -16,14 +16,9 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-__all__ = ["Live"]
+from pytest_netfault.report.pacing import Pacing
 
-# The first line: what takes less needs no explanation.
-_FIRST_SECONDS = 2.0
-_TERMINAL_SECONDS = 0.2
-# Of a job's log, where each line stays: enough to see that it is alive, and not to scroll.
-_LOG_FIRST_SECONDS = 15.0
-_LOG_SECONDS = 30.0
+__all__ = ["Live"]
 
 
 class Live:
@@ -36,9 +31,7 @@ class Live:
 
     def __init__(self, config: pytest.Config, clock: Callable[[], float] = time.monotonic) -> None:
         self._config = config
-        self._clock = clock
-        self._began: float | None = None
-        self._last = float("-inf")
+        self._pacing = Pacing(clock)
         self._shown = False
 
     def show(self, line: str) -> None:
@@ -46,14 +39,9 @@ class Live:
         terminal = self._config.pluginmanager.getplugin("terminalreporter")
         if terminal is None or self._config.get_verbosity() < 0:
             return
-        now = self._clock()
-        if self._began is None:
-            self._began = now
         changing = bool(terminal.isatty)
-        first, pause = (_FIRST_SECONDS, _TERMINAL_SECONDS) if changing else (_LOG_FIRST_SECONDS, _LOG_SECONDS)
-        if now - self._began < first or now - self._last < pause:
+        if not self._pacing.due(rewritten=changing):
             return
-        self._last = now
         with self._uncaptured():
             if not self._shown:
                 terminal.ensure_newline()
@@ -72,7 +60,8 @@ class Live:
         Args:
             nodeid: the test that continues; its file is named again, because its result follows.
         """
-        shown, self._shown, self._began, self._last = self._shown, False, None, float("-inf")
+        shown, self._shown = self._shown, False
+        self._pacing.over()
         terminal = self._config.pluginmanager.getplugin("terminalreporter")
         if shown and terminal is not None:
             with self._uncaptured():

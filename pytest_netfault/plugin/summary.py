@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from pytest_netfault.common.files import append_text
 from pytest_netfault.common.printable import printable
 from pytest_netfault.report.markdown import Row, session_summary
 from pytest_netfault.report.terminal import Totals, rerun_command
@@ -68,13 +69,7 @@ class SessionSummary:
         if not text:
             return
         try:
-            self._file.parent.mkdir(parents=True, exist_ok=True)
-            # Without O_NONBLOCK, opening a pipe that nobody reads would wait for ever.
-            flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NONBLOCK | os.O_CLOEXEC
-            handle = os.open(self._file, flags, 0o666)
-            os.set_blocking(handle, True)
-            with os.fdopen(handle, "a", encoding="utf-8", errors="backslashreplace") as file:
-                file.write(text)
+            append_text(self._file, text)
         except OSError as error:
             self._trouble = printable(f"netfault: the summary was not written: {error}")
 

@@ -14,9 +14,10 @@ from pytest_netfault.proof.host import ProofVerdict
 from pytest_netfault.proof.property_tests import in_property_test
 from pytest_netfault.proof.results import Kept, Lost, Nothing, Result
 from pytest_netfault.proof.tally import Tally
+from pytest_netfault.report.terminal import ProofStory
 from pytest_netfault.report.timeline_text import drawn
 
-__all__ = ["announced"]
+__all__ = ["announced", "proof_story"]
 
 
 def announced(
@@ -41,18 +42,25 @@ def announced(
         session.judged(_unfinished(call, seed, error, so_far(), generated=generated))
         raise
     if session.strict:
-        result = _strictly(result)
+        result = _strictly(result, session.flag("strict"))
     session.judged(_verdict(call, seed, result, generated=generated))
     return result
 
 
-def _strictly(result: Result) -> Result:
+def proof_story(verdict: ProofVerdict) -> ProofStory:
+    """How a proof ended, for the text about what went wrong."""
+    page = next((str(path) for path in verdict.files if path.suffix == ".html"), "")
+    more = f", and {verdict.times - 1:,} more on the way to it" if verdict.times > 1 else ""
+    return ProofStory(f"{verdict.call}: {verdict.summary}{more}", verdict.drawing, verdict.schedule, page)
+
+
+def _strictly(result: Result, flag: str) -> Result:
     report = result.report
     if not isinstance(result, Kept) or report is None or not report.inconclusive:
         return result
     return Nothing(
         f"{report.inconclusive} of {counted(report.examples, 'example')} {were(report.inconclusive)} inconclusive, "
-        f"which --netfault-strict does not let pass",
+        f"which {flag} does not let pass",
         report,
         strict=True,
     )

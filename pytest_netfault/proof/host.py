@@ -68,6 +68,9 @@ class Host(Protocol):
     def strict(self) -> bool:
         """Whether an example that proves nothing is a failure."""
 
+    def flag(self, option: str) -> str:
+        """How an option of this session is written: ``"--netfault-strict"`` for ``"strict"``."""
+
     def folder(self) -> Path | None:
         """Where the files of a loss go if the test says nothing; None for nowhere. It need not exist."""
 

@@ -51,8 +51,14 @@ class Row:
     command: str = ""
 
 
-def session_summary(seed: int, totals: Totals, rows: Sequence[Row]) -> str:
+def session_summary(seed: int, totals: Totals, rows: Sequence[Row], *, thing: str = "test") -> str:
     """The summary, or an empty text if no test used the network.
+
+    Args:
+        seed: of the session.
+        totals: what was done in all.
+        rows: one for each test.
+        thing: what a row is, where it is no test.
 
     >>> print(session_summary(7, Totals(links=1, faults=1), [Row("test_a.py::test_b", failed=False)]))
     ### netfault: 1 test, none failed
@@ -65,14 +71,14 @@ def session_summary(seed: int, totals: Totals, rows: Sequence[Row]) -> str:
     failed = [row for row in rows if row.failed]
     skipped = Counter(row.skipped for row in rows if row.skipped)
     lines = [
-        f"### netfault: {counted(len(rows), 'test')}, {len(failed) or 'none'} failed"
+        f"### netfault: {counted(len(rows), thing)}, {len(failed) or 'none'} failed"
         + (f", {skipped.total()} skipped" if skipped else ""),
         "",
         summary_line(seed, totals).removeprefix("netfault: "),
         "",
     ]
     for why, number in skipped.items():
-        lines += [f"Skipped: {counted(number, 'test')}, because {_plain(why)}", ""]
+        lines += [f"Skipped: {counted(number, thing)}, because {_plain(why)}", ""]
     if failed:
         lines += ["| failed | verdict | reason | faults | met traffic | files |", "|---|---|---|---|---|---|"]
         for row in failed[:ROWS_SHOWN]:

@@ -128,7 +128,7 @@ def test_a_long_line_is_cut_to_the_terminal(monkeypatch: pytest.MonkeyPatch) -> 
 # -- whole sessions: what is long is made short here, so that they need not last ---------------------------------
 
 AT_ONCE = """
-    from pytest_netfault.plugin import progress as live
+    from pytest_netfault.report import pacing as live
     live._FIRST_SECONDS = live._TERMINAL_SECONDS = live._LOG_FIRST_SECONDS = live._LOG_SECONDS = 0.0
 """
 PROOFS = """

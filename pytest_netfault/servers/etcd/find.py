@@ -180,7 +180,7 @@ def _executable(option: str, path: Path, named: str) -> Path:
     except FileNotFoundError:
         pass
     except OSError as error:
-        raise ServerError(f"--netfault-etcd={option} cannot be used: {error.strerror or error}") from None
+        raise ServerError(f"{named}{option} cannot be used: {error.strerror or error}") from None
     if not path.exists() and "/" not in option:
         found = shutil.which(option)
         if found is not None:
