@@ -30,6 +30,7 @@ from pytest_netfault.proof.async_stores import AsyncClients
 from pytest_netfault.proof.bench import Bench
 from pytest_netfault.proof.campaign import Campaign
 from pytest_netfault.proof.contract import Server
+from pytest_netfault.proof.lanes import Lanes
 from pytest_netfault.proof.limits import Deadline
 from pytest_netfault.proof.parts import find_parts, merge_parts, read_part, recorded
 from pytest_netfault.proof.property_tests import as_bad_draw
@@ -94,6 +95,7 @@ def no_update_lost(
     seed: int | None = None,
     settle: float = 5.0,
     notice: float | None = NOTICE_SECONDS,
+    lanes: int | None = None,
     shard: str | None = None,
     report_dir: str | os.PathLike[str] | None = None,
     progress: ProgressCallback | None = None,
@@ -124,6 +126,11 @@ def no_update_lost(
             threads of their own, and the report counts them as ``dead_flows``. If ``faults`` is given they are drawn
             only if it names one of these faults, and if it names no other they are the examples. None leaves them out;
             faults of that kind which are named are then drawn like the others, and ``settle`` holds for them.
+        lanes: how many schedules are played side by side, each with a link and clients of its own; by default as many
+            as suit this machine. Fewer play while the machine falls behind. What is played, and what is found first, is
+            the same for every number. Schedules that touch the server (compact, restart, pause) go to one of their
+            lane, from ``server.another()`` if there is that method, which is closed in the end; else they are
+            played last, one at a time.
         shard: ``"2/8"`` plays the second of eight parts of the schedules, for several machines or workers: all eight
             with the same seed play each schedule once. See :func:`merge`.
         report_dir: where the trace and the schedule of a loss are written, and what a shard came to.
@@ -152,6 +159,7 @@ def no_update_lost(
         notice=notice,
         seed=seed,
         max_seconds=max_seconds,
+        lanes=lanes,
         shard=shard,
         report_dir=report_dir,
         progress=progress,
@@ -215,6 +223,7 @@ def sweep(
     promise: Promise = "every-event",
     settle: float = 5.0,
     notice: float | None = NOTICE_SECONDS,
+    lanes: int | None = None,
     shard: str | None = None,
     seed: int | None = None,
     report_dir: str | os.PathLike[str] | None = None,
@@ -223,7 +232,7 @@ def sweep(
     """Play a small scenario once for every byte position of the client's connections, cut exactly there.
 
     A few runs without a cut learn how many bytes each connection carries each way; a place is a position, a direction,
-    a connection and a way to end. Many places are played side by side on the one server. A place that is not reached,
+    a connection and a way to end. Many places are played side by side. A place that is not reached,
     because the connection carried fewer bytes that time, is tried twice more.
 
     Args:
@@ -239,7 +248,8 @@ def sweep(
         notice: as for :func:`no_update_lost`. A silent cut is healed in the end; at one in twenty of these places, and
             at least three, the connection is also cut for good, and once all are forgotten while they are idle, beside
             the others. They are no places of the report.
-            A scenario that compacts, restarts or pauses the server has none.
+            A scenario that compacts, restarts or pauses a server without ``another()`` has none.
+        lanes: as for :func:`no_update_lost`; places take the place of schedules.
         shard: ``"2/8"`` plays the second of eight parts of the places, for several machines or workers; all eight
             together play each place once. See :func:`merge`.
         seed: as for :func:`no_update_lost`.
@@ -263,6 +273,7 @@ def sweep(
         settle=settle,
         notice=notice,
         seed=seed,
+        lanes=lanes,
         shard=shard,
         report_dir=report_dir,
         progress=progress,
@@ -319,8 +330,13 @@ def _proved(
     def open_bench(until: Deadline = settings.deadline) -> Bench:
         return Bench(clients, server, settings, until)
 
-    with CollectAfterFailure(), clients, open_bench() as bench:
-        campaign = Campaign(bench, open_bench, settings, asked)
+    with (
+        CollectAfterFailure(),
+        clients,
+        open_bench() as bench,
+        Lanes(bench, open_bench, settings.lanes, until=settings.deadline) as lanes,
+    ):
+        campaign = Campaign(bench, open_bench, lanes, settings, asked)
         ledger = campaign.ledger
 
         def recorded_part() -> Result:

@@ -18,6 +18,7 @@ from pytest_netfault.checks.trace import Promise
 from pytest_netfault.common.files import why_no_folder
 from pytest_netfault.common.printable import represented
 from pytest_netfault.faults import CutHow
+from pytest_netfault.faults.arguments import count
 from pytest_netfault.proof import host
 from pytest_netfault.proof.contract import Timeouts
 from pytest_netfault.proof.limits import NO_DEADLINE, Deadline
@@ -35,6 +36,7 @@ __all__ = [
     "check_seconds",
     "check_server",
     "check_store",
+    "default_lanes",
     "pick_seed",
     "settings_of",
 ]
@@ -42,6 +44,9 @@ __all__ = [
 # Takes precedence over the session's seed: a proof in a process that a test starts can use the seed of the test.
 SEED_VARIABLE = "NETFAULT_SEED"
 _SEED_DIGITS = 20
+# A play takes about a quarter of a core where client and server run on this machine, or less.
+_LANES_PER_CORE = 4
+_MOST_LANES = 16
 
 
 @dataclass(frozen=True)
@@ -58,6 +63,7 @@ class Settings:
         report_dir: where the files of a loss go; None for nowhere.
         shard_dir: where the file of this part goes; None for nowhere.
         progress: called after each play, or None.
+        lanes: how many schedules are played side by side.
     """
 
     promise: Promise = "every-event"
@@ -69,6 +75,7 @@ class Settings:
     report_dir: Path | None = None
     shard_dir: Path | None = None
     progress: ProgressCallback | None = None
+    lanes: int = 1
 
     @property
     def part(self) -> Shard:
@@ -93,6 +100,7 @@ def settings_of(
     max_seconds: float | None = None,
     shard: str | None = None,
     progress: ProgressCallback | None = None,
+    lanes: int | None = 1,
 ) -> Settings:
     """Check the arguments that every proof has; the clock of ``max_seconds`` begins here.
 
@@ -106,6 +114,8 @@ def settings_of(
         check_seconds("max_seconds", max_seconds)
     check_seconds("settle", settle)
     check_notice(notice)
+    if lanes is not None:
+        count("lanes", lanes, least=1)
     directory = check_directory(report_dir)
     part = None if shard is None else read_shard(shard)
     return Settings(
@@ -118,7 +128,13 @@ def settings_of(
         report_dir=directory,
         shard_dir=None if part is None or report_dir is None else directory,
         progress=progress_of_session() if progress is None else progress,
+        lanes=default_lanes() if lanes is None else lanes,
     )
+
+
+def default_lanes() -> int:
+    """How many schedules this machine plays well side by side: a play mostly waits."""
+    return min(_LANES_PER_CORE * len(os.sched_getaffinity(0)), _MOST_LANES)
 
 
 def check_store(open_store: object) -> None:

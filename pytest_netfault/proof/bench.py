@@ -3,17 +3,20 @@
 * A :class:`Bench` is a context manager; it owns the direct writer and the thread on which links live. Each play gets
   a ``NetFault`` and a link of its own, so that connections and bytes are counted from the start, and both are closed
   with the play.
+* What touches the server itself (compact, restart, pause) is felt by everybody who uses it. A server that has
+  ``another()`` gives such plays one of their own, which the bench owns; it is started for the first of them.
 * Each play has a name space that no other has, of this process or of another that uses the same server. They are all
   equally long, so that the bytes of a play are at the same places each time.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
 import threading
 from collections.abc import Iterator
 from types import TracebackType
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from pytest_netfault.control import ProxyThread, net_on
 from pytest_netfault.faults import Lose, UnsupportedFault
@@ -22,6 +25,7 @@ from pytest_netfault.proof.clients import Writer
 from pytest_netfault.proof.contract import Run, Server, can
 from pytest_netfault.proof.limits import Deadline
 from pytest_netfault.proof.runner import play
+from pytest_netfault.schedules.dead_flows import touches_server
 from pytest_netfault.schedules.generate import Ability, FaultMix
 from pytest_netfault.schedules.schedule import Schedule
 from pytest_netfault.store import OpenStore
@@ -73,6 +77,8 @@ class Bench:
         self._deadline = settings.deadline if deadline is None else deadline
         self._thread = ProxyThread()
         self._writer: Writer | None = None
+        self._apart: Bench | None = None
+        self._apart_stack = contextlib.ExitStack()
 
     def __enter__(self) -> Self:
         try:
@@ -86,11 +92,12 @@ class Bench:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         writer, self._writer = self._writer, None
-        try:
-            if writer is not None:
-                writer.close(self._settings.settle)
-        finally:
-            self._thread.close()
+        with self._apart_stack:
+            try:
+                if writer is not None:
+                    writer.close(self._settings.settle)
+            finally:
+                self._thread.close()
 
     @property
     def abilities(self) -> frozenset[Ability]:
@@ -120,8 +127,26 @@ class Bench:
                 return False
         return True
 
+    @property
+    def has_servers_apart(self) -> bool:
+        """Whether what touches the server is played on another one, where nobody else feels it."""
+        return callable(getattr(self._server, "another", None))
+
+    def _bench_apart(self) -> Bench:
+        """The bench on a server of its own."""
+        if self._apart is None:
+            server = _opened(self._server.another(), self._apart_stack)  # type: ignore[attr-defined]
+            bench = Bench(self._open_store, server, self._settings, self._deadline)
+            self._apart = self._apart_stack.enter_context(bench)
+        return self._apart
+
     def play(self, schedule: Schedule, *, name: str = "", deadline: Deadline | None = None) -> Run:
         """Play a schedule once, in a name space and over a link of its own; by default until the bench's deadline."""
+        if self.has_servers_apart and touches_server(schedule):
+            return self._bench_apart()._play(schedule, name=name, deadline=deadline)
+        return self._play(schedule, name=name, deadline=deadline)
+
+    def _play(self, schedule: Schedule, *, name: str, deadline: Deadline | None) -> Run:
         if self._open_writer.failure is not None:
             self._open_writer.renew(self._settings.settle)
         with net_on(self._thread, self._settings.seed) as net:
@@ -143,3 +168,14 @@ class Bench:
         if self._writer is None:
             raise RuntimeError("the bench is not open: use it in a with statement")
         return self._writer
+
+
+def _opened(server: Any, stack: contextlib.ExitStack) -> Server:
+    """A server of our own, which the stack ends: a context manager, or else by its ``close()``."""
+    if hasattr(server, "__enter__"):
+        opened: Server = stack.enter_context(server)
+        return opened
+    if callable(getattr(server, "close", None)):
+        stack.callback(server.close)
+    taken: Server = server
+    return taken

@@ -5,23 +5,27 @@ r"""A proof by examples: draw schedules, play them, and make the first one that 
     schedules ---- play ----> kept -----------------------------> the next one
     (of a seed)          \---> broken -- shrink -- repeat -------> Lost
 
-What is played is decided by the seed alone, never by what happened before. ``max_seconds`` bounds all of it together.
+What is played is decided by the seed alone, never by what happened before, and so is what is found: plays are made side
+by side (``lanes.py``) and judged in order. ``max_seconds`` bounds all of it together.
 Ctrl-C ends it at once; what had been played by then is not lost: the smallest failing run, or else the last one, is
 written as a loss would be.
 """
 
 from __future__ import annotations
 
+import contextlib
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from typing import TypeVar
 
 from pytest_netfault.faults import Cut, CutHow, Direction
 from pytest_netfault.proof.arguments import Settings
 from pytest_netfault.proof.bench import Bench, OpenBench
 from pytest_netfault.proof.beside import Beside
 from pytest_netfault.proof.contract import Run
+from pytest_netfault.proof.lanes import Lanes
 from pytest_netfault.proof.ledger import Ledger
-from pytest_netfault.proof.limits import Deadline, DidNotReturn
+from pytest_netfault.proof.limits import Deadline, DidNotReturn, Recallable
 from pytest_netfault.proof.losses import Losses
 from pytest_netfault.proof.noticing import smallest_loss
 from pytest_netfault.proof.results import Kept, Lost, Nothing, Progress, Result
@@ -33,8 +37,7 @@ from pytest_netfault.proof.sweep import (
     in_words,
     places,
     play_place,
-    play_places,
-    side_by_side,
+    scenario_with,
     with_dead_flows,
 )
 from pytest_netfault.schedules.dead_flows import touches_server
@@ -42,6 +45,8 @@ from pytest_netfault.schedules.schedule import Schedule
 from pytest_netfault.schedules.shrink import ANYTHING, Asked
 
 __all__ = ["Campaign"]
+
+T = TypeVar("T")
 
 # How often it is reported that a proof only waits for clients to notice.
 _TICK_SECONDS = 1.0
@@ -53,8 +58,9 @@ class Campaign:
     """One proof over one open bench.
 
     Args:
-        bench: plays the examples.
-        open_bench: opens what is played with beside them.
+        bench: of the caller's thread.
+        open_bench: opens what is played with beside it.
+        lanes: play the examples.
         settings: of the proof.
         asked: what a smaller schedule may have.
 
@@ -63,15 +69,17 @@ class Campaign:
     """
 
     def __init__(
-        self, bench: Bench, open_bench: OpenBench, settings: Settings, asked: Asked = ANYTHING
+        self, bench: Bench, open_bench: OpenBench, lanes: Lanes, settings: Settings, asked: Asked = ANYTHING
     ) -> None:
         self.bench = bench
         self.ledger = Ledger(settings)
         self._open_bench = open_bench
+        self._lanes = lanes
         self._settings = settings
         self._deadline = settings.deadline
-        self._losses = Losses(bench, settings, self.ledger, asked)
+        self._losses = Losses(lanes, settings, self.ledger, asked)
         self._tried = 0
+        self._drawn = False
         self._lost_beside: list[tuple[int, Run]] = []
 
     def prove(self, schedules: Iterable[Schedule], *, of: int, dead_flows: Sequence[Schedule] = ()) -> Result:
@@ -80,18 +88,21 @@ class Campaign:
         Args:
             schedules: the examples.
             of: how many examples there are.
-            dead_flows: schedules in which a flow dies without a word, which are played beside the examples. What
-                touches the server waits until they have ended, and whoever has no other examples has these.
+            dead_flows: schedules in which a flow dies without a word, which are played beside the examples. Whoever
+                has no other examples has these.
+
+        What touches a server that all share waits until all else has ended, and is played by itself.
         """
         with (
             self._losses.kept_if_interrupted(),
             Beside(dead_flows, len(dead_flows), self._open_bench, deadline=self._deadline) as beside,
         ):
             later: list[tuple[int, Schedule]] = []
+            at_once = _at_once(schedules, later, shared=not self.bench.has_servers_apart)
             lost = (
-                self._play_all(_at_once(schedules, later, aside=bool(dead_flows)), of, beside)
+                self._play_all(at_once, of, beside)
                 or self._follow(beside, examples=not of, until=self._share_of_waiting(later))
-                or self._play_all(later, of, beside)
+                or self._play_all(later, of, beside, lanes=1)
             )
         return lost or self._done()
 
@@ -115,67 +126,94 @@ class Campaign:
         part = self._settings.part
         wanted = places(carried(learned), direction=direction, stride=stride, how=how, shard=part)
         holes: list[Cut] = []
-        losses: list[Lost] = []
-        broken: list[Run] = []
-        aside = [] if self._settings.notice is None else with_dead_flows(scenario, wanted)
-        beside = Beside(aside, len(aside), self._open_bench, play=play_place)
-
-        def on_run(place: Place, run: Run) -> bool:
-            if not fired(run):
-                holes.append(place.cut)
-            self.ledger.count(run, inconclusive=not fired(run) or not run.conclusive)
-            done = self.ledger.tally.examples
-            rest = self.ledger.seconds / done * (len(wanted) - done)
-            self.ledger.played("sweeping", done, len(wanted), run, remaining=rest, pending=beside.pending)
-            if run.broken:
-                broken.append(run)
-            elif lost := self._follow(beside):
-                losses.append(lost)
-            return not broken and not losses
-
-        with self._losses.kept_if_interrupted(), beside:
-            play_places(wanted, scenario, self._open_bench, workers=side_by_side(scenario), on_run=on_run)
-            if broken:
-                beside.close()
-                where = f"Found at place {self.ledger.tally.examples} of {len(wanted)} of a sweep"
-                return self._losses.shrunk(broken[0], where)
-            lost = losses[0] if losses else self._follow(beside, until=self._deadline)
+        apart = self.bench.has_servers_apart
+        none_aside = self._settings.notice is None or (touches_server(scenario) and not apart)
+        aside = [] if none_aside else with_dead_flows(scenario, wanted)
+        # What touches a server that all share is played by itself.
+        lanes = 1 if touches_server(scenario) and not apart else None
+        with (
+            self._losses.kept_if_interrupted(),
+            Beside(aside, len(aside), self._open_bench, play=play_place) as beside,
+            contextlib.closing(self._play_places(wanted, scenario, lanes)) as played,
+        ):
+            lost: Lost | None = None
+            for place, run in played:
+                if not fired(run):
+                    holes.append(place.cut)
+                self.ledger.count(run, inconclusive=not fired(run) or not run.conclusive)
+                done = self.ledger.tally.examples
+                rest = self.ledger.seconds / done * (len(wanted) - done)
+                self.ledger.played("sweeping", done, len(wanted), run, remaining=rest, pending=beside.pending)
+                if run.broken:
+                    played.close()
+                    beside.close()
+                    return self._losses.shrunk(run, f"Found at place {done} of {len(wanted)} of a sweep")
+                if lost := self._follow(beside):
+                    break
+            lost = lost or self._follow(beside, until=self._deadline)
         return lost or self._done(holes=tuple(holes), sweep=in_words(learned))
 
-    def _play_all(self, schedules: Iterable[tuple[int, Schedule]], of: int, beside: Beside) -> Lost | None:
+    def _play_places(
+        self, wanted: Sequence[Place], scenario: Schedule, lanes: int | None
+    ) -> Generator[tuple[Place, Run], None, None]:
+        def play(bench: Bench, place: Place, until: Deadline) -> Run:
+            return play_place(bench, scenario_with(scenario, place), until)
+
+        yield from self._lanes.in_order(play, wanted, lanes=lanes)
+
+    def _play_all(
+        self, schedules: Iterable[tuple[int, Schedule]], of: int, beside: Beside, lanes: int | None = None
+    ) -> Lost | None:
         """Play numbered examples; a loss among them, or behind a dead flow meanwhile, ends it, and so does the time."""
-        for number, schedule in schedules:
-            if self._tried and self._deadline.over:
-                break
-            self._tried += 1
-            run = self._play_until_deadline(schedule)
-            if run is None:
-                break
-            self.ledger.played("playing", self._tried, of, run, pending=beside.pending)
-            if run.broken:
-                beside.close()
-                return self._losses.shrunk(run, f"Found in example {number} of {of}")
-            if lost := self._follow(beside):
-                return lost
+
+        def play(bench: Bench, numbered: tuple[int, Schedule], until: Deadline) -> Run:
+            return self._lanes.fairly(bench, numbered[1], until)
+
+        # However short the time is, one example has the time that one takes.
+        until = Recallable(max(self._deadline.at, self.ledger.began + _FIRST_SECONDS))
+        with contextlib.closing(
+            self._lanes.in_order(play, self._in_time(schedules), lanes=lanes, until=until)
+        ) as played:
+            while (done := self._next_example(played)) is not None:
+                number, run = done
+                until.bring_forward(self._deadline.at)
+                self.ledger.played("playing", self._tried, of, run, pending=beside.pending)
+                if run.broken:
+                    played.close()
+                    beside.close()
+                    return self._losses.shrunk(run, f"Found in example {number} of {of}")
+                if lost := self._follow(beside):
+                    return lost
         return None
 
-    def _play_until_deadline(self, schedule: Schedule) -> Run | None:
-        """A run that counts; None if the time was up before it came to its end."""
+    def _in_time(self, items: Iterable[T]) -> Iterator[T]:
+        """Items, until the time is up; the first of all in any case."""
+        for item in items:
+            if self._drawn and self._deadline.over:
+                return
+            self._drawn = True
+            yield item
+
+    def _next_example(self, played: Iterator[tuple[tuple[int, Schedule], Run]]) -> tuple[int, Run] | None:
+        """The next one that counts; None if there is none, or the time was up before it came to its end."""
         counted = self.ledger.tally.examples
-        # However short the time is, one example has the time that one takes.
-        first = Deadline(max(self._deadline.at, self.ledger.began + _FIRST_SECONDS))
+        if counted and self._deadline.over:
+            return None
         try:
-            run = self.bench.play(schedule, deadline=self._deadline if counted else first)
+            (number, _), run = next(played, ((0, None), None))
         except DidNotReturn as hung:
             if not counted or not self._deadline.over:
                 raise
             self.ledger.interrupted = f"then {hung}"
             return None
+        if run is None:
+            return None
+        self._tried += 1
         if run.cut_short and not run.broken:
             self.ledger.interrupted = "the last one was cut short by max_seconds and is not counted"
             return None
         self.ledger.count(run)
-        return run
+        return number, run
 
     def _share_of_waiting(self, later: Sequence[object]) -> Deadline:
         """Until when dead flows are waited for: where the time is short, some of it is for what has waited."""
@@ -223,11 +261,11 @@ class Campaign:
 
 
 def _at_once(
-    schedules: Iterable[Schedule], later: list[tuple[int, Schedule]], *, aside: bool
+    schedules: Iterable[Schedule], later: list[tuple[int, Schedule]], *, shared: bool
 ) -> Iterator[tuple[int, Schedule]]:
-    """Number the schedules from 1; those that touch the server are left for later while others are played aside."""
+    """Number the schedules from 1; those that touch a server that all share are left for later."""
     for number, schedule in enumerate(schedules, start=1):
-        if aside and touches_server(schedule):
+        if shared and touches_server(schedule):
             later.append((number, schedule))
         else:
             yield number, schedule

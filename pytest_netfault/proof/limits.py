@@ -58,11 +58,22 @@ NO_DEADLINE = Deadline()
 
 
 class Recallable(Deadline):
-    """A deadline that somebody may bring forward to now."""
+    """A deadline that somebody may bring forward to now.
+
+    Attributes:
+        recalled: whether somebody has.
+    """
+
+    recalled = False
 
     def recall(self) -> None:
         """It is over."""
-        object.__setattr__(self, "at", time.monotonic())
+        object.__setattr__(self, "recalled", True)
+        self.bring_forward(time.monotonic())
+
+    def bring_forward(self, at: float) -> None:
+        """It is over at this ``time.monotonic()``, if it was to be later."""
+        object.__setattr__(self, "at", min(self.at, at))
 
 
 def ask(

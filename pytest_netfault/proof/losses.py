@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Literal
 
@@ -12,12 +12,14 @@ from pytest_netfault.proof.arguments import Settings
 from pytest_netfault.proof.bench import Bench
 from pytest_netfault.proof.contract import Run
 from pytest_netfault.proof.files import document, files_beside, keep_report, picture_beside, write_report
+from pytest_netfault.proof.lanes import Lanes
 from pytest_netfault.proof.ledger import Ledger
-from pytest_netfault.proof.limits import Deadline
+from pytest_netfault.proof.limits import Deadline, Recallable
 from pytest_netfault.proof.minimizing import Limits, Minimizer
 from pytest_netfault.proof.picture import picture
 from pytest_netfault.proof.results import Lost, Report
 from pytest_netfault.proof.story import tell
+from pytest_netfault.schedules.dead_flows import touches_server
 from pytest_netfault.schedules.schedule import Schedule
 from pytest_netfault.schedules.shrink import Asked
 
@@ -35,8 +37,8 @@ _SHARE_OF_REPORTING, _REPORTING_SECONDS = 0.2, 2.0
 class Losses:
     """What a proof does with a run that broke a guarantee."""
 
-    def __init__(self, bench: Bench, settings: Settings, ledger: Ledger, asked: Asked) -> None:
-        self._bench = bench
+    def __init__(self, lanes: Lanes, settings: Settings, ledger: Ledger, asked: Asked) -> None:
+        self._lanes = lanes
         self._settings = settings
         self._ledger = ledger
         self._asked = asked
@@ -51,22 +53,33 @@ class Losses:
         report = self._ledger.report()
         self._ledger.sought = frozenset(run.broken)
         deadline = self._settings.deadline
-        until = Deadline(deadline.at - min(deadline.left * _SHARE_OF_REPORTING, _REPORTING_SECONDS))
+        until = deadline.at - min(deadline.left * _SHARE_OF_REPORTING, _REPORTING_SECONDS)
 
-        def play(
-            stage: Literal["shrinking", "repeating"], schedule: Schedule, done: int, of: int | None
-        ) -> Run | None:
+        def once(bench: Bench, schedule: Schedule, until: Deadline) -> Run | None:
             try:
-                again = self._bench.play(schedule, deadline=until)
+                again = bench.play(schedule, deadline=until)
             except Exception:
                 return None  # what went wrong here is less than the loss that is known already
-            if again.cut_short and not again.broken:
-                return None
-            self._ledger.played(stage, done, of, again)
-            return again
+            return None if again.cut_short and not again.broken else again
 
-        limits = Limits(SHRINK_SECONDS, _UNSURE_SECONDS, RATING_SECONDS, until.at)
-        smallest = Minimizer(run, play, asked=self._asked, limits=limits).smallest()
+        def play(
+            stage: Literal["shrinking", "repeating"], schedules: Sequence[Schedule], done: int, of: int | None
+        ) -> list[Run | None]:
+            # What touches a server that all share is played by itself.
+            alone = not self._lanes.apart and any(map(touches_server, schedules))
+            runs: list[Run | None] = []
+            with contextlib.closing(
+                self._lanes.in_order(once, schedules, lanes=1 if alone else None, until=Recallable(until))
+            ) as played:
+                for _, run in played:
+                    runs.append(run)
+                    if run is not None:
+                        self._ledger.played(stage, done + len(runs) - 1, of, run)
+            return runs
+
+        limits = Limits(SHRINK_SECONDS, _UNSURE_SECONDS, RATING_SECONDS, until)
+        minimizer = Minimizer(run, play, asked=self._asked, limits=limits, width=self._lanes.count)
+        smallest = minimizer.smallest()
         found += f", shrunk from {len(run.schedule)} to {counted(len(smallest.run.schedule), 'step')} "
         found += f"in {counted(smallest.tries, 'play')}."
         return self.as_played(smallest.run, found, (smallest.failed, smallest.plays), report)

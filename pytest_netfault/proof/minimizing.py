@@ -14,7 +14,7 @@ It decides what is played next and never plays by itself. If a play does not end
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -25,9 +25,11 @@ from pytest_netfault.schedules.waits import is_racy, with_waits
 
 __all__ = ["Limits", "Minimizer", "PlayAgain", "Smallest"]
 
-# Plays a schedule in a stage, given how many plays of the stage are done and how many there will be, or None. Returns
-# None for a play that came to no end.
-PlayAgain = Callable[[Literal["shrinking", "repeating"], Schedule, int, "int | None"], "Run | None"]
+# Plays schedules in a stage, given how many plays of the stage are done and how many there will be, or None. Returns
+# None for each play that came to no end.
+PlayAgain = Callable[
+    [Literal["shrinking", "repeating"], Sequence[Schedule], int, "int | None"], "Sequence[Run | None]"
+]
 
 # How often the first failing schedule is played before it is made smaller.
 _FIRST_PLAYS = 3
@@ -96,27 +98,39 @@ class _Record:
 
 
 class Minimizer:
-    """Makes one failing run small; :meth:`smallest` is called once."""
+    """Makes one failing run small; :meth:`smallest` is called once.
 
-    def __init__(self, first: Run, play: PlayAgain, *, asked: Asked, limits: Limits) -> None:
+    Args:
+        first: the run.
+        play: plays again.
+        asked: what a smaller schedule may have.
+        limits: how long it may take.
+        width: how many plays are asked for together.
+    """
+
+    def __init__(self, first: Run, play: PlayAgain, *, asked: Asked, limits: Limits, width: int = 1) -> None:
         self._first = first.schedule
         self._kept = set(first.broken)
         self._play = play
         self._asked = asked
         self._limits = limits
+        self._width = width
         self._stopped = False
         self._records = {first.schedule: _Record(1, 1, first)}
 
     def smallest(self) -> Smallest:
         began = time.monotonic()
-        for number in range(1, _FIRST_PLAYS):
-            if self._may_go_on():
-                self._fails("repeating", self._first, number, _FIRST_PLAYS - 1)
+        self._repeat(self._first, _FIRST_PLAYS)
         again = self._records[self._first].failed > 1
         seconds = self._limits.shrinking if again else self._limits.unsure
         stop = min(began + seconds, began + (self._limits.until - began) * _SHARE_OF_SHRINKING)
         found, _ = shrink(
-            self._first, self._first, self._attempt, go_on=lambda: self._may_go_on(stop), asked=self._asked
+            self._first,
+            self._first,
+            self._attempt,
+            go_on=lambda: self._may_go_on(stop),
+            asked=self._asked,
+            width=self._width,
         )
         tries = sum(one.plays for one in self._records.values()) - 1
         stop = time.monotonic() + self._limits.rating
@@ -125,8 +139,7 @@ class Minimizer:
             found = waiting
         elif not self._always_fails(found, stop):
             found = self._surest(found, stop - self._limits.rating * _SHARE_OF_RATING)
-            while self._records[found].plays < _PLAYS and self._may_go_on(stop):
-                self._fails("repeating", found, self._records[found].plays, _PLAYS)
+            self._repeat(found, _PLAYS, stop)
         record = self._records[found]
         assert record.run is not None
         return Smallest(record.run, record.failed, record.plays, tries)
@@ -134,10 +147,20 @@ class Minimizer:
     def _may_go_on(self, stop: float = float("inf")) -> bool:
         return not self._stopped and time.monotonic() < min(stop, self._limits.until)
 
-    def _fails(
-        self, stage: Literal["shrinking", "repeating"], schedule: Schedule, done: int, of: int | None
-    ) -> bool:
-        run = self._play(stage, schedule, done, of)
+    def _play_all(
+        self,
+        stage: Literal["shrinking", "repeating"],
+        schedules: Sequence[Schedule],
+        done: int,
+        of: int | None,
+    ) -> list[bool]:
+        """Play them; for each whether it failed."""
+        return [
+            self._failed(schedule, run)
+            for schedule, run in zip(schedules, self._play(stage, schedules, done, of), strict=True)
+        ]
+
+    def _failed(self, schedule: Schedule, run: Run | None) -> bool:
         if run is None:
             self._stopped = True
             return False
@@ -149,19 +172,29 @@ class Minimizer:
             record.run = record.run or run
         return failed
 
-    def _attempt(self, schedule: Schedule) -> Schedule | None:
+    def _repeat(
+        self, schedule: Schedule, wanted: int, stop: float = float("inf"), *, always: bool = False
+    ) -> None:
+        """Play it until it was played so often, or, if it is to fail ``always``, once did not fail."""
+        record = self._records.setdefault(schedule, _Record())
+        while record.plays < wanted and (record.always or not always) and self._may_go_on(stop):
+            again = min(wanted - record.plays, self._width)
+            self._play_all("repeating", [schedule] * again, record.plays, wanted)
+
+    def _attempt(self, schedules: Sequence[Schedule]) -> list[Schedule | None]:
+        failing = list(schedules)
         # Twice, because what fails by luck leads the search to where only luck fails.
         for _ in range(2):
-            if not self._fails("shrinking", schedule, sum(one.plays for one in self._records.values()), None):
-                return None
-        return schedule
+            if failing:
+                done = sum(one.plays for one in self._records.values())
+                failed = self._play_all("shrinking", failing, done, None)
+                failing = [schedule for schedule, fails in zip(failing, failed, strict=True) if fails]
+        return [schedule if schedule in failing else None for schedule in schedules]
 
     def _always_fails(self, schedule: Schedule, stop: float) -> bool:
         """Play it until it has failed often enough, or once not."""
-        wanted = _PLAYS_OF_A_RACE if is_racy(schedule) else _PLAYS
-        record = self._records.setdefault(schedule, _Record())
-        while record.always and record.plays < wanted and self._may_go_on(stop):
-            self._fails("repeating", schedule, record.plays, wanted)
+        self._repeat(schedule, _PLAYS_OF_A_RACE if is_racy(schedule) else _PLAYS, stop, always=True)
+        record = self._records[schedule]
         return record.always and record.plays > 1
 
     def _without_a_race(self, found: Schedule, stop: float) -> Schedule | None:
@@ -172,10 +205,13 @@ class Minimizer:
         if not is_racy(found):
             return None
 
-        def attempt(candidate: Schedule) -> Schedule | None:
-            return candidate if not is_racy(candidate) and self._surely_fails(candidate, stop) else None
+        def fails(candidate: Schedule) -> bool:
+            return not is_racy(candidate) and self._surely_fails(candidate, stop)
 
-        sure = next(filter(attempt, with_waits(found)), None)
+        def attempt(candidates: Sequence[Schedule]) -> list[Schedule | None]:
+            return [candidate if fails(candidate) else None for candidate in candidates]
+
+        sure = next(filter(fails, with_waits(found)), None)
         if sure is None:
             return None
         smaller, _ = shrink(sure, sure, attempt, go_on=lambda: self._may_go_on(stop), asked=self._asked)

@@ -6,23 +6,21 @@ each place, with a cut exactly there. Connections have numbers, in the order in 
 order, and few clients send as many bytes each time: so there is a place as far as any of the runs got, and one that a
 play does not reach is played again before it is called a hole.
 
-Many places are played side by side, each in a name space and over a link of its own; one after the other if the
-scenario does something to the server itself, which would affect all of them.
+Which places there are, and which belong to a shard, is decided by pure functions.
 """
 
 from __future__ import annotations
 
-import queue
-import threading
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from pytest_netfault.faults import Cut, CutHow, Direction, Forget
 from pytest_netfault.proof.bench import Bench
 from pytest_netfault.proof.contract import Run
+from pytest_netfault.proof.limits import Deadline
 from pytest_netfault.proof.shards import Shard
-from pytest_netfault.schedules.dead_flows import dead_flows_of, touches_server
+from pytest_netfault.schedules.dead_flows import dead_flows_of
 from pytest_netfault.schedules.schedule import Schedule
 from pytest_netfault.schedules.steps import (
     Break,
@@ -41,9 +39,7 @@ __all__ = [
     "in_words",
     "places",
     "play_place",
-    "play_places",
     "scenario_with",
-    "side_by_side",
     "with_dead_flows",
 ]
 
@@ -60,7 +56,6 @@ SCENARIO = Schedule(
         Write("c"),
     ]
 )
-_SIDE_BY_SIDE = 8
 # Two connections that come in either order agree in three runs once in four times, and the plays of a place that is
 # reached in every other one miss it once in eight.
 LEARNING_RUNS = 3
@@ -144,11 +139,6 @@ def scenario_with(scenario: Schedule, place: Place, *, lasting: bool = False) ->
     return Schedule([Break(place.cut, lasting), *scenario.steps])
 
 
-def side_by_side(scenario: Schedule) -> int:
-    """How many places of a scenario may be played at once."""
-    return 1 if touches_server(scenario) else _SIDE_BY_SIDE
-
-
 def dead_places(wanted: Sequence[Place]) -> list[Place]:
     """Those at which the connection is also cut for good and without a word: a few of the silent ones, spread evenly.
 
@@ -163,11 +153,10 @@ def dead_places(wanted: Sequence[Place]) -> list[Place]:
 def with_dead_flows(scenario: Schedule, wanted: Sequence[Place]) -> list[Schedule]:
     """The scenario with a flow that dies for good: while it is idle, and at a few of the silent places.
 
-    None if nothing is to be cut in silence, and none for a scenario that touches the server: it would be felt by all
-    that are played beside each other.
+    None if nothing is to be cut in silence.
     """
     aside = dead_places(wanted)
-    if not aside or touches_server(scenario):
+    if not aside:
         return []
     steps = list(scenario.steps)
     subscribed = steps.index(Subscribe())
@@ -177,61 +166,10 @@ def with_dead_flows(scenario: Schedule, wanted: Sequence[Place]) -> list[Schedul
     return [forgotten, *(scenario_with(scenario, place, lasting=True) for place in aside)]
 
 
-def play_place(bench: Bench, schedule: Schedule) -> Run:
+def play_place(bench: Bench, schedule: Schedule, until: Deadline | None = None) -> Run:
     """Play it until its cut is made, but not more often than it is worth."""
     for _ in range(_PLAYS_OF_A_PLACE - 1):
-        run = bench.play(schedule)
+        run = bench.play(schedule, deadline=until)
         if fired(run) or run.broken or run.cut_short:
             return run
-    return bench.play(schedule)
-
-
-def play_places(
-    wanted: Iterable[Place],
-    scenario: Schedule,
-    open_bench: Callable[[], Bench],
-    *,
-    workers: int,
-    on_run: Callable[[Place, Run], bool],
-) -> None:
-    """Play the scenario at each place, and hand each run to ``on_run`` in the calling thread.
-
-    It stops when ``on_run`` returns False, and when anything is raised there or in a play; then no new play is begun,
-    those under way are waited for, and what was raised is raised here.
-    """
-    todo: queue.SimpleQueue[Place] = queue.SimpleQueue()
-    for place in wanted:
-        todo.put(place)
-    done: queue.SimpleQueue[tuple[Place, Run] | BaseException | None] = queue.SimpleQueue()
-    stop = threading.Event()
-
-    def work() -> None:
-        try:
-            with open_bench() as bench:
-                while not stop.is_set():
-                    try:
-                        place = todo.get_nowait()
-                    except queue.Empty:
-                        break
-                    done.put((place, play_place(bench, scenario_with(scenario, place))))
-        except BaseException as error:
-            done.put(error)
-        done.put(None)
-
-    threads = [threading.Thread(target=work, name=f"netfault sweep {number}") for number in range(workers)]
-    for thread in threads:
-        thread.start()
-    try:
-        left = len(threads)
-        while left:
-            item = done.get()
-            if item is None:
-                left -= 1
-            elif isinstance(item, BaseException):
-                raise item
-            elif not stop.is_set() and not on_run(*item):
-                stop.set()
-    finally:
-        stop.set()
-        for thread in threads:
-            thread.join()
+    return bench.play(schedule, deadline=until)

@@ -13,7 +13,8 @@ candidate is strictly simpler than what it comes from, so that the search ends.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import itertools
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -214,32 +215,41 @@ def _plainer_faults(fault: Fault, asked: Asked) -> Iterator[Fault]:
 def shrink(
     schedule: Schedule,
     result: T,
-    attempt: Callable[[Schedule], T | None],
+    attempt: Callable[[Sequence[Schedule]], Sequence[T | None]],
     *,
     go_on: Callable[[], bool],
     asked: Asked = ANYTHING,
+    width: int = 1,
 ) -> tuple[Schedule, T]:
     """The simplest schedule found that still fails, with the result of its failing run.
+
+    Of the candidates that are tried together the first that fails is gone on from, so that the width makes it quicker
+    and leads nowhere else.
 
     Args:
         schedule: one that failed.
         result: the result of that run.
-        attempt: plays a schedule and returns a result if it failed, None if not.
+        attempt: plays schedules and returns for each a result if it failed, None if not.
         go_on: asked before each attempt; False ends the search.
         asked: the faults that a smaller schedule may use.
+        width: how many are tried together.
     """
-    tried = {schedule}
+    known: dict[Schedule, T | None] = {schedule: None}
     progress = True
     while progress:
         progress = False
-        for candidate in candidates(schedule, asked):
-            if candidate in tried:
-                continue
-            if not go_on():
-                return schedule, result
-            tried.add(candidate)
-            failed = attempt(candidate)
-            if failed is not None:
-                schedule, result, progress = candidate, failed, True
+        simpler = (one for one in candidates(schedule, asked) if known.get(one, result) is not None)
+        while batch := list(itertools.islice(simpler, width)):
+            new = [one for one in batch if one not in known]
+            if new:
+                if not go_on():
+                    return schedule, result
+                known.update(zip(new, attempt(new), strict=True))
+            for candidate in batch:
+                failed = known[candidate]
+                if failed is not None:
+                    schedule, result, progress = candidate, failed, True
+                    break
+            if progress:
                 break
     return schedule, result

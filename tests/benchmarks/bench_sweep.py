@@ -17,9 +17,11 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from pytest_netfault.proof.arguments import Settings
+from pytest_netfault.proof.arguments import Settings, default_lanes
 from pytest_netfault.proof.bench import Bench
 from pytest_netfault.proof.contract import Run
+from pytest_netfault.proof.lanes import Lanes
+from pytest_netfault.proof.limits import NO_DEADLINE, Deadline
 from pytest_netfault.proof.shards import WHOLE
 from pytest_netfault.proof.sweep import (
     LEARNING_RUNS,
@@ -29,8 +31,8 @@ from pytest_netfault.proof.sweep import (
     fired,
     in_words,
     places,
-    play_places,
-    side_by_side,
+    play_place,
+    scenario_with,
 )
 from pytest_netfault.servers.etcd import find_etcd
 
@@ -49,7 +51,7 @@ def open_store_of(name: str) -> Any:
 def sweep(name: str, server: Any, *, stride: int, settle: float) -> None:
     open_store = open_store_of(name)
 
-    def open_bench() -> Bench:
+    def open_bench(_until: Deadline = NO_DEADLINE) -> Bench:
         return Bench(open_store, server, Settings(settle=settle, seed=1))
 
     with open_bench() as bench:
@@ -61,15 +63,16 @@ def sweep(name: str, server: Any, *, stride: int, settle: float) -> None:
     first: list[str] = []
     began = time.monotonic()
 
-    def on_run(place: Place, run: Run) -> bool:
-        tried[place.how] += 1
-        holes[place.how] += not fired(run)
-        lost[place.how] += bool(run.broken)
-        if run.broken and not first:
-            first.append(f"{place.cut} ({', '.join(run.broken)})")
-        return True
+    def play(bench: Bench, place: Place, until: Deadline) -> Run:
+        return play_place(bench, scenario_with(SCENARIO, place), until)
 
-    play_places(wanted, SCENARIO, open_bench, workers=side_by_side(SCENARIO), on_run=on_run)
+    with open_bench() as own, Lanes(own, open_bench, default_lanes(), until=NO_DEADLINE) as lanes:
+        for place, run in lanes.in_order(play, wanted):
+            tried[place.how] += 1
+            holes[place.how] += not fired(run)
+            lost[place.how] += bool(run.broken)
+            if run.broken and not first:
+                first.append(f"{place.cut} ({', '.join(run.broken)})")
     seconds = time.monotonic() - began
     for kind in how:
         print(f"  {kind:<10} {tried[kind]:>5} places, {holes[kind]:>3} never reached, lost at {lost[kind]}")

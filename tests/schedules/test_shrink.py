@@ -1,7 +1,10 @@
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+
 import pytest
 from hypothesis import given
+from hypothesis import strategies as st
 
 from pytest_netfault.schedules import (
     Break,
@@ -40,15 +43,18 @@ def test_every_candidate_is_simpler_and_still_tells_something(schedule: Schedule
         assert owed(candidate) or not owed(schedule)
 
 
-def search(schedule: Schedule, fails: object, most: int = 10_000) -> tuple[Schedule, int]:
+def search(
+    schedule: Schedule, fails: Callable[[Schedule], bool], most: int = 10_000, width: int = 1
+) -> tuple[Schedule, int]:
     played = 0
 
-    def attempt(candidate: Schedule) -> Schedule | None:
+    def attempt(tried: Sequence[Schedule]) -> list[Schedule | None]:
         nonlocal played
-        played += 1
-        return candidate if fails(candidate) else None  # type: ignore[operator]
+        assert len(tried) <= width
+        played += len(tried)
+        return [candidate if fails(candidate) else None for candidate in tried]
 
-    smallest, result = shrink(schedule, schedule, attempt, go_on=lambda: played < most)
+    smallest, result = shrink(schedule, schedule, attempt, go_on=lambda: played < most, width=width)
     assert result == smallest
     return smallest, played
 
@@ -70,6 +76,16 @@ def test_a_plain_loss_shrinks_to_three_steps_in_a_few_plays(schedule: Schedule) 
     smallest, played = search(schedule, loses_from_now)
     assert smallest == Schedule([Subscribe(), Break(Sever()), Write("a")])
     assert played <= 12
+
+
+@given(schedules(abilities=EVERYTHING).filter(loses_from_now), st.integers(2, 9), st.integers(1, 3))
+def test_trying_several_together_leads_to_the_same_schedule(
+    schedule: Schedule, width: int, faults: int
+) -> None:
+    def fails(candidate: Schedule) -> bool:
+        return loses_from_now(candidate) and candidate.faults >= min(faults, schedule.faults)
+
+    assert search(schedule, fails, width=width)[0] == search(schedule, fails)[0]
 
 
 def test_what_is_needed_stays() -> None:
@@ -119,5 +135,10 @@ def test_the_search_stops_when_it_is_told() -> None:
 def test_nothing_is_tried_twice() -> None:
     tried: list[Schedule] = []
     start = Schedule([Write("b"), Subscribe(), Break(Sever()), Write("c"), Heal(), Write("a", via="link")])
-    shrink(start, 1, lambda schedule: tried.append(schedule), go_on=lambda: True)  # type: ignore[func-returns-value]
+
+    def attempt(schedules: Sequence[Schedule]) -> list[None]:
+        tried.extend(schedules)
+        return [None] * len(schedules)
+
+    shrink(start, 1, attempt, go_on=lambda: True)
     assert len(tried) == len(set(tried))

@@ -76,7 +76,7 @@ def test_what_was_proved_before_it_hung_is_kept_and_the_report_names_it(
             hang()
         return toy.RightStore(address)
 
-    report = verify.no_update_lost(open_store, server, seed=1, max_seconds=8, faults=[Reset])
+    report = verify.no_update_lost(open_store, server, seed=1, max_seconds=8, faults=[Reset], lanes=1)
     assert report.examples == 2  # and the direct writer
     assert report.interrupted is not None
     assert "open_store(" in report.interrupted
@@ -153,7 +153,7 @@ def test_a_play_that_hangs_while_it_is_made_small_does_not_hide_the_loss(
             self.next = revision + 1
 
     with pytest.raises(verify.UpdateLost):
-        verify.no_update_lost(Deaf, server, seed=1, settle=0.3, max_seconds=6, faults=[Reset])
+        verify.no_update_lost(Deaf, server, seed=1, settle=0.3, max_seconds=6, faults=[Reset], lanes=1)
 
 
 def test_an_example_that_was_cut_short_counts_for_nothing(toy: Any, server: Any) -> None:
@@ -189,7 +189,7 @@ def test_a_flood_takes_no_longer_than_it_may_and_is_cut_in_the_middle(
 ) -> None:
     floods.new = new
     with pytest.raises(verify.UpdateLost) as caught:
-        verify.no_update_lost(floods, server, seed=1, max_seconds=6, report_dir=tmp_path)
+        verify.no_update_lost(floods, server, seed=1, max_seconds=6, report_dir=tmp_path, lanes=1)
     lost = caught.value
     assert broken in lost.broken
     trace, *_, page = lost.files
@@ -214,7 +214,9 @@ def test_a_flood_that_breaks_nothing_is_no_loss_and_ends(toy: Any, server: Any) 
                     return
                 self.hand(Delivery(bookmark=revision))
 
-    verify.no_update_lost(Bookmarks, server, seed=1, max_seconds=15, max_examples=1, faults=[Reset])
+    verify.no_update_lost(
+        Bookmarks, server, seed=1, max_seconds=15, max_examples=1, faults=[Reset], notice=None
+    )
 
 
 def test_a_client_that_floods_with_ever_new_things_proves_nothing(

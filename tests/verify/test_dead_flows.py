@@ -150,7 +150,9 @@ def test_who_names_nothing_else_gets_examples_of_that_kind(toy: Any, server: Any
 
 
 @pytest.mark.slow
-def test_what_touches_the_server_is_played_when_they_have_ended(toy: Any, server: Any) -> None:
+def test_what_touches_the_server_is_played_when_they_have_ended(
+    toy: Any, server: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A compaction or a restart would be felt by every flow: a right client could be blamed for it."""
     under_way: set[int] = set()
     during: list[str] = []
@@ -176,6 +178,7 @@ def test_what_touches_the_server_is_played_when_they_have_ended(toy: Any, server
 
     server.compact, server.restart = touched("compact", real_compact), touched("restart", real_restart)
     played: list[Schedule] = []
+    monkeypatch.delattr(toy.ToyServer, "another")  # one server for all
     report = verify.no_update_lost(
         Watched,
         server,
@@ -244,7 +247,10 @@ def test_a_sweep_finds_a_client_that_never_notices(deaf: Any, toy: Any, server: 
     assert report.dead_flows >= 2
 
 
-def test_a_sweep_that_touches_the_server_has_no_dead_flows(toy: Any, server: Any) -> None:
+def test_a_sweep_that_touches_the_one_server_of_all_has_no_dead_flows(
+    toy: Any, server: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delattr(toy.ToyServer, "another")
     scenario = Schedule([Subscribe(), Write("a"), WaitForEvents(), Compact(), Write("b")])
     report = verify.sweep(toy.RightStore, server, scenario, direction="down", stride=20, how=["blackhole"])
     assert report.dead_flows == 0

@@ -210,7 +210,8 @@ def test_a_loss_that_does_not_repeat_is_kept_and_counted(
             seed=1,
             max_examples=20,
             max_seconds=120,
-            notice=None,  # what happens once in the life of a process must happen in an example
+            notice=None,  # what happens once in the life of a process must happen in the first example
+            lanes=1,
             report_dir=tmp_path,
         )
     assert caught.value.repeated == (1, 10)

@@ -147,6 +147,7 @@ def test_the_printed_schedule_fails_each_time(toy: Any, server: Any) -> None:
         settle=1.0,
         max_examples=300,
         max_seconds=120,
+        lanes=1,  # its client looks at what all others write
     )
     assert any(isinstance(step, Restart) for step in told.schedule)
     failed, plays = told.repeated
@@ -190,5 +191,5 @@ def test_an_error_while_it_is_made_small_does_not_hide_the_loss(ends_with_a_rese
                 raise LookupError("enough")
             super().__init__(address)
 
-    schedule = lost(Sometimes, server, faults=[Reset]).schedule
+    schedule = lost(Sometimes, server, faults=[Reset], lanes=1).schedule
     assert any(isinstance(step, Write) for step in schedule)

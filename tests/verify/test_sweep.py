@@ -13,7 +13,7 @@ from pytest_netfault import verify
 from pytest_netfault.faults import Cut, Sever
 from pytest_netfault.proof import losses
 from pytest_netfault.proof.shards import Shard, read_shard
-from pytest_netfault.proof.sweep import Place, carried, in_words, places, scenario_with, side_by_side
+from pytest_netfault.proof.sweep import Place, carried, in_words, places, scenario_with
 from pytest_netfault.schedules import Break, Compact, Schedule, Subscribe, WaitForEvents, Write
 
 TRAFFIC = st.dictionaries(st.integers(1, 4), st.tuples(st.integers(0, 60), st.integers(0, 60)), max_size=4)
@@ -104,11 +104,6 @@ def test_a_place_is_a_cut_that_waits_from_the_start() -> None:
     assert scenario_with(scenario, place) == Schedule(
         [Break(Cut(212, direction="down", connection=2, how="rst")), Subscribe(), Write("a")]
     )
-
-
-def test_what_touches_the_server_is_not_played_side_by_side() -> None:
-    assert side_by_side(Schedule([Subscribe(), Write("a")])) > 1
-    assert side_by_side(Schedule([Subscribe(), Compact()])) == 1
 
 
 @pytest.mark.parametrize("text", ["0/8", "9/8", "2", "2/", "a/b", "2/8/1", "-1/8", 7, ""])

@@ -150,6 +150,14 @@ class EtcdContainer(Etcd):
 
     compact.__doc__ = Etcd._compact.__doc__
 
+    def another(self) -> EtcdContainer:
+        """Start one more like this one, empty, which whoever asked for it closes.
+
+        Raises:
+            ServerError: as from `start`.
+        """
+        return EtcdContainer(self._image, flags=self._flags, start_timeout=self._start_timeout).start()
+
     def output(self, lines: int = 30) -> str:
         """The last ``lines`` lines that etcd printed, to show when something failed; "" after `close`."""
         if self._container is None:

@@ -289,6 +289,14 @@ class EtcdServer(Etcd):
 
     compact.__doc__ = Etcd._compact.__doc__
 
+    def another(self) -> EtcdServer:
+        """Start one more like this one, empty, which whoever asked for it closes.
+
+        Raises:
+            ServerError: as from `start`.
+        """
+        return EtcdServer(self._binary, flags=self._flags, start_timeout=self._start_timeout).start()
+
     def output(self, lines: int = 30) -> str:
         """The last ``lines`` lines that etcd printed, to show when something failed; "" after `close`."""
         return "" if self._process is None else self._process.output(lines)

@@ -93,6 +93,9 @@ class ToyServer:
         for connection in list(self._connections):
             _end(connection)
 
+    def another(self) -> ToyServer:
+        return ToyServer()
+
     def close(self) -> None:
         with self._changed:
             self._closed = True
