@@ -69,6 +69,7 @@ class ComesBackWalk:
         self._disturbances = None if start is None else placed.trace.disturbances
         self._came: list[_Came] = []
         self._snapshots: list[tuple[Resynced, bool]] = []  # and whether it showed its revision
+        self._absence: str | None = None
 
     # -- what is asked at the end -------------------------------------------------------------------------
 
@@ -85,6 +86,11 @@ class ComesBackWalk:
 
     def absence(self, event: TraceEvent) -> str:
         """What became of a change that is missing at the end, in words."""
+        if self._absence is None:  # the same for all
+            self._absence = self._why_absent()
+        return self._absence
+
+    def _why_absent(self) -> str:
         words = "had not arrived when all was quiet"
         if not self._disturbances:
             return words
