@@ -14,7 +14,14 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent))
 
 # The examples are meant to be copied, so they do not carry the marker that this repository's own test runs use.
-SLOW = {"test_brokers.py", "test_postgres.py", "test_proof.py", "test_property.py", "test_redis.py"}
+SLOW = {
+    "test_brokers.py",
+    "test_postgres.py",
+    "test_proof.py",
+    "test_property.py",
+    "test_prove_asyncio.py",
+    "test_redis.py",
+}
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

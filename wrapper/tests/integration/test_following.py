@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import queue
 import threading
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -199,3 +200,28 @@ def test_fifty_subscriptions_share_one_stream(store: ConfigStore, etcd_server: A
         assert updates.get(30).revision == written.revision
     names = [thread.name for thread in threading.enumerate() if thread.name == "runtime-config-feed"]
     assert len(names) == 1
+
+
+def test_a_live_value_whose_start_was_interrupted_follows_all_the_same(
+    store: ConfigStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store.set(LIMIT, 5)
+    store.wait_synced(30)
+    listed, interrupted = store._reader.entries, threading.Event()
+
+    def ctrl_c_once(*arguments: Any, **options: Any) -> Any:
+        if not interrupted.is_set():
+            interrupted.set()
+            raise KeyboardInterrupt
+        return listed(*arguments, **options)
+
+    monkeypatch.setattr(store._reader, "entries", ctrl_c_once)
+    with pytest.raises(KeyboardInterrupt):
+        store.live(LIMIT)
+    live = store.live(LIMIT)  # the same one, so it must not be left without a start
+    with store.subscribe(LIMIT) as updates:
+        updates.get(30)
+    deadline = time.monotonic() + 30
+    while not live.joined and time.monotonic() < deadline:
+        threading.Event().wait(0.001)
+    assert live.value == 5

@@ -226,6 +226,15 @@ def test_closing_ends_the_iteration_of_another_thread() -> None:
         updates.get(0)
 
 
+def test_after_closing_nothing_is_delivered_any_more() -> None:
+    updates = started([entry("sub.limit", b"5", 8)])
+    updates.batch(11, [change("sub.limit", b"many", 11), change("sub.name", b"n", 11)])
+    assert isinstance(updates.get(0), Changes)
+    updates.close()  # the bad value of the same transaction is still to come
+    with pytest.raises(Closed):
+        updates.get(0)
+
+
 steps = st.lists(
     st.one_of(
         st.tuples(st.just("write"), st.sampled_from("abc"), st.integers(0, 3)),

@@ -17,6 +17,7 @@ SNIPPET = """
 from dataclasses import dataclass
 from enum import Enum
 from runtime_config import ABSENT, Codec, ConfigStore, Key, Section, Updated
+from runtime_config.aio import AsyncConfigStore
 
 @dataclass(frozen=True)
 class Limits:
@@ -52,6 +53,22 @@ def use(store: ConfigStore) -> None:
     store.set(limit, "five")  # error
     store.update(limit, lambda seen: "x")  # error
     store.get("a.b")  # error
+
+async def use_aio(store: AsyncConfigStore) -> None:
+    limit = Key("a.b", int)
+    reveal_type((await store.get(limit)).value)  # int
+    reveal_type(await store.set(limit, 1))  # Versioned[int]
+    reveal_type((await store.update(limit, lambda seen: seen + 1)).value)  # int
+    reveal_type((await store.live(limit)).value)  # int
+    async with store.transaction() as txn:
+        txn.set(limit, 5)
+    async with store.subscribe(limit) as updates:
+        async for item in updates:
+            reveal_type(item.revision)  # int
+    async with AsyncConfigStore("h:1") as opened:
+        reveal_type(await opened.delete(limit))  # bool
+    await store.set(limit, "five")  # error
+    store.get(limit).value  # error
 """
 
 

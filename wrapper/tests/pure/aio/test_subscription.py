@@ -354,6 +354,20 @@ async def _wrapped(awaited: Any) -> Any:
     return await awaited
 
 
+def test_a_wait_with_a_time_limit_of_asyncios_loses_nothing(feed: Any, on_loop: OnLoop) -> None:
+    async def main() -> None:
+        updates = await feed.subscribe(max_items=5000)
+        writer = threading.Thread(target=lambda: [feed.write("sub.limit", b"1") for _ in range(300)])
+        revisions: list[int] = []
+        writer.start()
+        while writer.is_alive() or updates.revision < feed.revision:
+            with suppress(asyncio.TimeoutError):
+                revisions.append((await asyncio.wait_for(updates.get(), 0.00005)).revision)
+        assert revisions == list(range(10, 311))
+
+    on_loop(main)
+
+
 steps = st.lists(
     st.one_of(
         st.tuples(st.just("write"), st.integers(1, 5)),
