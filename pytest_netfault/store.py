@@ -197,5 +197,5 @@ class OpenStore(Protocol):
     """
 
     def __call__(self, address: str, /) -> Store | AsyncStore | Awaitable[Store | AsyncStore]:
-        """Open a client that talks to this address."""
+        """Open a client that connects to this address."""
         ...

@@ -68,7 +68,7 @@ __all__ = [
 ]
 
 
-# A close() that takes longer than ``settle`` is reported by whoever waits for it; then its tasks are cancelled.
+# A close() that takes longer than ``settle`` is reported by the code that waits for it; then its tasks are cancelled.
 _CLOSE_MARGIN_SECONDS = 0.25
 
 
@@ -133,7 +133,7 @@ def no_update_lost(
             played last, one at a time.
         shard: ``"2/8"`` plays the second of eight parts of the schedules, for several machines or workers: all eight
             with the same seed play each schedule once. See :func:`merge`.
-        report_dir: where the trace and the schedule of a loss are written, and what a shard came to.
+        report_dir: where the trace and the schedule of a loss are written, and the result of a shard.
         progress: called after each play.
 
     Returns:
@@ -298,7 +298,7 @@ def sweep(
 def merge(*places: str | os.PathLike[str]) -> Report:
     """What the parts of a proof come to together, or those of several proofs.
 
-    A proof that is given ``shard=`` and ``report_dir=`` writes what its part came to into that folder.
+    A proof that is given ``shard=`` and ``report_dir=`` writes the result of its part into that folder.
 
     Args:
         places: the files of the parts, or folders that hold them.
@@ -323,7 +323,7 @@ def _proved(
     asked: Asked,
     prove: Callable[[Campaign], Result],
 ) -> Report:
-    """Open what a proof needs, run it, let the session know, and return or raise what it came to."""
+    """Open what a proof needs, run it, inform the session, and return or raise the result."""
     __tracebackhide__ = True
     clients = AsyncClients(open_store, close_timeout=settings.settle + _CLOSE_MARGIN_SECONDS)
 

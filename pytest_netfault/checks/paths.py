@@ -81,7 +81,7 @@ def earliest_start(trace: Trace) -> int:
 
 
 def clamped(trace: Trace, revision: int) -> int:
-    """A start that a subscriber speaks of, within the bounds that are known."""
+    """A start that the deliveries indicate, within the bounds that are known."""
     return max(earliest_start(trace), min(trace.start_revision_exclusive, revision))
 
 

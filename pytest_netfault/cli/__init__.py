@@ -1,4 +1,4 @@
-"""The ``netfault`` command: a thin front to what the package does.
+"""The ``netfault`` command.
 
 netfault demo                   a real etcd, the naive loop caught, the bundled wrapper proved
 netfault prove MODULE:NAME      a client of yours, under generated outages

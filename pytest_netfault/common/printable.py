@@ -1,4 +1,4 @@
-r"""Text that may come from anywhere, made safe for a terminal, a log or a page of a CI system.
+r"""Untrusted text, made safe for a terminal, a log or a page of a CI system.
 
 Keys, values, names of links and files, and exceptions of clients are untrusted text. A terminal executes control
 characters, a reader is misled by invisible or bidirectional ones, and CI systems execute lines that look like their

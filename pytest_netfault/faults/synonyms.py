@@ -1,4 +1,4 @@
-"""What other tools call our faults, so that whoever knows one of them finds the name here.
+"""What other tools call our faults, so that users of those tools find our names.
 
 The words are those of Toxiproxy, tc and iptables, and of chaos tools; the pages about faults name them, too. Each fault
 declares its own, see :class:`.Traits`.

@@ -1,4 +1,4 @@
-"""What passes and should not: a fault that met nothing, or one that is left in force for the next test.
+"""What should not pass unnoticed: a fault that met nothing, or one that is left in force for the next test.
 
 Both are a warning at the line that applied the fault, and a failure with ``--netfault-strict`` or where warnings are
 errors.

@@ -1,4 +1,4 @@
-"""Keeps the servers of a session up after a failure, until somebody has looked at them.
+"""Keeps the servers of a session up after a failure, so that they can be examined.
 
 With ``--netfault-keep=on-failure`` the session waits, after its last test and before its servers end, for Ctrl-C: a
 store that a test left in a strange state can be asked about it with any client. What is kept still belongs to the

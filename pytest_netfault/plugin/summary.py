@@ -1,4 +1,4 @@
-"""Appends a summary of a session to a file, where somebody asked for one.
+"""Appends a summary of a session to a file, if that was requested.
 
 A plugin of its own, registered only then, and only where the session is reported: under pytest-xdist that is the
 controller, which sees each test's report with the properties that the worker gave it. Other programs may write to the

@@ -1,4 +1,4 @@
-"""How a proof reports to the session around it what it came to.
+"""How a proof reports its result to the session around it.
 
 A proof runs and ends as it would alone; only in a strict session an example that proves nothing turns `Kept` into
 `Nothing`.

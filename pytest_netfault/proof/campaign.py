@@ -256,7 +256,7 @@ class Campaign:
         report = self.ledger.report(holes=holes, sweep=sweep)
         reason = self.ledger.tally.proved_nothing(holes=len(holes))
         if not self.ledger.tally.examples and self._deadline.over:
-            reason = "no example came to its end within max_seconds"
+            reason = "no example ended within max_seconds"
         return Kept(report) if reason is None else Nothing(reason, report)
 
 

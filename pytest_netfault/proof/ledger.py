@@ -1,4 +1,4 @@
-"""What a proof has counted so far, which of its runs is worth keeping, and who follows its progress."""
+"""What a proof has counted so far, which of its runs is worth keeping, and where its progress is reported."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ class Ledger:
         return replace(report, interrupted=self.interrupted, client_failure=self._client_failure, **more)
 
     def played(self, stage: Stage, done: int, of: int | None, run: Run, **more: Any) -> None:
-        """Report a play to whoever follows; ``more`` is what `Progress` has besides."""
+        """Report a play; ``more`` is what `Progress` has besides."""
         failed = not self.sought.isdisjoint(run.broken) if self.sought else bool(run.broken)
         if failed and (self._smallest is None or complexity(run.schedule) < complexity(self._smallest)):
             self._smallest = run.schedule
@@ -72,6 +72,6 @@ class Ledger:
         self.tell(Progress(stage, done, of, self.seconds, run.schedule, broken, self._smallest, **more))
 
     def tell(self, progress: Progress) -> None:
-        """Report to whoever follows."""
+        """Report progress."""
         if self._settings.progress is not None:
             self._settings.progress(progress)

@@ -1,4 +1,4 @@
-"""A proof in parts, on several machines or workers, and the one report that they come to.
+"""A proof in parts, on several machines or workers, and the one report that is made of them.
 
 ::
 
@@ -59,7 +59,7 @@ _COUNTED_SINCE = {"without_writes", "unexpected", "untested"}
 
 @dataclass(frozen=True)
 class Part:
-    """What one part of a proof came to.
+    """The result of one part of a proof.
 
     Attributes:
         call: ``"no_update_lost"`` or ``"sweep"``.
@@ -165,10 +165,10 @@ def _lost(of: dict[str, Any], seed: int) -> Lost:
 
 
 def recorded(result: Result, call: str, settings: Settings, tally: Tally, seconds: float) -> Result:
-    """Write what one part of a proof came to, if it is one and has a folder; return the result.
+    """Write the result of one part of a proof, if it is one and has a folder; return the result.
 
     Args:
-        result: what it came to.
+        result: the result.
         call: which proof it is.
         settings: say which part it is, and where its file goes.
         tally: what was counted.
@@ -202,7 +202,7 @@ def recorded(result: Result, call: str, settings: Settings, tally: Tally, second
 
 
 def write_part(directory: Path, part: Part) -> Path:
-    """Write what a part came to; return the file."""
+    """Write the result of a part; return the file."""
     directory.mkdir(parents=True, exist_ok=True)
     path = directory / part.name
     write_whole(path, json.dumps(part.to_json(), indent=1, ensure_ascii=False) + "\n")
@@ -210,7 +210,7 @@ def write_part(directory: Path, part: Part) -> Path:
 
 
 def read_part(path: Path) -> Part:
-    """Read what a part came to.
+    """Read the result of a part.
 
     Raises:
         ValueError: the file cannot be read or is no part of a proof; the message begins with its name.

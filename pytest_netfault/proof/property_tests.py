@@ -1,4 +1,4 @@
-"""A proof inside a property-based test: Hypothesis tries many schedules, and one of them is no test of its own.
+"""A proof inside a property-based test: Hypothesis tries many schedules, each of which is only a part of the test.
 
 Two things differ then. A schedule that proved nothing is not a failure but a rejected draw, as by ``assume()``; if all
 are rejected, Hypothesis reports that. And only the last loss of a test is reported, which is the smallest: the others

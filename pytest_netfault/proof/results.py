@@ -1,4 +1,4 @@
-"""What a proof comes to, as data: `Kept`, `Lost` or `Nothing`; and the two assertions that ``verify`` makes of them."""
+"""The result of a proof, as data: `Kept`, `Lost` or `Nothing`; and the two assertions that ``verify`` makes of them."""
 
 from __future__ import annotations
 

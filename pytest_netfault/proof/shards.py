@@ -1,4 +1,4 @@
-"""Which part of a proof is whose: ``"2/8"`` is the second of eight parts."""
+"""How a proof is divided into parts: ``"2/8"`` is the second of eight."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The story of a loss, in one screen: what was written, where the cut was, what never arrived, how to see it again.
+"""The story of a loss, in one screen: what was written, where the cut was, what never arrived, how to repeat it.
 
 Pure functions from a :class:`Run` to text. At most ``LINES`` lines of at most ``COLUMNS`` columns,
 but for a schedule that does not fit: what can be pasted is never shortened.

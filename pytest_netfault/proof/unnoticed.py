@@ -1,4 +1,4 @@
-"""What became of a dead flow in a run: whether the client found out, and the words for one that never did."""
+"""The result for a dead flow in a run: whether the client noticed it, and the message about one that never did."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Events at level DEBUG in the standard library's logging, for whoever looks at a test while it runs.
+"""Events at level DEBUG in the standard library's logging, to follow a test while it runs.
 
 Two loggers: ``pytest_netfault.connections`` and ``pytest_netfault.faults``. A log handler is code of others: it may be
 slow, raise, or wait for a lock that a test holds while it asks something of a link. So handlers never run on the thread

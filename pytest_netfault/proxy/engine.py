@@ -85,7 +85,7 @@ class Started(Protocol):
     """How a task says that it has begun, as ``trio.TaskStatus``."""
 
     def started(self) -> None:
-        """Whoever began the task may go on."""
+        """The caller that began the task may continue."""
 
 
 # More methods than a class of ours should have: it is what threads, tasks and sockets have in common, and each of its
@@ -263,7 +263,7 @@ class Engine:
             self.end(None)
 
     def end(self, error: BaseException | None) -> None:
-        """Let go of everything, and fail whoever waits. ``error`` is what ended the engine before it could serve."""
+        """Release everything, and fail all waiting calls. ``error`` is what ended the engine before it could serve."""
         self.crash = self.crash or error
         self.stopped = True
         self.debug_log.end(wait=threading.get_ident() != self.thread_id)

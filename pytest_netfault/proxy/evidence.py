@@ -1,4 +1,4 @@
-"""Whether a fault met traffic, and whether it may have refused somebody whom nobody saw.
+"""Whether a fault met traffic, and whether it may have refused connections without a trace.
 
 A test whose fault met nothing has tested nothing, so every source is asked: what the stages saw, what the kernel has
 dropped, what waits unread behind a silence, and what the kernel counts of refused attempts.

@@ -1,4 +1,4 @@
-"""A folder for each failing test, for whoever collects what a CI job leaves behind.
+"""A folder for each failing test, to be collected as an artifact of a CI job.
 
 Only what the same test wrote is deleted, and a file appears whole or not at all.
 """

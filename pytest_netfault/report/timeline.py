@@ -1,4 +1,4 @@
-"""A run as a picture: lanes, marks on one time axis, and the three sentences that tell what was lost.
+"""A run as a picture: lanes, marks on one time axis, and the three sentences that say what was lost.
 
 This is what is drawn, before anybody decides how: ``html.py`` makes a page of it, and it goes to JSON and back, so
 that it can be drawn again from a file.
@@ -110,7 +110,7 @@ class Card:
         kind: what was written, where the network broke, or what never arrived.
         title: a few words, in large letters.
         text: a sentence or two.
-        mark: the mark that it speaks of, or "".
+        mark: the mark that it is about, or "".
     """
 
     kind: CardKind

@@ -53,7 +53,7 @@ class FaultSpan:
     def shade(self) -> tuple[float, float] | None:
         """The time in which it changed the traffic.
 
-        That is while it was in force. A fault that takes effect at a byte lies in wait before, and is over at once
+        That is while it was in force. A fault that takes effect at a byte is armed before, and is over at once
         where it ends the connection.
         """
         end = self.until if self.end is None else self.end
@@ -114,7 +114,7 @@ class FaultSpan:
 def fault_spans(
     events: Iterable[LinkEvent], *, since: float, until: float, prefix: str = "fault"
 ) -> list[FaultSpan]:
-    """The faults that these events speak of, in the order in which they came into force.
+    """The faults that these events are about, in the order in which they came into force.
 
     Args:
         events: of one link or several, in their order.

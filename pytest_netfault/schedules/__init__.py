@@ -1,4 +1,4 @@
-"""Schedules of outages and writes: what they are made of, how they are drawn, and the runner that plays one.
+"""Schedules of outages and writes: what they are made of, and how they are drawn and shrunk.
 
     from pytest_netfault.schedules import schedules
 

@@ -1,4 +1,4 @@
-"""Where a schedule may wait, so that what it shows by luck it shows each time.
+"""Where a schedule may wait, so that what it shows in some plays it shows in each.
 
 The smallest schedule that fails is often a race: ``[Subscribe(), Write('a'), Restart()]`` loses an update only if the
 subscriber had got it before the restart. With a wait in the right place it fails in every play.

@@ -38,7 +38,7 @@ class Owner:
         return json.dumps(asdict(self))
 
     def is_dead(self) -> bool:
-        """Whether it has surely ended, as seen by this process."""
+        """Whether it has certainly ended, as seen by this process."""
         here = this_process()
         if not self.machine or self.machine != here.machine or not self.boot or not here.boot:
             return False

@@ -274,7 +274,7 @@ def newest_image() -> str:
 
 
 def sweep_containers(engine: Any) -> int:
-    """Remove the containers whose owner is surely dead; return how many those were."""
+    """Remove the containers whose owner is certainly dead; return how many those were."""
     removed = 0
     with _said("containers of dead owners could not be removed"):
         for container in engine.containers.list(
