@@ -365,7 +365,7 @@ def traces(draw: st.DrawFn, promise: Promise, *, blind: bool) -> Trace:
 
 
 @pytest.mark.slow
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(traces("latest-per-key", blind=False))
 def test_latest_per_key_is_judged_as_it_is_restated(trace: Trace) -> None:
     log = Log(trace)
@@ -374,7 +374,7 @@ def test_latest_per_key_is_judged_as_it_is_restated(trace: Trace) -> None:
 
 
 @pytest.mark.slow
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(traces("latest-per-key", blind=True))
 def test_who_keeps_latest_per_key_in_one_of_all_places_keeps_it(trace: Trace) -> None:
     log = Log(trace)
@@ -383,7 +383,7 @@ def test_who_keeps_latest_per_key_in_one_of_all_places_keeps_it(trace: Trace) ->
 
 
 @pytest.mark.slow
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(traces("comes-back", blind=False))
 def test_comes_back_is_judged_as_it_is_restated(trace: Trace) -> None:
     log = Log(trace)
@@ -392,7 +392,7 @@ def test_comes_back_is_judged_as_it_is_restated(trace: Trace) -> None:
 
 
 @pytest.mark.slow
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(traces("comes-back", blind=True))
 def test_who_comes_back_in_one_of_all_places_is_right(trace: Trace) -> None:
     log = Log(trace)
