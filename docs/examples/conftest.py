@@ -16,6 +16,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 # The examples are meant to be copied, so they do not carry the marker that this repository's own test runs use.
 SLOW = {
     "test_brokers.py",
+    "test_dead_flow.py",
     "test_postgres.py",
     "test_proof.py",
     "test_property.py",
