@@ -132,7 +132,8 @@ def no_update_lost(
             lane, from ``server.another()`` if there is that method, which is closed in the end; else they are
             played last, one at a time.
         shard: ``"2/8"`` plays the second of eight parts of the schedules, for several machines or workers: all eight
-            with the same seed play each schedule once. See :func:`merge`.
+            with the same seed play each schedule once. ``"auto"`` takes the part of this job of a CI system (GitLab,
+            Buildkite, CircleCI, Bazel), and the whole elsewhere. See :func:`merge`.
         report_dir: where the trace and the schedule of a loss are written, and the result of a shard.
         progress: called after each play.
 

@@ -24,7 +24,7 @@ from pytest_netfault.proof.contract import Timeouts
 from pytest_netfault.proof.limits import NO_DEADLINE, Deadline
 from pytest_netfault.proof.progress import progress_of_session
 from pytest_netfault.proof.results import ProgressCallback
-from pytest_netfault.proof.shards import WHOLE, Shard, read_shard
+from pytest_netfault.proof.shards import WHOLE, Shard, chosen_shard
 
 __all__ = [
     "SEED_VARIABLE",
@@ -117,7 +117,7 @@ def settings_of(
     if lanes is not None:
         count("lanes", lanes, least=1)
     directory = check_directory(report_dir)
-    part = None if shard is None else read_shard(shard)
+    part = None if shard is None else chosen_shard(shard)
     return Settings(
         promise=promise,
         settle=settle,

@@ -18,7 +18,7 @@ from pytest_netfault.cli import main
 from pytest_netfault.faults import Cut, Reset
 from pytest_netfault.proof.parts import Part, find_parts, merge_parts, read_part, write_part
 from pytest_netfault.proof.results import Kept, Lost, Nothing, Result
-from pytest_netfault.proof.shards import Shard
+from pytest_netfault.proof.shards import Shard, chosen_shard
 from pytest_netfault.proof.tally import Tally
 from pytest_netfault.schedules import Break, Schedule, Subscribe, WaitForEvents, Write
 
@@ -243,3 +243,78 @@ def test_a_file_that_is_none_is_one_sentence(
         verify.merge(path)
     assert main(["merge", str(path)]) == 2
     assert capsys.readouterr().err.count("\n") == 1
+
+
+SYSTEMS = [
+    ("CI_NODE_INDEX", "CI_NODE_TOTAL", 1),
+    ("BUILDKITE_PARALLEL_JOB", "BUILDKITE_PARALLEL_JOB_COUNT", 0),
+    ("CIRCLE_NODE_INDEX", "CIRCLE_NODE_TOTAL", 0),
+    ("TEST_SHARD_INDEX", "TEST_TOTAL_SHARDS", 0),
+]
+
+
+@pytest.fixture
+def no_system(monkeypatch: pytest.MonkeyPatch) -> None:
+    for index, total, _ in SYSTEMS:
+        monkeypatch.delenv(index, raising=False)
+        monkeypatch.delenv(total, raising=False)
+
+
+@pytest.mark.usefixtures("no_system")
+class TestAuto:
+    @pytest.mark.parametrize(("index", "total", "first"), SYSTEMS)
+    def test_the_jobs_of_a_system_have_every_part_once(
+        self, monkeypatch: pytest.MonkeyPatch, index: str, total: str, first: int
+    ) -> None:
+        parts = []
+        monkeypatch.setenv(total, "3")
+        for job in range(3):
+            monkeypatch.setenv(index, str(first + job))
+            parts.append(chosen_shard("auto"))
+        assert parts == [Shard(1, 3), Shard(2, 3), Shard(3, 3)]
+
+    def test_without_a_system_it_is_the_whole(self) -> None:
+        assert chosen_shard("auto") is None
+        assert chosen_shard("auto", {"CI_NODE_TOTAL": "3"}) is None
+
+    @pytest.mark.parametrize(("number", "of"), [("3", "3"), ("-1", "3"), ("x", "3"), ("0", "0"), ("1", "")])
+    def test_what_makes_no_sense_is_an_error_and_not_the_whole(self, number: str, of: str) -> None:
+        environment = {"CIRCLE_NODE_INDEX": number, "CIRCLE_NODE_TOTAL": of}
+        if not of:
+            assert chosen_shard("auto", environment) is None
+            return
+        with pytest.raises(
+            ValueError, match=f"shard='auto' found CIRCLE_NODE_INDEX='{number}' and CIRCLE_NODE_TOTAL"
+        ):
+            chosen_shard("auto", environment)
+
+    def test_bazel_is_told_that_the_part_was_taken(self, tmp_path: Path) -> None:
+        status = tmp_path / "status"
+        environment = {
+            "TEST_SHARD_INDEX": "0",
+            "TEST_TOTAL_SHARDS": "2",
+            "TEST_SHARD_STATUS_FILE": str(status),
+        }
+        assert chosen_shard("auto", environment) == Shard(1, 2)
+        assert status.exists()
+
+    def test_a_proof_plays_the_part_of_its_job(
+        self, toy: Any, server: Any, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def played(shard: str) -> list[Any]:
+            schedules: list[Any] = []
+            verify.no_update_lost(
+                toy.RightStore,
+                server,
+                seed=4,
+                max_examples=9,
+                notice=None,
+                shard=shard,
+                progress=lambda progress: schedules.append(progress.schedule),
+            )
+            return schedules
+
+        monkeypatch.setenv("CIRCLE_NODE_INDEX", "1")
+        monkeypatch.setenv("CIRCLE_NODE_TOTAL", "3")
+        assert played("auto") == played("2/3")
+        assert len(played("auto")) == 3

@@ -137,7 +137,7 @@ def main() -> int:
         "--promises", nargs="*", choices=toy.RIGHT, default=list(toy.RIGHT), help="of --right"
     )
     parser.add_argument("--no-mistakes", action="store_true", help="play the right clients only")
-    parser.add_argument("--jobs", type=int, default=2 * (os.cpu_count() or 1), help="searches at a time")
+    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="searches at a time")
     parser.add_argument("--schedules", action="store_true", help="show the smallest schedules")
     options = parser.parse_args()
     names = [] if options.no_mistakes else options.names or list(MUTANTS)
