@@ -5,7 +5,7 @@ from __future__ import annotations
 import http.server
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -17,6 +17,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 SLOW = {
     "test_brokers.py",
     "test_dead_flow.py",
+    "test_languages.py",
     "test_postgres.py",
     "test_proof.py",
     "test_property.py",
@@ -75,3 +76,27 @@ def postgres_address() -> Iterator[str]:
 
     with real_servers.postgres() as server:
         yield server.address
+
+
+@pytest.fixture(scope="session")
+def program() -> Callable[[str], list[str]]:
+    """The command of a program in languages/, by its name; it is built if it was not (see programs.py)."""
+    import programs
+
+    def command(name: str) -> list[str]:
+        try:
+            return programs.command(name)
+        except programs.CannotBuild as reason:
+            pytest.skip(f"the program {name} cannot be built: {reason}")
+
+    return command
+
+
+@pytest.fixture(scope="session")
+def nats_server() -> Iterator[object]:
+    """A NATS server of ours, with the truth about its bucket of keys and values."""
+    pytest.importorskip("nats", reason="the package nats-py is not installed")
+    from nats_server import NatsServer
+
+    with NatsServer() as server:
+        yield server

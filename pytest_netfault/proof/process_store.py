@@ -330,8 +330,10 @@ class _Program:
             self.said.append((time.monotonic(), str(message["log"])))
         elif "id" in message:
             number = message["id"]
-            if not any(name in message for name in ("ok", "unknown", "rejected")):
+            if sum(name in message for name in ("ok", "unknown", "rejected")) != 1:
                 raise _Unexpected("an answer has one of ok, unknown and rejected")
+            if message.get("ok", True) is not True:
+                raise _Unexpected("ok is true; a write that failed is unknown or rejected")
             with self._lock:
                 answers = self._waiting.pop(number, None) if isinstance(number, int) else None
                 self._may_end |= answers is not None and number == self._closing

@@ -121,6 +121,8 @@ def test_answers_may_come_in_any_order() -> None:
         ('{"id": 77, "ok": true}', "no request 77 waits for an answer"),
         ('{"id": "a", "ok": true}', "no request 'a' waits for an answer"),
         ('{"id": 2}', "an answer has one of ok, unknown and rejected"),
+        ('{"id": 2, "ok": true, "unknown": "no answer"}', "an answer has one of ok, unknown and rejected"),
+        ('{"id": 2, "ok": false}', "ok is true; a write that failed is unknown or rejected"),
         ('{"deliver": 1}', "deliver holds an object with events, resync, bookmark or error"),
         ('{"deliver": {}}', "this is no delivery: a Delivery carries exactly one"),
         ('{"deliver": {"events": [{"key": "a"}]}}', "this is no delivery: it lacks 'value'"),
