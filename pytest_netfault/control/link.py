@@ -10,26 +10,11 @@ from typing import TYPE_CHECKING, Literal, TypeVar
 from pytest_netfault.common.callers import source_line
 from pytest_netfault.common.printable import printable
 from pytest_netfault.common.wording import counted
+from pytest_netfault.control.fault_methods import FaultMethods
 from pytest_netfault.control.observer import Observer
 from pytest_netfault.events import Cause, LinkEvent
 from pytest_netfault.faults import (
-    Blackhole,
-    ConnectionNumbers,
-    Corrupt,
-    Cut,
-    CutHow,
-    Delay,
-    Direction,
     Fault,
-    Forget,
-    Lose,
-    OnHeal,
-    Refuse,
-    Reset,
-    Sever,
-    Slice,
-    StallAccept,
-    Throttle,
     arguments,
     shown,
 )
@@ -122,10 +107,11 @@ class ActiveFault:
         return f"<{self.fault!r} on {printable(self._link.name)}, {'healed' if self.healed else 'in force'}>"
 
 
-class Link:
+class Link(FaultMethods):
     """A local port that forwards to a server, and that the test can break. Made by :meth:`.NetFault.forward`."""
 
-    # More methods than a class of ours should have: one for each fault, and each is one line over ``apply``.
+    # More methods than a class of ours should have: it is all that a test sees of a link, and most of them are one line
+    # over the objects of the proxy.
 
     def __init__(self, thread: ProxyThread, link: ProxyLink, observer: Observer | None = None) -> None:
         self._thread = thread
@@ -328,171 +314,6 @@ class Link:
         if self._observer is not None:
             self._observer.applied(self, applied)
         return applied
-
-    # The limits of each fault: it heals itself after ``seconds``; it holds for the connections with these numbers
-    # only, or for this share of them. See :class:`.Fault`.
-
-    def sever(
-        self,
-        *,
-        seconds: float | None = None,
-        connections: ConnectionNumbers = None,
-        share: float | None = None,
-    ) -> ActiveFault:
-        """Close open connections in order (FIN both ways) and refuse new ones."""
-        return self.apply(Sever(seconds=seconds, connections=connections, share=share))
-
-    def reset(
-        self,
-        *,
-        seconds: None = None,
-        connections: ConnectionNumbers = None,
-        share: float | None = None,
-    ) -> ActiveFault:
-        """Close open connections with RST. New ones are served, so there is nothing to heal, and no ``seconds``."""
-        return self.apply(Reset(seconds=seconds, connections=connections, share=share))
-
-    def refuse(
-        self,
-        *,
-        seconds: float | None = None,
-        connections: ConnectionNumbers = None,
-        share: float | None = None,
-        count: int | None = None,
-    ) -> ActiveFault:
-        """Refuse new connections, or the next ``count`` of them; open ones live on. See :class:`.Refuse`."""
-        return self.apply(Refuse(seconds=seconds, connections=connections, share=share, count=count))
-
-    def blackhole(
-        self,
-        direction: Direction = "both",
-        *,
-        packets: bool = False,
-        on_heal: OnHeal = "resume",
-        seconds: float | None = None,
-        connections: ConnectionNumbers = None,
-        share: float | None = None,
-    ) -> ActiveFault:
-        """Silence: nothing passes, nothing is closed, new connections hang. See :class:`.Blackhole`."""
-        return self.apply(
-            Blackhole(direction, packets, on_heal, seconds=seconds, connections=connections, share=share)
-        )
-
-    def delay(
-        self,
-        seconds: float,
-        *,
-        jitter: float = 0,
-        direction: Direction = "both",
-        connections: ConnectionNumbers = None,
-        share: float | None = None,
-        heal_after: float | None = None,
-    ) -> ActiveFault:
-        """Add latency, without a limit of bandwidth; it heals itself after ``heal_after``. See :class:`.Delay`."""
-        return self.apply(
-            Delay(seconds, jitter, direction, connections=connections, share=share, heal_after=heal_after)
-        )
-
-    def throttle(
-        self,
-        bytes_per_second: float,
-        direction: Direction = "both",
-        *,
-        seconds: float | None = None,
-        connections: ConnectionNumbers = None,
-        share: float | None = None,
-    ) -> ActiveFault:
-        """Limit the rate of each connection and direction. See :class:`.Throttle`."""
-        return self.apply(
-            Throttle(bytes_per_second, direction, seconds=seconds, connections=connections, share=share)
-        )
-
-    def slice(
-        self,
-        size: int,
-        *,
-        gap: float = 0,
-        direction: Direction = "both",
-        seconds: float | None = None,
-        connections: ConnectionNumbers = None,
-        share: float | None = None,
-    ) -> ActiveFault:
-        """Send segments of at most ``size`` bytes, ``gap`` seconds apart. See :class:`.Slice`."""
-        return self.apply(Slice(size, gap, direction, seconds=seconds, connections=connections, share=share))
-
-    def corrupt(
-        self,
-        probability: float,
-        direction: Direction = "both",
-        *,
-        seconds: float | None = None,
-        connections: ConnectionNumbers = None,
-        share: float | None = None,
-    ) -> ActiveFault:
-        """Change bytes in flight, each with this probability. See :class:`.Corrupt`."""
-        return self.apply(
-            Corrupt(probability, direction, seconds=seconds, connections=connections, share=share)
-        )
-
-    def lose(
-        self,
-        probability: float,
-        direction: Direction = "both",
-        *,
-        seconds: float | None = None,
-        connections: ConnectionNumbers = None,
-        share: float | None = None,
-    ) -> ActiveFault:
-        """Let the kernel drop segments with this probability. See :class:`.Lose`."""
-        return self.apply(Lose(probability, direction, seconds=seconds, connections=connections, share=share))
-
-    def cut(
-        self,
-        after_bytes: int,
-        *,
-        direction: Direction = "both",
-        connection: int | None = None,
-        how: CutHow = "fin",
-        seconds: float | None = None,
-        connections: ConnectionNumbers = None,
-        share: float | None = None,
-    ) -> ActiveFault:
-        """Cut a connection when exactly that many bytes were delivered. See :class:`.Cut`."""
-        return self.apply(
-            Cut(
-                after_bytes,
-                direction,
-                connection,
-                how,
-                seconds=seconds,
-                connections=connections,
-                share=share,
-            )
-        )
-
-    def stall_accept(
-        self,
-        *,
-        seconds: float | None = None,
-        connections: ConnectionNumbers = None,
-        share: float | None = None,
-    ) -> ActiveFault:
-        """Let connecting hang; open connections live on."""
-        return self.apply(StallAccept(seconds=seconds, connections=connections, share=share))
-
-    def forget(
-        self,
-        *,
-        packets: bool = False,
-        seconds: None = None,
-        connections: ConnectionNumbers = None,
-        share: float | None = None,
-    ) -> ActiveFault:
-        """Make every flow that is open now mute for good; new connections are served. See :class:`.Forget`.
-
-        There is nothing to heal: the flows stay mute, whatever is healed, until the link is closed.
-        """
-        return self.apply(Forget(packets, seconds=seconds, connections=connections, share=share))
 
     def _note(self, text: str, source: str, at: float) -> None:
         """Write a line of :meth:`.NetFault.note`; a link that is closed takes none."""

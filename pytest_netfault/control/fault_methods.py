@@ -1,0 +1,204 @@
+"""The methods of a link that put a fault in force: one for each fault, and each is one call of ``apply``."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING
+
+from pytest_netfault.faults import (
+    Blackhole,
+    ConnectionNumbers,
+    Corrupt,
+    Cut,
+    CutHow,
+    Delay,
+    Direction,
+    Fault,
+    Forget,
+    Lose,
+    OnHeal,
+    Refuse,
+    Reset,
+    Sever,
+    Slice,
+    StallAccept,
+    Throttle,
+)
+
+if TYPE_CHECKING:
+    from pytest_netfault.control.link import ActiveFault
+
+__all__ = ["FaultMethods"]
+
+
+class FaultMethods(ABC):
+    """What a :class:`.Link` has for each fault."""
+
+    @abstractmethod
+    def apply(self, fault: Fault) -> ActiveFault:
+        """Put a fault in force."""
+
+    # The limits of each fault: it heals itself after ``seconds``; it holds for the connections with these numbers
+    # only, or for this share of them. See :class:`.Fault`.
+
+    def sever(
+        self,
+        *,
+        seconds: float | None = None,
+        connections: ConnectionNumbers = None,
+        share: float | None = None,
+    ) -> ActiveFault:
+        """Close open connections in order (FIN both ways) and refuse new ones."""
+        return self.apply(Sever(seconds=seconds, connections=connections, share=share))
+
+    def reset(
+        self,
+        *,
+        seconds: None = None,
+        connections: ConnectionNumbers = None,
+        share: float | None = None,
+    ) -> ActiveFault:
+        """Close open connections with RST. New ones are served, so there is nothing to heal, and no ``seconds``."""
+        return self.apply(Reset(seconds=seconds, connections=connections, share=share))
+
+    def refuse(
+        self,
+        *,
+        seconds: float | None = None,
+        connections: ConnectionNumbers = None,
+        share: float | None = None,
+        count: int | None = None,
+    ) -> ActiveFault:
+        """Refuse new connections, or the next ``count`` of them; open ones live on. See :class:`.Refuse`."""
+        return self.apply(Refuse(seconds=seconds, connections=connections, share=share, count=count))
+
+    def blackhole(
+        self,
+        direction: Direction = "both",
+        *,
+        packets: bool = False,
+        on_heal: OnHeal = "resume",
+        seconds: float | None = None,
+        connections: ConnectionNumbers = None,
+        share: float | None = None,
+    ) -> ActiveFault:
+        """Silence: nothing passes, nothing is closed, new connections hang. See :class:`.Blackhole`."""
+        return self.apply(
+            Blackhole(direction, packets, on_heal, seconds=seconds, connections=connections, share=share)
+        )
+
+    def delay(
+        self,
+        seconds: float,
+        *,
+        jitter: float = 0,
+        direction: Direction = "both",
+        connections: ConnectionNumbers = None,
+        share: float | None = None,
+        heal_after: float | None = None,
+    ) -> ActiveFault:
+        """Add latency, without a limit of bandwidth; it heals itself after ``heal_after``. See :class:`.Delay`."""
+        return self.apply(
+            Delay(seconds, jitter, direction, connections=connections, share=share, heal_after=heal_after)
+        )
+
+    def throttle(
+        self,
+        bytes_per_second: float,
+        direction: Direction = "both",
+        *,
+        seconds: float | None = None,
+        connections: ConnectionNumbers = None,
+        share: float | None = None,
+    ) -> ActiveFault:
+        """Limit the rate of each connection and direction. See :class:`.Throttle`."""
+        return self.apply(
+            Throttle(bytes_per_second, direction, seconds=seconds, connections=connections, share=share)
+        )
+
+    def slice(
+        self,
+        size: int,
+        *,
+        gap: float = 0,
+        direction: Direction = "both",
+        seconds: float | None = None,
+        connections: ConnectionNumbers = None,
+        share: float | None = None,
+    ) -> ActiveFault:
+        """Send segments of at most ``size`` bytes, ``gap`` seconds apart. See :class:`.Slice`."""
+        return self.apply(Slice(size, gap, direction, seconds=seconds, connections=connections, share=share))
+
+    def corrupt(
+        self,
+        probability: float,
+        direction: Direction = "both",
+        *,
+        seconds: float | None = None,
+        connections: ConnectionNumbers = None,
+        share: float | None = None,
+    ) -> ActiveFault:
+        """Change bytes in flight, each with this probability. See :class:`.Corrupt`."""
+        return self.apply(
+            Corrupt(probability, direction, seconds=seconds, connections=connections, share=share)
+        )
+
+    def lose(
+        self,
+        probability: float,
+        direction: Direction = "both",
+        *,
+        seconds: float | None = None,
+        connections: ConnectionNumbers = None,
+        share: float | None = None,
+    ) -> ActiveFault:
+        """Let the kernel drop segments with this probability. See :class:`.Lose`."""
+        return self.apply(Lose(probability, direction, seconds=seconds, connections=connections, share=share))
+
+    def cut(
+        self,
+        after_bytes: int,
+        *,
+        direction: Direction = "both",
+        connection: int | None = None,
+        how: CutHow = "fin",
+        seconds: float | None = None,
+        connections: ConnectionNumbers = None,
+        share: float | None = None,
+    ) -> ActiveFault:
+        """Cut a connection when exactly that many bytes were delivered. See :class:`.Cut`."""
+        return self.apply(
+            Cut(
+                after_bytes,
+                direction,
+                connection,
+                how,
+                seconds=seconds,
+                connections=connections,
+                share=share,
+            )
+        )
+
+    def stall_accept(
+        self,
+        *,
+        seconds: float | None = None,
+        connections: ConnectionNumbers = None,
+        share: float | None = None,
+    ) -> ActiveFault:
+        """Let connecting hang; open connections live on."""
+        return self.apply(StallAccept(seconds=seconds, connections=connections, share=share))
+
+    def forget(
+        self,
+        *,
+        packets: bool = False,
+        seconds: None = None,
+        connections: ConnectionNumbers = None,
+        share: float | None = None,
+    ) -> ActiveFault:
+        """Make every flow that is open now mute for good; new connections are served. See :class:`.Forget`.
+
+        There is nothing to heal: the flows stay mute, whatever is healed, until the link is closed.
+        """
+        return self.apply(Forget(packets, seconds=seconds, connections=connections, share=share))
