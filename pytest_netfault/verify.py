@@ -16,23 +16,23 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import Executor
 from pathlib import Path
+from typing import Any
 
 from pytest_netfault.checks.trace import Promise
-from pytest_netfault.common.garbage import CollectAfterFailure
 from pytest_netfault.common.wording import counted
-from pytest_netfault.faults import Cut, CutHow, Direction, Fault
+from pytest_netfault.faults import CutHow, Direction, Fault
 from pytest_netfault.faults.arguments import count
 from pytest_netfault.proof.announce import announced
 from pytest_netfault.proof.arguments import Settings, check_how, settings_of
-from pytest_netfault.proof.async_stores import AsyncClients
-from pytest_netfault.proof.bench import Bench
-from pytest_netfault.proof.campaign import Campaign
 from pytest_netfault.proof.contract import Server
-from pytest_netfault.proof.lanes import Lanes
-from pytest_netfault.proof.limits import Deadline
+from pytest_netfault.proof.dealing import Dealt, deal
+from pytest_netfault.proof.ledger import Ledger
 from pytest_netfault.proof.parts import find_parts, merge_parts, read_part, recorded
+from pytest_netfault.proof.plans import Examples, Proof, Replay, Sweep
+from pytest_netfault.proof.playing import play_proof
 from pytest_netfault.proof.property_tests import as_bad_draw
 from pytest_netfault.proof.results import (
     Kept,
@@ -44,10 +44,9 @@ from pytest_netfault.proof.results import (
     UpdateLost,
 )
 from pytest_netfault.proof.sweep import SCENARIO
-from pytest_netfault.schedules.dead_flows import NOTICE_SECONDS, Plan, dead_flow
-from pytest_netfault.schedules.generate import ALL, FaultMix, seeded
+from pytest_netfault.schedules.dead_flows import NOTICE_SECONDS
+from pytest_netfault.schedules.generate import ALL, FaultMix
 from pytest_netfault.schedules.schedule import Schedule
-from pytest_netfault.schedules.shrink import ANYTHING, Asked
 from pytest_netfault.store import OpenStore
 
 __all__ = [
@@ -61,15 +60,12 @@ __all__ = [
     "StoreLeftTasks",
     "StoreNotClosed",
     "UpdateLost",
+    "WorkerDied",
     "merge",
     "no_update_lost",
     "replay",
     "sweep",
 ]
-
-
-# A close() that takes longer than ``settle`` is reported by the code that waits for it; then its tasks are cancelled.
-_CLOSE_MARGIN_SECONDS = 0.25
 
 
 class ClientFailure(UserWarning):
@@ -78,6 +74,10 @@ class ClientFailure(UserWarning):
 
 class StoreLeftTasks(UserWarning):
     """An asyncio client left tasks running after its ``close()``; they were cancelled before the next schedule."""
+
+
+class WorkerDied(UserWarning):
+    """A worker of an executor died in the middle of a share; the share was played again."""
 
 
 class StoreNotClosed(UserWarning):
@@ -96,6 +96,7 @@ def no_update_lost(
     settle: float = 5.0,
     notice: float | None = NOTICE_SECONDS,
     lanes: int | None = None,
+    executor: Executor | None = None,
     shard: str | None = None,
     report_dir: str | os.PathLike[str] | None = None,
     progress: ProgressCallback | None = None,
@@ -131,6 +132,12 @@ def no_update_lost(
             the same for every number. Schedules that touch the server (compact, restart, pause) go to one of their
             lane, from ``server.another()`` if there is that method, which is closed in the end; else they are
             played last, one at a time.
+        executor: any :class:`concurrent.futures.Executor` (a process pool, loky, ``Client.get_executor()`` of
+            ``dask.distributed``, mpi4py): small shares of the schedules are played in its workers. Then ``server`` is
+            a function that gives a context manager of a server, and each share has one of its own; it and
+            ``open_store`` must be such as can be sent to a worker. A share whose worker died is played again, and a
+            :class:`WorkerDied` warning says so. ``lanes`` is then for each worker, and 2 by default. Whoever made the
+            executor shuts it down.
         shard: ``"2/8"`` plays the second of eight parts of the schedules, for several machines or workers: all eight
             with the same seed play each schedule once. ``"auto"`` takes the part of this job of a CI system (GitLab,
             Buildkite, CircleCI, Bazel), and the whole elsewhere. See :func:`merge`.
@@ -161,24 +168,14 @@ def no_update_lost(
         seed=seed,
         max_seconds=max_seconds,
         lanes=lanes,
+        executor=executor,
         shard=shard,
         report_dir=report_dir,
         progress=progress,
     )
     mix = FaultMix(faults)  # type: ignore[arg-type]
     count("max_examples", max_examples, least=1)
-
-    def prove(campaign: Campaign) -> Result:
-        named = mix.faults != ALL
-        possible = campaign.bench.possible(mix, named=named)
-        plan = Plan.of(possible, max_examples, notice=notice, named=named)
-        part, number = settings.part, settings.seed
-        mine = [example for example in range(plan.examples) if part.holds(example)]
-        drawn = (seeded(number, example, plan.mix) for example in mine)
-        beside = [dead_flow(number, one, possible) for one in range(plan.dead_flows) if part.holds(one)]
-        return campaign.prove(drawn, of=len(mine), dead_flows=beside)
-
-    return _proved("no_update_lost", open_store, server, settings, Asked(mix.faults), prove)
+    return _proved(Examples(mix, max_examples), open_store, server, settings, executor)
 
 
 def replay(
@@ -206,9 +203,7 @@ def replay(
     if not isinstance(schedule, Schedule):
         raise TypeError(f"schedule must be a Schedule, not {schedule!r:.200}")
     try:
-        return _proved(
-            "replay", open_store, server, settings, ANYTHING, lambda campaign: campaign.replay(schedule)
-        )
+        return _proved(Replay(schedule), open_store, server, settings)
     except ProvedNothing as nothing:
         raise as_bad_draw(nothing) from None
 
@@ -225,6 +220,7 @@ def sweep(
     settle: float = 5.0,
     notice: float | None = NOTICE_SECONDS,
     lanes: int | None = None,
+    executor: Executor | None = None,
     shard: str | None = None,
     seed: int | None = None,
     report_dir: str | os.PathLike[str] | None = None,
@@ -251,6 +247,7 @@ def sweep(
             the others. They are no places of the report.
             A scenario that compacts, restarts or pauses a server without ``another()`` has none.
         lanes: as for :func:`no_update_lost`; places take the place of schedules.
+        executor: as for :func:`no_update_lost`; each share learns for itself how many bytes there are.
         shard: ``"2/8"`` plays the second of eight parts of the places, for several machines or workers; all eight
             together play each place once. See :func:`merge`.
         seed: as for :func:`no_update_lost`.
@@ -275,6 +272,7 @@ def sweep(
         notice=notice,
         seed=seed,
         lanes=lanes,
+        executor=executor,
         shard=shard,
         report_dir=report_dir,
         progress=progress,
@@ -289,11 +287,8 @@ def sweep(
     if played.faults:
         raise ValueError(f"scenario must have no Break() of its own: the sweep cuts. It is {played}")
 
-    def prove(campaign: Campaign) -> Result:
-        return campaign.sweep(played, direction=direction, stride=stride, how=hows)
-
-    asked = Asked((Cut,), how=tuple(hows), direction=direction)
-    return _proved("sweep", open_store, server, settings, asked, prove)
+    proof = Sweep(played, direction, stride, tuple(hows))
+    return _proved(proof, open_store, server, settings, executor)
 
 
 def merge(*places: str | os.PathLike[str]) -> Report:
@@ -317,35 +312,41 @@ def merge(*places: str | os.PathLike[str]) -> Report:
 
 
 def _proved(
-    call: str,
+    proof: Proof,
     open_store: OpenStore,
-    server: Server,
+    server: Any,
     settings: Settings,
-    asked: Asked,
-    prove: Callable[[Campaign], Result],
+    executor: Executor | None = None,
 ) -> Report:
-    """Open what a proof needs, run it, inform the session, and return or raise the result."""
+    """Play a proof here or in the workers of an executor, inform the session, and return or raise the result."""
     __tracebackhide__ = True
-    clients = AsyncClients(open_store, close_timeout=settings.settle + _CLOSE_MARGIN_SECONDS)
+    if executor is not None:
+        ended: list[Dealt] = []
 
-    def open_bench(until: Deadline = settings.deadline) -> Bench:
-        return Bench(clients, server, settings, until)
+        def dealt() -> Result:
+            ended.append(deal(executor, proof, open_store, server, settings))
+            return recorded(ended[0].result, proof.call, settings, ended[0].tally, ended[0].seconds)
 
-    with (
-        CollectAfterFailure(),
-        clients,
-        open_bench() as bench,
-        Lanes(bench, open_bench, settings.lanes, until=settings.deadline) as lanes,
-    ):
-        campaign = Campaign(bench, open_bench, lanes, settings, asked)
-        ledger = campaign.ledger
+        report = _returned(announced(proof.call, settings.seed, dealt))
+        if ended[0].died:
+            warnings.warn(
+                f"a worker died {counted(ended[0].died, 'time')}; its share was played again",
+                WorkerDied,
+                stacklevel=3,
+            )
+        return _warned(report, ended[0].left_behind, settings.settle)
+
+    def within(prove: Callable[[], Result], ledger: Ledger) -> Report:
+        __tracebackhide__ = True
 
         def recorded_part() -> Result:
             __tracebackhide__ = True
-            return recorded(prove(campaign), call, settings, ledger.tally, ledger.seconds)
+            return recorded(prove(), proof.call, settings, ledger.tally, ledger.seconds)
 
-        report = _returned(announced(call, settings.seed, recorded_part, lambda: ledger.tally))
-    return _warned(report, clients, settings.settle)
+        return _returned(announced(proof.call, settings.seed, recorded_part, lambda: ledger.tally))
+
+    report, left_behind = play_proof(proof, open_store, server, settings, within)
+    return _warned(report, left_behind, settings.settle)
 
 
 def _returned(result: Result) -> Report:
@@ -356,9 +357,9 @@ def _returned(result: Result) -> Report:
     raise result.error()
 
 
-def _warned(report: Report, clients: AsyncClients, settle: float) -> Report:
-    if clients.left_behind:
-        tasks = ", ".join(f"{name} ({often} times)" for name, often in clients.left_behind.items())
+def _warned(report: Report, left_behind: Mapping[str, int], settle: float) -> Report:
+    if left_behind:
+        tasks = ", ".join(f"{name} ({often} times)" for name, often in left_behind.items())
         warnings.warn(
             f"the client left tasks running when it had been closed, which were cancelled: {tasks}",
             StoreLeftTasks,

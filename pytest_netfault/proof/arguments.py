@@ -10,6 +10,7 @@ import os
 import secrets
 import time
 from collections.abc import Iterable
+from concurrent.futures import Executor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_args
@@ -47,6 +48,8 @@ _SEED_DIGITS = 20
 # A play takes about a quarter of a core where client and server run on this machine, or less.
 _LANES_PER_CORE = 4
 _MOST_LANES = 16
+# There is a worker for each core, as a rule.
+_LANES_OF_A_WORKER = 2
 
 
 @dataclass(frozen=True)
@@ -101,6 +104,7 @@ def settings_of(
     shard: str | None = None,
     progress: ProgressCallback | None = None,
     lanes: int | None = 1,
+    executor: object = None,
 ) -> Settings:
     """Check the arguments that every proof has; the clock of ``max_seconds`` begins here.
 
@@ -108,7 +112,10 @@ def settings_of(
         TypeError, ValueError: one of them is wrong.
     """
     check_store(open_store)
-    check_server(server)
+    if executor is None:
+        check_server(server)
+    else:
+        check_executor(executor, server)
     check_promise(promise)
     if max_seconds is not None:
         check_seconds("max_seconds", max_seconds)
@@ -128,7 +135,7 @@ def settings_of(
         report_dir=directory,
         shard_dir=None if part is None or report_dir is None else directory,
         progress=progress_of_session() if progress is None else progress,
-        lanes=default_lanes() if lanes is None else lanes,
+        lanes=lanes or (default_lanes() if executor is None else _LANES_OF_A_WORKER),
     )
 
 
@@ -165,6 +172,16 @@ def check_server(server: object) -> None:
     address: Any = getattr(server, "address", None)
     if not isinstance(address, str):
         raise TypeError(f"server.address must be a string such as '127.0.0.1:2379', not {address!r}")
+
+
+def check_executor(executor: object, server: object) -> None:
+    if not isinstance(executor, Executor) and not callable(getattr(executor, "submit", None)):
+        raise TypeError(f"executor must be a concurrent.futures.Executor, not {executor!r}")
+    if not callable(server) or hasattr(server, "address"):
+        raise TypeError(
+            f"with executor=, server must be a function that gives a context manager of a server, such as "
+            f"functools.partial(EtcdServer, '/usr/bin/etcd'), because each worker has one of its own; not {server!r}"
+        )
 
 
 def check_promise(promise: object) -> None:

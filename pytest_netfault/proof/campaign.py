@@ -65,6 +65,8 @@ class Campaign:
         asked: what a smaller schedule may have.
 
     Attributes:
+        bench: of the caller's thread.
+        settings: of the proof.
         ledger: what was counted so far.
     """
 
@@ -75,7 +77,7 @@ class Campaign:
         self.ledger = Ledger(settings)
         self._open_bench = open_bench
         self._lanes = lanes
-        self._settings = settings
+        self.settings = settings
         self._deadline = settings.deadline
         self._losses = Losses(lanes, settings, self.ledger, asked)
         self._tried = 0
@@ -123,11 +125,11 @@ class Campaign:
             if learned[-1].broken:
                 found = "The scenario breaks a guarantee without any cut."
                 return self._losses.as_played(learned[-1], found, (1, number))
-        part = self._settings.part
+        part = self.settings.part
         wanted = places(carried(learned), direction=direction, stride=stride, how=how, shard=part)
         holes: list[Cut] = []
         apart = self.bench.has_servers_apart
-        none_aside = self._settings.notice is None or (touches_server(scenario) and not apart)
+        none_aside = self.settings.notice is None or (touches_server(scenario) and not apart)
         aside = [] if none_aside else with_dead_flows(scenario, wanted)
         # What touches a server that all share is played by itself.
         lanes = 1 if touches_server(scenario) and not apart else None
@@ -244,7 +246,7 @@ class Campaign:
             elif beside.latest is not None:
                 judged, of = beside.judged, beside.of
                 self.ledger.tell(Progress("noticing", judged, of, self.ledger.seconds, beside.latest, False))
-        if self._lost_beside and (until or self.ledger.seconds >= (self._settings.notice or 0.0)):
+        if self._lost_beside and (until or self.ledger.seconds >= (self.settings.notice or 0.0)):
             loss = smallest_loss(self._lost_beside, beside, self._open_bench, until=self._deadline.at)
             return self._losses.as_played(loss.run, loss.found, loss.repeated)
         if until and beside.pending:

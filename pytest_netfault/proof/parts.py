@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -46,7 +46,9 @@ from pytest_netfault.schedules.schedule import Schedule
 __all__ = [
     "Part",
     "find_parts",
+    "judged",
     "merge_parts",
+    "part_of",
     "read_part",
     "recorded",
     "write_part",
@@ -179,26 +181,29 @@ def recorded(result: Result, call: str, settings: Settings, tally: Tally, second
     """
     if settings.shard is None or settings.shard_dir is None:
         return result
-    lost = result if isinstance(result, Lost) else None
+    try:
+        write_part(settings.shard_dir, part_of(result, call, settings, tally, seconds))
+    except OSError as error:
+        if not isinstance(result, Lost):
+            raise
+        return replace(result, message=f"{result.message}\nThe part was not written: {error_words(error)}")
+    return result
+
+
+def part_of(result: Result, call: str, settings: Settings, tally: Tally, seconds: float) -> Part:
+    """The result of one part of a proof; arguments as for :func:`recorded`."""
     report = None if isinstance(result, Lost) else result.report
-    part = Part(
+    return Part(
         call,
-        settings.shard,
+        settings.part,
         settings.seed,
         tally,
         seconds,
         () if report is None else report.holes,
         None if report is None else report.sweep,
-        lost,
+        result if isinstance(result, Lost) else None,
         None if result.report is None else result.report.client_failure,
     )
-    try:
-        write_part(settings.shard_dir, part)
-    except OSError as error:
-        if lost is None:
-            raise
-        return replace(lost, message=f"{lost.message}\nThe part was not written: {error_words(error)}")
-    return result
 
 
 def write_part(directory: Path, part: Part) -> Path:
@@ -275,16 +280,25 @@ def merge_parts(parts: Iterable[tuple[str, Part]]) -> Result:
                 f"of {call} with seed {seed} {'part' if len(missing) == 1 else 'parts'} {', '.join(missing)} "
                 f"{'is' if len(missing) == 1 else 'are'} missing"
             )
-    return _judged([part for proof in proofs.values() for _, (_, part) in sorted(proof.items())])
+    return judged([part for proof in proofs.values() for _, (_, part) in sorted(proof.items())])
 
 
-def _judged(parts: list[Part]) -> Result:
+def judged(parts: Sequence[Part], *, seconds: float | None = None, interrupted: str | None = None) -> Result:
+    """What parts come to together.
+
+    Args:
+        parts: in their order; the first loss is reported.
+        seconds: how long all of it took; by default the times of the parts are added.
+        interrupted: why some are missing, in words.
+    """
     tally = sum((part.tally for part in parts), Tally())
     seeds = {part.seed for part in parts}
     report = replace(
         tally.report(
-            seconds=sum(part.seconds for part in parts), seed=seeds.pop() if len(seeds) == 1 else None
+            seconds=sum(part.seconds for part in parts) if seconds is None else seconds,
+            seed=seeds.pop() if len(seeds) == 1 else None,
         ),
+        interrupted=interrupted,
         holes=tuple(hole for part in parts for hole in part.holes),
         sweep=next((part.sweep for part in parts if part.sweep), None),
         client_failure=next((part.client_failure for part in parts if part.client_failure), None),

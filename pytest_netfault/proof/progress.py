@@ -31,6 +31,7 @@ def progress_line(progress: Progress) -> str:
     words = {
         "playing": f"schedule {progress.done:,}{of}",
         "sweeping": f"place {progress.done:,}{of}",
+        "dealing": f"share {progress.done:,}{of}",
         "noticing": f"dead flows that the client must notice by itself: {progress.done:,}{of} judged",
         "shrinking": f"an update was lost; looking for a smaller schedule, try {progress.done:,}",
         "repeating": f"an update was lost; playing the smallest schedule again, {progress.done:,}{of}",

@@ -235,7 +235,7 @@ class Nothing:
 
 Result = Kept | Lost | Nothing
 
-Stage = Literal["playing", "sweeping", "noticing", "shrinking", "repeating"]
+Stage = Literal["playing", "sweeping", "noticing", "shrinking", "repeating", "dealing"]
 
 
 @dataclass(frozen=True)
@@ -244,8 +244,9 @@ class Progress:
 
     Attributes:
         stage: ``"playing"`` the examples, ``"sweeping"`` over places, ``"noticing"``: the client has yet to find out
-            that flows are dead, ``"shrinking"`` a failing schedule, or ``"repeating"`` the smallest.
-        done: schedules played in this stage.
+            that flows are dead, ``"shrinking"`` a failing schedule, ``"repeating"`` the smallest, or
+            ``"dealing"`` shares to the workers of an executor.
+        done: schedules played in this stage, or shares.
         of: how many there will be, or None if nobody knows.
         seconds: since the start.
         schedule: what was played last.

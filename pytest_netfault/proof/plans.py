@@ -1,0 +1,101 @@
+"""What a proof plays, as data: it can be sent to another process, and says by itself how it is played."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar, Protocol
+
+from pytest_netfault.faults import Cut, CutHow, Direction
+from pytest_netfault.proof.campaign import Campaign
+from pytest_netfault.proof.results import Result
+from pytest_netfault.schedules.dead_flows import Plan, dead_flow
+from pytest_netfault.schedules.generate import ALL, FaultMix, seeded
+from pytest_netfault.schedules.schedule import Schedule
+from pytest_netfault.schedules.shrink import ANYTHING, Asked
+
+__all__ = ["Examples", "Proof", "Replay", "Sweep"]
+
+
+class Proof(Protocol):
+    """One proof."""
+
+    @property
+    def call(self) -> str:
+        """The name of its function."""
+
+    @property
+    def asked(self) -> Asked:
+        """What a smaller schedule may have."""
+
+    def prove(self, campaign: Campaign) -> Result:
+        """Play it, or the part of it that the campaign's settings name."""
+
+
+@dataclass(frozen=True)
+class Examples:
+    """Schedules that are drawn.
+
+    Attributes:
+        mix: the faults that they are drawn from.
+        count: how many.
+    """
+
+    mix: FaultMix
+    count: int
+    call: ClassVar[str] = "no_update_lost"
+
+    @property
+    def asked(self) -> Asked:
+        return Asked(self.mix.faults)
+
+    def prove(self, campaign: Campaign) -> Result:
+        settings = campaign.settings
+        named = self.mix.faults != ALL
+        possible = campaign.bench.possible(self.mix, named=named)
+        plan = Plan.of(possible, self.count, notice=settings.notice, named=named)
+        part, seed = settings.part, settings.seed
+        mine = [example for example in range(plan.examples) if part.holds(example)]
+        drawn = (seeded(seed, example, plan.mix) for example in mine)
+        beside = [dead_flow(seed, one, possible) for one in range(plan.dead_flows) if part.holds(one)]
+        return campaign.prove(drawn, of=len(mine), dead_flows=beside)
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """A scenario, cut at each place.
+
+    Attributes:
+        scenario: what is played.
+        direction: whose positions are tried.
+        stride: only every so many-th position is tried.
+        how: the ways in which a connection ends there.
+    """
+
+    scenario: Schedule
+    direction: Direction
+    stride: int
+    how: tuple[CutHow, ...]
+    call: ClassVar[str] = "sweep"
+
+    @property
+    def asked(self) -> Asked:
+        return Asked((Cut,), how=self.how, direction=self.direction)
+
+    def prove(self, campaign: Campaign) -> Result:
+        return campaign.sweep(self.scenario, direction=self.direction, stride=self.stride, how=self.how)
+
+
+@dataclass(frozen=True)
+class Replay:
+    """One schedule, as it is.
+
+    Attributes:
+        schedule: which.
+    """
+
+    schedule: Schedule
+    call: ClassVar[str] = "replay"
+    asked: ClassVar[Asked] = ANYTHING
+
+    def prove(self, campaign: Campaign) -> Result:
+        return campaign.replay(self.schedule)
