@@ -35,7 +35,7 @@ class Program:
 
     Attributes:
         folder: where the sources are, below languages/.
-        tools: what must be on PATH, with the Debian package that has it.
+        tools: what must be on PATH, with a sentence that says where it is to be had.
         fetch: downloads what it depends on; what fails here is a reason to skip.
         build: makes the program out of that; what fails here is a mistake in the sources.
         command: runs it, given the folder in which it was built.
@@ -51,7 +51,7 @@ class Program:
 def _go(name: str) -> Program:
     return Program(
         "go",
-        [("go", "golang-go, or a newer release of Go")],
+        [("go", "Go 1.26 or newer has it")],
         ["go", "mod", "download"],
         ["go", "build", "-o", "program", f"./{name}"],
         lambda built: [str(built / "program")],
@@ -63,14 +63,17 @@ PROGRAMS = {
     "go-nats": _go("nats"),
     "node-redis": Program(
         "node",
-        [("node", "nodejs"), ("npm", "npm")],
+        [("node", "the Debian package nodejs has it"), ("npm", "the Debian package npm has it")],
         ["npm", "ci", "--no-audit", "--no-fund"],
         ["node", "--check", "store.js"],
         lambda built: ["node", str(built / "store.js")],
     ),
     "java-etcd": Program(
         "java",
-        [("javac", "default-jdk-headless"), ("mvn", "maven")],
+        [
+            ("javac", "the Debian package default-jdk-headless has it"),
+            ("mvn", "the Debian package maven has it"),
+        ],
         ["mvn", "-q", "-B", "dependency:copy-dependencies", "-DoutputDirectory=jars"],
         ["javac", "-cp", "jars/*", "Store.java"],
         lambda built: ["java", *JAVA_OPTIONS, "-cp", f"{built}:{built}/jars/*", "Store"],
@@ -86,9 +89,9 @@ def command(name: str) -> list[str]:
         RuntimeError: its sources are wrong.
     """
     program = PROGRAMS[name]
-    for tool, package in program.tools:
+    for tool, source in program.tools:
         if shutil.which(tool) is None:
-            raise CannotBuild(f"the program {tool} is not installed; the Debian package {package} has it")
+            raise CannotBuild(f"{tool} is not installed; {source}")
     built = _cache() / f"{name}-{_digest(program)}"
     if not built.exists():
         with (_cache() / f"{name}.lock").open("w") as turn:

@@ -154,7 +154,7 @@ def main() -> int:
         initializer=_begin,
         initargs=(arguments.seed, tuple(arguments.ways)),
     ) as pool:
-        for one in pool.map(_play, range(arguments.schedules)):
+        for played, one in enumerate(pool.map(_play, range(arguments.schedules)), start=1):
             logic = "naive" if one.naive else "right"
             seen.update((logic, verdict) for verdict in set(one.verdicts))
             if not one.same:
@@ -163,6 +163,8 @@ def main() -> int:
                     f"{way}: {verdict}" for way, verdict in zip(arguments.ways, one.verdicts, strict=True)
                 )
                 _say(f"schedule {one.number} ({logic}): {verdicts}\n    {one.schedule}")
+            if played % 20 == 0:
+                _say(f"{played} of {arguments.schedules} played, {different} with two verdicts")
     same = arguments.schedules - different
     _say(f"{same} of {arguments.schedules} schedules have the same verdict in: {', '.join(arguments.ways)}")
     _say(", ".join(f"{logic} {verdict}: {count}" for (logic, verdict), count in sorted(seen.items())))
