@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from pytest_netfault.faults import Delay as Delay
     from pytest_netfault.faults import Fault as Fault
     from pytest_netfault.faults import Forget as Forget
+    from pytest_netfault.faults import Frame as Frame
     from pytest_netfault.faults import Lose as Lose
     from pytest_netfault.faults import Refuse as Refuse
     from pytest_netfault.faults import Reset as Reset
@@ -75,6 +76,7 @@ __all__ = [
     "Event",
     "Fault",
     "Forget",
+    "Frame",
     "Heal",
     "Link",
     "LinkEvent",
@@ -116,7 +118,7 @@ _HOMES = {
     "control": "ActiveFault ConnectionInfo Link NetFault NetFaultClosed",
     "events": "LinkEvent LinkWarning",
     "faults": (
-        "Blackhole Corrupt Cut Delay Fault Forget Lose Refuse Reset Sever Slice StallAccept Throttle "
+        "Blackhole Corrupt Cut Delay Fault Forget Frame Lose Refuse Reset Sever Slice StallAccept Throttle "
         "UnsupportedFault"
     ),
     "proof.process_store": "ProcessStore",

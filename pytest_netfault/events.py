@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 from pytest_netfault.common.printable import printable
 from pytest_netfault.faults import Direction, Fault, fault_from_json, fault_to_json
+from pytest_netfault.framers import Spot
 
 __all__ = [
     "CONNECTION_STATES",
@@ -95,6 +96,8 @@ class LinkEvent:
         address: the client's when it was accepted; the upstream's when it answered or failed.
         met: of a heal, whether the fault had met traffic by then.
         source: the line that applied the fault, as ``file:line``, or that made the note; empty if it is not known.
+        frames: where a fault has met or ended a connection, in the words of its protocol: one for each direction
+            concerned, the one that was cut first. Empty where nobody counted the frames, or the protocol is unknown.
     """
 
     time: float
@@ -111,6 +114,7 @@ class LinkEvent:
     address: str = ""
     met: bool | None = None
     source: str = ""
+    frames: tuple[Spot, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """The event as a JSON object of the same names; its fault as :func:`.fault_to_json` writes it.
@@ -120,6 +124,7 @@ class LinkEvent:
         {'fault': 'sever'}
         """
         made = {one.name: getattr(self, one.name) for one in fields(self)}
+        made["frames"] = [spot.to_json() for spot in self.frames]
         if self.fault is not None:
             made["fault"] = fault_to_json(self.fault, text_ok=True)
         return made
@@ -135,9 +140,11 @@ class LinkEvent:
         """
         try:
             fault = data["fault"]
-            return cls(
-                **{**data, "fault": None if fault is None else fault_from_json(fault, missing_ok=True)}
-            )
+            made = {
+                "fault": None if fault is None else fault_from_json(fault, missing_ok=True),
+                "frames": tuple(Spot.from_json(spot) for spot in data.get("frames", ())),
+            }
+            return cls(**{**data, **made})
         except (KeyError, TypeError) as error:
             raise ValueError(f"this is no event of a link: {type(error).__name__}: {error}") from error
 
@@ -174,5 +181,6 @@ def describe(event: LinkEvent, *, since: float | None = 0.0) -> str:
         words.append(event.direction)
     if event.source and event.kind in ("fault", "note"):
         words.append(f"({event.source})")
+    words += [f"{spot.direction} {spot}" for spot in event.frames]
     more = ": ".join(filter(None, (event.address, event.detail)))
     return printable(" ".join([*words, more] if more else words))

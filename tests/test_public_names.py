@@ -16,7 +16,7 @@ PROMISED = {
     "ActiveFault",
     "AsyncStore", "ConnectionInfo", "Link", "LinkEvent", "LinkWarning", "NetFault", "NetFaultClosed",
     # faults
-    "Blackhole", "Corrupt", "Cut", "Delay", "Fault", "Forget", "Lose", "Refuse", "Reset", "Sever", "Slice",
+    "Blackhole", "Corrupt", "Cut", "Delay", "Fault", "Forget", "Frame", "Lose", "Refuse", "Reset", "Sever", "Slice",
     "StallAccept", "Throttle", "UnsupportedFault",
     # clients under test
     "Delivery", "Event", "OpenStore", "ProcessStore", "Resync", "Store", "WriteRejected",

@@ -15,6 +15,7 @@ from pytest_netfault.faults import (
     Direction,
     Fault,
     Forget,
+    Frame,
     Lose,
     OnHeal,
     Refuse,
@@ -157,22 +158,24 @@ class FaultMethods(ABC):
 
     def cut(
         self,
-        after_bytes: int,
+        after_bytes: int | None = None,
         *,
         direction: Direction = "both",
         connection: int | None = None,
         how: CutHow = "fin",
+        at: Frame | None = None,
         seconds: float | None = None,
         connections: ConnectionNumbers = None,
         share: float | None = None,
     ) -> ActiveFault:
-        """Cut a connection when exactly that many bytes were delivered. See :class:`.Cut`."""
+        """Cut a connection when exactly that many bytes were delivered, or at a place in a frame. See :class:`.Cut`."""
         return self.apply(
             Cut(
                 after_bytes,
                 direction,
                 connection,
                 how,
+                at,
                 seconds=seconds,
                 connections=connections,
                 share=share,

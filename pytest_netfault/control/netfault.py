@@ -12,6 +12,7 @@ from pytest_netfault.common.callers import source_line
 from pytest_netfault.control.link import Link
 from pytest_netfault.control.observer import Observer
 from pytest_netfault.faults.arguments import count, shown
+from pytest_netfault.faults.frame import check_frames
 from pytest_netfault.faults.synonyms import no_attribute
 from pytest_netfault.proxy.addresses import AddressLike, parse_address
 from pytest_netfault.proxy.budget import LEAST_MAX_HELD, MAX_HELD
@@ -67,6 +68,7 @@ class NetFault:
         listen: AddressLike = ("127.0.0.1", 0),
         name: str | None = None,
         max_held: int = MAX_HELD,
+        frames: str | bool = False,
     ) -> Link:
         """Open a port that forwards to a server.
 
@@ -80,6 +82,10 @@ class NetFault:
             name: for events and messages; ``link1``, ``link2``, ... if not given.
             max_held: how many bytes the link may hold back, all its connections and faults together. Beyond it senders
                 feel back-pressure.
+            frames: name the frames of each connection for as long as it lives: the protocol, such as ``"resp"``, or
+                True to recognize it by its first bytes. Then events say in which frame a fault has ended a connection,
+                and ``Cut(at=Frame(...))`` can be applied at any time. Without it frames are counted from the moment
+                when a ``Cut`` is in force, on connections that have delivered no more than 16 KiB by then.
 
         Raises:
             TypeError, ValueError: an argument is no address; the message names it.
@@ -91,12 +97,13 @@ class NetFault:
         if name is not None and not isinstance(name, str):
             raise TypeError(f"name must be a string, not {name!r}")
         count("max_held", max_held, least=LEAST_MAX_HELD)
+        protocol = check_frames(frames)
         if self._closed:
             raise NetFaultClosed("this NetFault was closed; open a new one")
         at = self._thread.look_up(at)
         engine = self._thread.engine()
         called = name or f"link{len(self._links) + 1}"
-        made = ProxyLink(engine, to, at, name=called, seed=self.seed, max_held=max_held)
+        made = ProxyLink(engine, to, at, name=called, seed=self.seed, max_held=max_held, frames=protocol)
         try:
             self._thread.add(made)
             link = Link(self._thread, made, self._observer)

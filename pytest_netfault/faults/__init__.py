@@ -27,6 +27,7 @@ from pytest_netfault.faults.arguments import Direction, shown
 from pytest_netfault.faults.base import Chance, Fault, OnHeal, Traits, directions_of, limits_of
 from pytest_netfault.faults.connections import Refuse, Reset, Sever, StallAccept
 from pytest_netfault.faults.damage import Corrupt, Cut, CutHow, Lose
+from pytest_netfault.faults.frame import Frame
 from pytest_netfault.faults.limits import ConnectionNumbers, Limits
 from pytest_netfault.faults.pace import Delay, Slice, Throttle
 from pytest_netfault.faults.silence import Blackhole, Forget
@@ -49,6 +50,7 @@ __all__ = [
     "Direction",
     "Fault",
     "Forget",
+    "Frame",
     "Limits",
     "Lose",
     "MissingFault",
@@ -78,3 +80,4 @@ class UnsupportedFault(RuntimeError):
 # Where users import them from, in tracebacks, in documentation and in what is pickled.
 for _kind in FAULTS:
     _kind.__module__ = __name__
+Frame.__module__ = __name__

@@ -74,10 +74,12 @@ class Chance:
     Attributes:
         randrange: returns a whole number from 0 to ``n - 1``.
         packets: whether the kernel can drop packets here.
+        protocol: what the client speaks, if its frames are to be places of cuts.
     """
 
     randrange: Callable[[int], int]
     packets: bool = True
+    protocol: str | None = None
 
     def one(self, options: Sequence[T]) -> T:
         """One of the options."""
@@ -197,6 +199,10 @@ class Fault:
         """How many bytes of a connection must pass, and in which direction, before it does anything."""
         return None
 
+    def counts_frames_of(self) -> str | None:
+        """The protocol whose frames it counts from the beginning of each connection; None if it counts none."""
+        return None
+
     def leaves_trace(self) -> bool:
         """Whether it is always seen that it met traffic; if not, "it met nothing" cannot be said of it.
 
@@ -243,7 +249,8 @@ class Fault:
         shown = []
         for number, argument in enumerate(fields_of(type(self))):
             value = getattr(self, argument.name, None)
-            if has_no_default(argument) and number == 0:
+            first = number == 0 and has_no_default(argument)
+            if first or (argument.metadata.get("positional") and not is_default(argument, value)):
                 shown.append(repr(value))
             elif not is_default(argument, value):
                 shown.append(f"{argument.name}={value!r}")

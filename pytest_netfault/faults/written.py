@@ -19,6 +19,7 @@ from pytest_netfault.faults.base import (
 )
 from pytest_netfault.faults.connections import Refuse, Reset, Sever, StallAccept
 from pytest_netfault.faults.damage import Corrupt, Cut, Lose
+from pytest_netfault.faults.frame import Frame
 from pytest_netfault.faults.limits import connections_from_json, connections_to_json
 from pytest_netfault.faults.pace import Delay, Slice, Throttle
 from pytest_netfault.faults.silence import Blackhole, Forget
@@ -73,6 +74,8 @@ def fault_to_json(fault: Fault, *, text_ok: bool = False) -> dict[str, Any]:
         value = getattr(fault, field.name, None)
         if not is_default(field, value):
             made[field.name] = connections_to_json(value) if _is_numbers(type(fault), field.name) else value
+            if isinstance(value, Frame):
+                made[field.name] = value.to_json()
     if not is_built_in(type(fault)):
         try:
             _check_read_back(fault, made)

@@ -142,6 +142,10 @@ class Framer:
         """How many frames, or messages inside frames, of a type have ended."""
         return self._counts.get(kind, 0)
 
+    def types(self) -> tuple[str, ...]:
+        """The types of the frames, and of the messages inside frames, that have ended."""
+        return tuple(self._counts)
+
     # -- for the states of a protocol ------------------------------------------------------------------------
 
     def begin(self) -> None:

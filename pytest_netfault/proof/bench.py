@@ -154,7 +154,7 @@ class Bench:
                 schedule,
                 open_store=self._open_store,
                 server=self._server,
-                link=net.forward(self._server.address, name="link"),
+                link=net.forward(self._server.address, name="link", frames=True),
                 writer=self._open_writer,
                 namespace=_next_namespace(),
                 promise=self._settings.promise,

@@ -16,6 +16,7 @@ from pytest_netfault.checks.trace import Delivered, Resynced, TraceEvent
 from pytest_netfault.checks.writes import WriteBreakage
 from pytest_netfault.common.printable import printable, printable_lines
 from pytest_netfault.common.wording import counted
+from pytest_netfault.events import LinkEvent
 from pytest_netfault.proof.contract import Run
 from pytest_netfault.proof.picture_cards import LOSSES, words_for_lost
 from pytest_netfault.proof.recording import WriteRecord
@@ -142,7 +143,14 @@ def _rows(run: Run) -> list[_Row]:
         ]
         more = [_came_of_fault(run, place, short=short) for short in (False, True)]
         shown, shorter = (_row(str(place), repr(step), *came, *one) for one in more)
-        rows.append(_Row(shown if len(shown) <= COLUMNS else _cut(shorter, COLUMNS), matters))
+        if len(shorter) > COLUMNS and (came or more[1]):  # a long step: what came of it stands below
+            below = _row("", "; ".join([*came, *more[1]]))
+            rows += [
+                _Row(_cut(_row(str(place), repr(step)), COLUMNS), matters),
+                _Row(_cut(below, COLUMNS), matters),
+            ]
+        else:
+            rows.append(_Row(shown if len(shown) <= COLUMNS else shorter, matters))
     flow = " but the dead flow" if has_dead_flow(run.schedule) else ""
     rows.append(_Row(_row("end", f"everything is healed{flow}"), matters=False))
     for write in run.writes:
@@ -252,7 +260,7 @@ def _came_of_fault(run: Run, place: int, *, short: bool) -> list[str]:
         if event.kind == "heal" and event.fault_id == fault.fault_id and event.detail
     ]
     ended = [
-        f"#{event.connection} at {event.bytes_up} B up, {event.bytes_down} B down"
+        _where_cut(event, short=short)
         for event in run.events
         if event.fault_id == fault.fault_id and event.kind in ("fin", "rst") and event.connection is not None
     ]
@@ -260,6 +268,20 @@ def _came_of_fault(run: Run, place: int, *, short: bool) -> list[str]:
         more = f" and {len(ended) - 1} more" if len(ended) > 1 else ""
         return [f"cut {'' if short else 'connection '}{ended[0]}{more}", *alone]
     return ["met traffic" if fault.met_traffic else "met no traffic", *alone]
+
+
+def _where_cut(event: LinkEvent, *, short: bool) -> str:
+    """A connection that a fault has ended, and where: in which frame, if that is known, and behind how many bytes."""
+    position = f"{event.bytes_up} B up, {event.bytes_down} B down"
+    if not event.frames:
+        return f"#{event.connection} at {position}"
+    spot = event.frames[0]
+    passed = event.bytes_up if spot.direction == "up" else event.bytes_down
+    return (
+        f"#{event.connection} {spot}"
+        if short
+        else f"#{event.connection} {spot} ({passed} B {spot.direction})"
+    )
 
 
 def _elide(rows: list[_Row], room: int) -> list[str]:

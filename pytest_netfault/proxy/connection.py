@@ -27,13 +27,16 @@ from typing import Protocol
 
 from pytest_netfault.events import Actor, Cause, ConnectionState, EventKind
 from pytest_netfault.faults import Direction as FaultDirection
+from pytest_netfault.framers import Spot
 from pytest_netfault.proxy import kernel
 from pytest_netfault.proxy.budget import Budget
+from pytest_netfault.proxy.cuts import CutStage
 from pytest_netfault.proxy.end import End
 from pytest_netfault.proxy.engine import READ, READ_SIZE, Engine, Timer
 from pytest_netfault.proxy.pipe import Direction, Pipe
 from pytest_netfault.proxy.stage import Ending
-from pytest_netfault.proxy.stages import CutStage, HoldStage
+from pytest_netfault.proxy.stages import HoldStage
+from pytest_netfault.proxy.wire import Frames, Wire
 
 __all__ = ["Connection", "Meter", "Standing"]
 
@@ -106,6 +109,7 @@ class Connection:
         meter: notified of bytes that passed, while somebody waits for them.
         budget: how much the link may hold back.
         standing: the faults in force, of which it has all that are in force now.
+        frames: whether frames are named in any case.
     """
 
     def __init__(
@@ -120,6 +124,7 @@ class Connection:
         meter: Meter,
         budget: Budget,
         standing: Standing,
+        frames: Frames = False,
     ) -> None:
         self.engine = engine
         self.number = number
@@ -130,6 +135,7 @@ class Connection:
         self.meter = meter
         self.budget = budget
         self.standing = standing
+        self.wire = Wire(frames)
         self.caught_up = standing.number
         self._connect: Callable[[], socket.socket | OSError | None] = lambda: None
         self._log = log
@@ -137,6 +143,7 @@ class Connection:
         self._timers: set[Timer] = set()
         self._loss = (0.0, 0.0)  # of segments from the client, and from the upstream
         self._dropped_for_good = False  # forgotten, with its segments
+        self._cut_by: tuple[Direction, CutStage] | None = None
         self.up = Pipe(self, "up")
         self.down = Pipe(self, "down")
         self.client = End(engine, client, "client")
@@ -269,6 +276,17 @@ class Connection:
         """Write an event of this connection."""
         self._log(kind, self, cause, detail, direction, address=address)
 
+    def stand(self, direction: FaultDirection | None) -> tuple[Spot, ...]:
+        """In which frame each direction stands, or one of them; where it was cut comes first."""
+        ways: list[Direction] = ["up", "down"] if direction not in ("up", "down") else [direction]
+        ahead: dict[Direction, bytes] = {}
+        if self._cut_by is not None:
+            way, stage = self._cut_by
+            ahead[way] = stage.rest()
+            ways.sort(key=lambda one: one != way)
+        spots = (self.wire.spot(one, ahead.get(one, b"")) for one in ways) if self.wire.watched else ()
+        return tuple(spot for spot in spots if spot is not None)
+
     def ended_by(self, side: Actor, ending: Ending) -> None:
         """A peer has ended its direction, or reset the connection."""
         cause = Cause(side)
@@ -311,6 +329,7 @@ class Connection:
         return True
 
     def _log_cut(self, pipe: Pipe, stage: CutStage) -> None:
+        self._cut_by = (pipe.direction, stage)
         if not stage.hit:
             stage.hit = True
             self.log("hit", stage.cause, direction=pipe.direction)

@@ -16,6 +16,7 @@ from pytest_netfault.proxy.connection import Connection, Standing
 from pytest_netfault.proxy.engine import Engine, Timer
 from pytest_netfault.proxy.observation import ConnectionInfo, EventLog, Waiters, info_of
 from pytest_netfault.proxy.upstream import Candidates, Upstream
+from pytest_netfault.proxy.wire import Frames
 
 __all__ = ["FORGOTTEN_KEPT", "Connections"]
 
@@ -33,12 +34,20 @@ class Connections:
         engine: whose thread they run on.
         upstream: where they go.
         max_held: how many bytes they may hold back, all together.
+        frames: whether frames are named in any case.
         log: where their events are written.
         waiters: who waits for what they carry.
     """
 
     def __init__(
-        self, engine: Engine, upstream: UpstreamAddress, *, max_held: int, log: EventLog, waiters: Waiters
+        self,
+        engine: Engine,
+        upstream: UpstreamAddress,
+        *,
+        max_held: int,
+        frames: Frames,
+        log: EventLog,
+        waiters: Waiters,
     ) -> None:
         self.engine = engine
         self.live: dict[int, Connection] = {}
@@ -49,6 +58,7 @@ class Connections:
         self._upstream_name = str(upstream)
         self._log = log
         self._waiters = waiters
+        self._frames: Frames = frames
         self._last_used = -math.inf  # when a connection last came or went
         self._past = {"up": 0, "down": 0}  # bytes that closed connections have delivered
         self._past_taken = {"up": 0, "down": 0}  # ... and that their sources have sent
@@ -120,6 +130,7 @@ class Connections:
             meter=self._waiters.meter,
             budget=self._budget,
             standing=standing,
+            frames=self._frames,
         )
         self._log.write("accepted", connection, Cause("client"), address=name)
         return connection

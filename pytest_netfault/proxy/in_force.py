@@ -27,6 +27,7 @@ from pytest_netfault.proxy.addresses import UnixAddress, UpstreamAddress
 from pytest_netfault.proxy.admission import Admission
 from pytest_netfault.proxy.connection import Connection, Standing
 from pytest_netfault.proxy.connections import Connections
+from pytest_netfault.proxy.cuts import CutStage
 from pytest_netfault.proxy.evidence import Evidence, InForce
 from pytest_netfault.proxy.guard import guarded
 from pytest_netfault.proxy.listeners import Port
@@ -34,7 +35,6 @@ from pytest_netfault.proxy.observation import EventLog
 from pytest_netfault.proxy.pipe import Pipe
 from pytest_netfault.proxy.stacking import CustomFault, Ordinals, Place, has_stages, may_wait, stage_of
 from pytest_netfault.proxy.stage import Stage
-from pytest_netfault.proxy.stages import CutStage
 
 __all__ = ["FaultsInForce"]
 
@@ -206,7 +206,9 @@ class FaultsInForce:
         if not has_stages(fault) or not active.holds_for(connection.number):
             return []
         for pipe in connection.pipes:
-            stage = stage_of(fault, Place(connection.number, pipe.direction, pipe.count, active.root))
+            stage = stage_of(
+                fault, Place(connection.number, pipe.direction, pipe.count, active.root, connection.wire)
+            )
             if isinstance(fault, CustomFault):
                 give_up = functools.partial(self._give_up, active, connection)
                 stage = guarded(fault, stage, give_up)
@@ -465,6 +467,8 @@ def _at_once(fault: Fault, connection: Connection) -> bool:
     """Whether a fault must act on a connection now, and not only once something moves there."""
     if not has_stages(fault):
         return fault.traits.connections == "sever"
+    if fault.counts_frames_of() is not None:
+        return True  # whether they can be counted here must be known now
     place = fault.takes_effect_at()
     if place is not None and any(pipe.count >= place[0] for pipe in connection.pipes):
         return True  # it was passed already

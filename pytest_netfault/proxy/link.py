@@ -22,6 +22,7 @@ from pytest_netfault.proxy.in_force import FaultsInForce
 from pytest_netfault.proxy.listeners import open_port
 from pytest_netfault.proxy.observation import EventLog, Waiters
 from pytest_netfault.proxy.stage import Ending
+from pytest_netfault.proxy.wire import Frames
 
 __all__ = ["ProxyLink"]
 
@@ -40,6 +41,7 @@ class ProxyLink:
             see it before it sees that it was connected.
         look_up_first: whether an upstream name that cannot be resolved is an error of :meth:`run`, and not only of each
             connection.
+        frames: whether frames are named in any case.
 
     Raises:
         OSError: ``listen`` cannot be listened on.
@@ -57,6 +59,7 @@ class ProxyLink:
         max_held: int = MAX_HELD,
         look_up_first: bool = True,
         unreachable: Ending = Ending.RST,
+        frames: Frames = False,
     ) -> None:
         self.engine = engine
         self.name = name
@@ -73,7 +76,7 @@ class ProxyLink:
         self.log = EventLog(name, engine.now, engine.debug_log)
         self.waiters = Waiters()
         self.connections = Connections(
-            engine, upstream, max_held=max_held, log=self.log, waiters=self.waiters
+            engine, upstream, max_held=max_held, frames=frames, log=self.log, waiters=self.waiters
         )
         addresses = listen if isinstance(listen, Sequence) else (listen,)
         self.listener = open_port(engine, addresses, self._on_accept, self._on_trouble)

@@ -95,9 +95,15 @@ class EventLog:
             address=address,
             met=met,
             source=cause.source,
+            frames=connection.stand(direction) if connection and _tells_where(kind, cause) else (),
         )
         self.events.append(event)
         self._debug.write(event)
+
+
+def _tells_where(kind: EventKind, cause: Cause) -> bool:
+    """Whether the event says in which frame a fault has met or ended a connection."""
+    return cause.fault is not None and kind in ("hit", "fin", "rst")
 
 
 @dataclass(eq=False)

@@ -23,7 +23,7 @@ from pytest_netfault.proxy import kernel
 from pytest_netfault.proxy.end import End
 from pytest_netfault.proxy.engine import READ, READ_SIZE, Timer
 from pytest_netfault.proxy.flow import Flow
-from pytest_netfault.proxy.stage import CutHere, Ending, Stage
+from pytest_netfault.proxy.stage import CutHere, Data, Ending, Stage
 
 if TYPE_CHECKING:
     from pytest_netfault.proxy.connection import Connection
@@ -130,6 +130,8 @@ class Pipe:
             self._sink_failed()
             return
         self.count += sent
+        if not connection.wire.idle:
+            connection.wire.delivered(self.direction, connection.engine.buffer[:sent])
         if sent < size:
             self.flow.push(0.0, bytes(connection.engine.buffer[sent:size]))
             self.stuck = True
@@ -244,13 +246,20 @@ class Pipe:
                 return
             pieces += 1
             self.stuck = sent < len(item)
-            self.count += flow.took(sent)
+            self._took(item, sent)
         if self.stuck and flow.ends_with_reset and self._may_end(Ending.RST, now):
             self.connection.carry_reset()
             return
         self.refresh(again=again)
         if pieces and connection.meter.watched:
             connection.meter.look()
+
+    def _took(self, item: Data, sent: int) -> None:
+        """The sink took so many bytes of the next item."""
+        counts = self.flow.took(sent)
+        self.count += counts
+        if counts and not self.connection.wire.idle:
+            self.connection.wire.delivered(self.direction, item[:sent])
 
     def _note_hits(self) -> None:
         """Write an event for each fault that has met its first traffic here."""

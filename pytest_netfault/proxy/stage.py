@@ -29,7 +29,8 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 from pytest_netfault.faults import Fault
 
 if TYPE_CHECKING:
-    from pytest_netfault.proxy.stages import CutStage
+    from pytest_netfault.proxy.cuts import CutStage
+    from pytest_netfault.proxy.wire import Wire
 
 __all__ = ["Added", "CutHere", "Data", "Ending", "Item", "Place", "Stage", "counted", "size_of", "stage_for"]
 
@@ -125,12 +126,14 @@ class Place:
         direction: ``"up"`` or ``"down"``.
         position: bytes of that direction delivered so far: the position of the first byte that the stage gets.
         root: the seed, and a count of the faults of the same kind that were in force already.
+        wire: what the connection has delivered so far, framed; None where nothing is.
     """
 
     connection: int
     direction: Literal["up", "down"]
     position: int
     root: str
+    wire: Wire | None = None
 
     @property
     def key(self) -> str:

@@ -7,11 +7,9 @@ import math
 import random
 from collections import deque
 
-from pytest_netfault.events import Cause
-from pytest_netfault.faults import Blackhole, Corrupt, Cut, CutHow, Delay, Slice, Throttle
+from pytest_netfault.faults import Blackhole, Corrupt, Delay, Slice, Throttle
 from pytest_netfault.proxy.stage import (
     Added,
-    CutHere,
     Data,
     Item,
     Place,
@@ -21,7 +19,7 @@ from pytest_netfault.proxy.stage import (
     stage_for,
 )
 
-__all__ = ["CorruptStage", "CutStage", "DelayStage", "HoldStage", "SliceStage", "ThrottleStage", "stage_for"]
+__all__ = ["CorruptStage", "DelayStage", "HoldStage", "SliceStage", "ThrottleStage", "stage_for"]
 
 # What a throttle or a slice with a gap keeps before it asks for no more. It is small so that the sender feels
 # the bottleneck, as it would feel a slow network.
@@ -232,63 +230,3 @@ class CorruptStage(Stage):
 @stage_for.register(Corrupt)
 def _corrupt(fault: Corrupt, place: Place) -> Stage:
     return CorruptStage(fault.probability, key=place.key, position=place.position)
-
-
-class CutStage(Stage):
-    """Lets bytes pass up to a position of the stream, and behind them the cut."""
-
-    def __init__(self, after_bytes: int, how: CutHow, *, position: int) -> None:
-        super().__init__()
-        self.after_bytes = after_bytes
-        self.how = how
-        self.healed = False
-        self.cause = Cause()  # what events say of the fault whose stage this is
-        self.hit = False  # something was cut
-        self.reached = False
-        self._left = max(0, after_bytes - position)
-        self._rest: list[Item] = []
-        if not self._left:
-            self._reach()
-
-    def _reach(self) -> None:
-        self.reached = True
-        super().push(0.0, CutHere(self))
-
-    def _let_through(self, now: float, item: Item) -> None:
-        super().push(now, item)
-        self.met = False  # a cut has met what it cuts, not what passes before
-
-    def push(self, now: float, item: Item) -> None:
-        if self.reached:
-            self._keep(item)
-            return
-        size = counted(item)
-        if not size or size < self._left or not isinstance(item, (bytes, memoryview)):
-            self._left -= size
-            self._let_through(now, item)
-            return
-        view = memoryview(item)
-        self._let_through(now, view[: self._left])
-        if self._left < size:
-            self._keep(view[self._left :])
-        self._reach()
-
-    def _keep(self, item: Item) -> None:
-        self._rest.append(item)
-        self.held += size_of(item)
-
-    def full(self, now: float) -> bool:
-        return self.reached
-
-    def drain(self) -> list[Item]:
-        self.healed = True
-        items = super().drain() + self._rest
-        self._rest = []
-        return items
-
-
-@stage_for.register(Cut)
-def _cut(fault: Cut, place: Place) -> Stage | None:
-    if fault.connection not in (None, place.connection):
-        return None
-    return CutStage(fault.after_bytes, fault.how, position=place.position)

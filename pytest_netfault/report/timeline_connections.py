@@ -96,6 +96,7 @@ def _moment(event: LinkEvent, at: float, name: str, lane: str) -> Mark:
         shape="cut" if ours and event.kind in ("fin", "rst") else "cross" if event.kind == "rst" else "flag",
         details=(
             ("bytes by then", f"{event.bytes_up} up, {event.bytes_down} down"),
+            *[(f"frame {spot.direction}", str(spot)) for spot in event.frames],
             *([("address", event.address)] if event.address else []),
             *([("more", event.detail)] if event.detail else []),
             *([("direction", event.direction)] if event.direction and event.kind in ("fin", "rst") else []),

@@ -25,7 +25,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, TypeVar
 
-from pytest_netfault.faults import FAULTS, Blackhole, Chance, Cut, Fault, fault_to_json
+from pytest_netfault.faults import FAULTS, Blackhole, Chance, Cut, Fault, Frame, fault_to_json
 from pytest_netfault.faults.damage import CUTS_WITHIN
 from pytest_netfault.faults.limiting import with_limits
 from pytest_netfault.schedules.schedule import Schedule
@@ -86,6 +86,7 @@ class FaultMix:
         abilities: what the server and the client can do besides: ``"compact"``, ``"restart"``, ``"pause"``, and
             ``"many"`` for a client with ``put_many``.
         packets: whether the kernel can drop packets here, so that ``Forget(packets=True)`` may be drawn.
+        protocol: what the client speaks; then half of the cuts fall at places in its frames.
 
     Raises:
         TypeError: something in ``faults`` is no fault.
@@ -95,6 +96,7 @@ class FaultMix:
     faults: tuple[type[Fault] | Fault, ...] = ALL
     abilities: frozenset[Ability] = frozenset()
     packets: bool = True
+    protocol: str | None = None
 
     def __post_init__(self) -> None:
         faults: object = self.faults
@@ -107,6 +109,8 @@ class FaultMix:
             )
         for fault in self.faults:
             _check(fault)
+        if self.protocol is not None:
+            object.__setattr__(self, "protocol", Frame(self.protocol, 1).protocol)
         object.__setattr__(self, "abilities", frozenset(self.abilities))
         for ability in self.abilities:
             if ability not in _ABILITIES:
@@ -206,7 +210,7 @@ class _Drawing:
     def __init__(self, randrange: RandRange, mix: FaultMix) -> None:
         self._randrange = randrange
         self._abilities = mix.abilities
-        self._chance = Chance(randrange, mix.packets)
+        self._chance = Chance(randrange, mix.packets, mix.protocol)
         self._once_in = self._chance.once_in
         self._faults = [one for one in mix.faults for _ in range(one.traits.weight)]
         self._absent = [one for one in self._faults if one.traits.keeps_away]

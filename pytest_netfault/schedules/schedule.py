@@ -127,6 +127,8 @@ def imports_for(schedule: Schedule, *also: str, width: int = 88, packed: bool = 
             kind = type(step.fault)
             ours = kind.__module__.partition(".")[0] == "pytest_netfault"
             homes[kind.__name__] = "pytest_netfault" if ours else kind.__module__
+            if step.fault.counts_frames_of() is not None:
+                homes["Frame"] = "pytest_netfault"
     return "\n".join(
         _import_from(home, [name for name in homes if homes[name] == home], width, packed=packed)
         for home in dict.fromkeys(homes.values())

@@ -42,7 +42,10 @@ __all__ = ["schedules"]
 
 
 def schedules(
-    *, faults: Iterable[type[Fault] | Fault] = ALL, abilities: Iterable[Ability] = ()
+    *,
+    faults: Iterable[type[Fault] | Fault] = ALL,
+    abilities: Iterable[Ability] = (),
+    protocol: str | None = None,
 ) -> st.SearchStrategy[Schedule]:
     """Schedules of writes and outages, biased to what loses updates.
 
@@ -53,12 +56,14 @@ def schedules(
         faults: classes of faults, whose arguments are drawn too, or faults as they are.
         abilities: what the server and the client can do besides: ``"compact"``, ``"restart"``, ``"pause"``, and
             ``"many"`` for a client with ``put_many``.
+        protocol: what the client speaks, such as ``"resp"``; then half of the cuts fall at places in its frames (see
+            `Frame`), which name what was under way.
 
     Raises:
         TypeError: something in ``faults`` is no fault.
-        ValueError: there are no faults, or an ability that does not exist.
+        ValueError: there are no faults, or an ability or a protocol that does not exist.
     """
-    mix = FaultMix(faults, frozenset(abilities))  # type: ignore[arg-type]
+    mix = FaultMix(faults, frozenset(abilities), protocol=protocol)  # type: ignore[arg-type]
     scenes = st.tuples(_drawn(draw_outage, mix), *[_drawn(draw_scene, mix)] * MOST_SCENES)
     return _schedules(_drawn(draw_opening, mix), scenes)
 

@@ -9,8 +9,9 @@ import math
 import random
 from typing import Literal
 
+from pytest_netfault.proxy.cuts import CutStage
 from pytest_netfault.proxy.stage import Ending, Item, Stage, counted, size_of
-from pytest_netfault.proxy.stages import QUEUE_LIMIT, CutStage
+from pytest_netfault.proxy.stages import QUEUE_LIMIT
 
 __all__ = ["LimitStage", "SlicerStage", "SlowCloseStage", "SwallowStage"]
 

@@ -12,9 +12,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pytest_netfault.proxy.cuts import CutStage
 from pytest_netfault.proxy.flow import OUT_LIMIT, OUT_PIECES, STAGE_PIECES, Flow
 from pytest_netfault.proxy.stage import Added, Ending, Item, Stage, counted
-from pytest_netfault.proxy.stages import CutStage, DelayStage, HoldStage, SliceStage, ThrottleStage
+from pytest_netfault.proxy.stages import DelayStage, HoldStage, SliceStage, ThrottleStage
 
 
 class Talk:

@@ -13,11 +13,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pytest_netfault.proxy.cuts import CutStage
 from pytest_netfault.proxy.stage import Added, CutHere, Ending, Item, Stage
 from pytest_netfault.proxy.stages import (
     QUEUE_LIMIT,
     CorruptStage,
-    CutStage,
     DelayStage,
     HoldStage,
     SliceStage,
