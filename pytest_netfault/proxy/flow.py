@@ -31,6 +31,7 @@ STAGE_PIECES = 64 * 1024
 PIECE_COST = 256
 
 
+# A method more than a class of ours should have: they are the operations on one queue of stages.
 class Flow:
     """The items on their way in one direction."""
 

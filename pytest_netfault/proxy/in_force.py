@@ -15,21 +15,20 @@ from __future__ import annotations
 
 import functools
 import math
-from collections import Counter
 from dataclasses import replace
 from typing import Literal
 
 from pytest_netfault.common.wording import counted
 from pytest_netfault.events import Cause
-from pytest_netfault.faults import Fault, OnHeal, UnsupportedFault, directions_of
-from pytest_netfault.proxy import kernel
-from pytest_netfault.proxy.addresses import UnixAddress, UpstreamAddress
+from pytest_netfault.faults import Fault, OnHeal
+from pytest_netfault.proxy.addresses import UpstreamAddress
 from pytest_netfault.proxy.admission import Admission
 from pytest_netfault.proxy.connection import Connection, Standing
 from pytest_netfault.proxy.connections import Connections
 from pytest_netfault.proxy.cuts import CutStage
 from pytest_netfault.proxy.evidence import Evidence, InForce
 from pytest_netfault.proxy.guard import guarded
+from pytest_netfault.proxy.kernel_effects import KernelEffects, check_supported
 from pytest_netfault.proxy.listeners import Port
 from pytest_netfault.proxy.observation import EventLog
 from pytest_netfault.proxy.pipe import Pipe
@@ -39,6 +38,8 @@ from pytest_netfault.proxy.stage import Stage
 __all__ = ["FaultsInForce"]
 
 
+# A few methods more than a class of ours should have: applying, replacing and healing must agree on what is in force,
+# and each connection gets the faults in one order.
 class FaultsInForce:
     """The faults of a link, in the order in which they came into force.
 
@@ -68,11 +69,8 @@ class FaultsInForce:
         self._upstream = upstream
         self._seed = seed
         self._log = log
-        self._modes: Counter[str] = Counter()  # what those in force want of the listener
-        self._lossy: dict[InForce, float] = {}  # the share of segments that the kernel drops for each
+        self._kernel = KernelEffects(connections, listener)
         self._ordinals: dict[type[Fault], Ordinals] = {}
-        self._losses = (0.0, 0.0)  # as the connections have them
-        self._uneven = False  # whether the connections may have different ones
         self._admission = Admission(connections, self.active, self._heal_used_up)
 
     def apply(self, active: InForce) -> None:
@@ -83,7 +81,7 @@ class FaultsInForce:
             UnsupportedFault: this machine cannot do it.
         """
         fault = active.fault
-        _check_supported(fault, self._upstream, self._listener.address)
+        check_supported(fault, self._upstream, self._listener.address)
         self.applied += 1
         active.cause = Cause(fault=fault, fault_id=self.applied, source=active.source)
         # Two faults of a kind in force together never draw the same numbers: twice the same damage would be none.
@@ -96,7 +94,7 @@ class FaultsInForce:
         except BaseException:
             if active in self.active:
                 self._take_off(active, "resume")
-                self._set_mode()
+                self._kernel.set_mode()
             else:
                 ordinals.give_back(active.ordinal)
             raise
@@ -136,11 +134,11 @@ class FaultsInForce:
         if len(moved) < len(alive):
             self.standing.number += 1
         self._count(active, 1)
-        self._set_mode()
+        self._kernel.set_mode()
         for connection, plan in plans:
             connection.caught_up = self.standing.number
             self._put_on(active, connection, plan)
-        self._set_losses()
+        self._kernel.set_losses()
 
     def _reset_all(self, active: InForce) -> None:
         """End every connection that is open now. There is nothing to heal."""
@@ -165,7 +163,7 @@ class FaultsInForce:
                 for connection in flows:
                     connection.set_loss(up=1.0, down=1.0)
             except BaseException:
-                self._set_losses(anew=True)
+                self._kernel.set_losses(anew=True)
                 self._log.write("heal", None, active.cause, met=active.met)
                 raise
         for connection in flows:
@@ -177,17 +175,13 @@ class FaultsInForce:
 
     def _count(self, active: InForce, by: Literal[1, -1]) -> None:
         """Note that a fault is in force, or is no more."""
-        fault = active.fault
-        self._modes[active.listener] += by
         if by > 0:
+            self._kernel.add(active)
             self.active[active] = None
-            loss = fault.packet_loss()
-            if loss is not None:
-                self._lossy[active] = loss
         else:
+            self._kernel.remove(active)
             del self.active[active]
-            self._lossy.pop(active, None)
-            self._ordinals[type(fault)].give_back(active.ordinal)
+            self._ordinals[type(active.fault)].give_back(active.ordinal)
 
     def _catch_up(self, connection: Connection) -> None:
         """Something moves on a connection: give it the faults that have waited for that."""
@@ -280,16 +274,13 @@ class FaultsInForce:
             )
         if active.healed:
             return
-        _check_supported(fault, self._upstream, self._listener.address)
+        check_supported(fault, self._upstream, self._listener.address)
         alive = self._connections.alive()
         for connection in alive:
             connection.catch_up()
-        self._modes[active.listener] -= 1
+        self._kernel.remove(active)
         active.fault = fault
-        self._modes[active.listener] += 1
-        self._lossy.pop(active, None)
-        if (loss := fault.packet_loss()) is not None:
-            self._lossy[active] = loss
+        self._kernel.add(active)
         active.cause = replace(active.cause, fault=fault)
         _stop_timer(active)
         self._heal_in_time(active)
@@ -299,8 +290,8 @@ class FaultsInForce:
         for connection in alive:
             if connection.alive:
                 self._put_in_place(active, connection, newer)
-        self._set_mode()
-        self._set_losses()
+        self._kernel.set_mode()
+        self._kernel.set_losses()
         self._admission.admit_waiting()
 
     def _put_in_place(self, active: InForce, connection: Connection, newer: list[InForce]) -> None:
@@ -347,7 +338,7 @@ class FaultsInForce:
         if self._listener.was_lossy:
             connection.client.loss = math.nan  # the socket has inherited a filter, which one is not known
         self._admission.admit(connection)
-        self.set_loss(connection)
+        self._kernel.set_loss(connection)
 
     def connection_closed(self, connection: Connection) -> None:
         """A connection has ended: keep what is known of the traffic that the faults met there."""
@@ -363,19 +354,14 @@ class FaultsInForce:
             self.evidence.end(active)
             _stop_timer(active)
         self.active.clear()
-        self._lossy.clear()
-
-    def set_loss(self, connection: Connection) -> None:
-        """Let the kernel drop the segments of a new connection as the faults say."""
-        number = connection.number
-        connection.set_loss(up=self._loss("up", number), down=self._loss("down", number))
+        self._kernel.clear()
 
     def heal(self, active: InForce) -> None:
         """Take a fault away. Healing twice does nothing."""
         if active.healed:
             return
         self._take_off(active, active.fault.on_heal)
-        self._set_mode()
+        self._kernel.set_mode()
         self._admission.admit_waiting()
 
     def _heal_alone(self, active: InForce, why: str) -> None:
@@ -384,7 +370,7 @@ class FaultsInForce:
             return
         self._take_off(active, active.fault.on_heal, why)
         if not active.limits.some:  # otherwise nothing changes for the port, which may be about to change
-            self._set_mode()
+            self._kernel.set_mode()
         self._admission.admit_waiting()
 
     def _heal_used_up(self, active: InForce) -> None:
@@ -396,7 +382,7 @@ class FaultsInForce:
             return
         for active in reversed(list(self.active)):
             self._take_off(active, active.fault.on_heal)
-        self._set_mode()
+        self._kernel.set_mode()
         self._admission.admit_waiting()
 
     def _take_off(self, active: InForce, ends: OnHeal, why: str = "") -> None:
@@ -424,37 +410,7 @@ class FaultsInForce:
                     connection.thaw(stage)
                 if not idle:
                     pipe.pump()
-        self._set_losses()
-
-    def _set_mode(self) -> None:
-        if self._modes["hang"]:
-            self._listener.set_mode("hang")
-        elif self._modes["refuse"]:
-            self._listener.set_mode("refuse")
-        else:
-            self._listener.set_mode("serve", loss=self._loss("up"))
-
-    def _loss(self, direction: Literal["up", "down"], connection: int | None = None) -> float:
-        """The share of segments that the kernel should drop on their way in this direction.
-
-        Args:
-            direction: their way.
-            connection: the number of theirs; None for those of a connection that has no number yet.
-        """
-        kept = 1.0
-        for active, loss in self._lossy.items():
-            holds = not active.limits.some if connection is None else active.holds_for(connection)
-            if holds and direction in directions_of(active.fault):
-                kept *= 1 - loss
-        return 1.0 - kept
-
-    def _set_losses(self, *, anew: bool = False) -> None:
-        losses = (self._loss("up"), self._loss("down"))
-        uneven, self._uneven = self._uneven, any(active.limits.some for active in self._lossy)
-        if anew or uneven or self._uneven or losses != self._losses:
-            self._losses = losses
-            for connection in self._connections:
-                self.set_loss(connection)
+        self._kernel.set_losses()
 
 
 def _stop_timer(active: InForce) -> None:
@@ -473,17 +429,3 @@ def _at_once(fault: Fault, connection: Connection) -> bool:
     if place is not None and any(pipe.count >= place[0] for pipe in connection.pipes):
         return True  # it was passed already
     return not (may_wait(fault) and connection.resting)
-
-
-def _check_supported(fault: Fault, upstream: UpstreamAddress, listen: str) -> None:
-    if not fault.needs_filters():
-        return
-    if not kernel.has_filters():
-        raise UnsupportedFault(
-            f"{fault!r} needs socket filters (SO_ATTACH_FILTER), which this system does not have; "
-            "run it on Linux, or in a Linux container"
-        )
-    if isinstance(upstream, UnixAddress) or listen.startswith("unix:"):
-        raise UnsupportedFault(
-            f"{fault!r} drops TCP segments, and a Unix socket has none; forward to a TCP address"
-        )

@@ -65,6 +65,8 @@ class _Held:
     active: ActiveFault | None = None
 
 
+# More methods than a class of ours should have: it is what the two interfaces, that of Toxiproxy and our own, have in
+# common, and each of them is one request.
 class Proxy:
     """A proxy as clients of Toxiproxy know it.
 
