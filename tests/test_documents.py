@@ -27,10 +27,12 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 EXAMPLES = ROOT / "docs" / "examples"
 PAGES = sorted(path for path in (ROOT / "docs").rglob("*.md") if "_build" not in path.parts)
 METHODS = [
-    name for name, method in vars(Link).items() if getattr(method, "__annotations__", {}).get("return")
+    name
+    for name, method in inspect.getmembers(Link, inspect.isfunction)
+    if inspect.get_annotations(method).get("return")
 ]
 FAULT_METHODS = {
-    name for name in METHODS if inspect.get_annotations(vars(Link)[name])["return"] == "ActiveFault"
+    name for name in METHODS if inspect.get_annotations(getattr(Link, name))["return"] == "ActiveFault"
 } - {"apply"}
 
 
