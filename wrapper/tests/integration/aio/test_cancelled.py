@@ -116,14 +116,14 @@ def test_cancelled_at_every_await_the_store_goes_on(on_store: OnStore, name: str
             at += 1
         assert at > 1 or name in ("on_state", "wait_synced")  # which have nothing to wait for here
 
-    on_store(main, timeout=30)
+    on_store(main)
 
 
 @pytest.mark.parametrize("at", range(1, 6))
 def test_cancelled_while_it_opens_or_closes_nothing_is_left(etcd_server: Any, root: str, at: int) -> None:
     async def main() -> None:
         async def whole() -> None:
-            async with AsyncConfigStore(etcd_server.address, root=root) as store:
+            async with AsyncConfigStore(etcd_server.address, root=root, timeout=30) as store:
                 await store.get(LIMIT)
 
         await cancelled_at(whole(), at)

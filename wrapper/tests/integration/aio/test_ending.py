@@ -27,12 +27,19 @@ def ours() -> set[threading.Thread]:
     return {thread for thread in threading.enumerate() if any(mark in thread.name for mark in marks)}
 
 
-def test_closing_in_a_black_hole_takes_about_a_second(netfault: Any, etcd_server: Any, root: str) -> None:
+def gone(before: set[threading.Thread]) -> None:
+    """Every thread of the wrapper that was not there before has ended; on a busy machine it may take its time."""
+    for thread in ours() - before:
+        thread.join(30)
+    assert ours() <= before
+
+
+def test_closing_in_a_black_hole_waits_for_nothing_in_it(netfault: Any, etcd_server: Any, root: str) -> None:
     before = ours()
     link = netfault.forward(etcd_server.address)
 
     async def main() -> float:
-        async with AsyncConfigStore(link.address, root=root) as store:
+        async with AsyncConfigStore(link.address, root=root, timeout=30) as store:
             updates = await store.subscribe(Section("end"))
             await store.on_change(LIMIT, lambda _: None)
             await store.on_state(lambda _: None)
@@ -53,8 +60,8 @@ def test_closing_in_a_black_hole_takes_about_a_second(netfault: Any, etcd_server
             assert len(asyncio.all_tasks()) == 1
         return took
 
-    assert asyncio.run(main()) < 1.5
-    assert ours() <= before
+    assert asyncio.run(main()) < 10.0  # the calls in it may take 60 s
+    gone(before)
 
 
 async def _all(updates: Any) -> list[Any]:
@@ -99,14 +106,14 @@ def test_cancelling_the_end_does_not_stop_it(etcd_server: Any, root: str) -> Non
     before = ours()
 
     async def main() -> None:
-        store = await AsyncConfigStore(etcd_server.address, root=root)
+        store = await AsyncConfigStore(etcd_server.address, root=root, timeout=30)
         closing = asyncio.ensure_future(store.close())
         await asyncio.sleep(0)
         closing.cancel()
         with pytest.raises(asyncio.CancelledError):
             await closing
         await store.close()
-        assert ours() <= before
+        gone(before)
 
     asyncio.run(main())
 
@@ -115,15 +122,14 @@ def test_a_store_that_is_dropped_is_released_with_a_warning(etcd_server: Any, ro
     before = ours()
 
     async def main() -> None:
-        stores = [await AsyncConfigStore(etcd_server.address, root=root)]
+        stores = [await AsyncConfigStore(etcd_server.address, root=root, timeout=30)]
         await stores[0].get(LIMIT)
         with pytest.warns(
             ResourceWarning, match=r"unclosed <AsyncConfigStore .*await close\(\), or use 'async with'"
         ):
             stores.clear()
-        while ours() - before:
-            await asyncio.sleep(0.001)
-        never_opened = AsyncConfigStore(etcd_server.address, root=root)
+        gone(before)
+        never_opened = AsyncConfigStore(etcd_server.address, root=root, timeout=30)
         del never_opened  # nothing to warn about
 
     asyncio.run(main())
@@ -164,7 +170,7 @@ def test_another_loop_is_refused_and_may_close_it(etcd_server: Any, root: str) -
 
 
 async def _opened(address: str, root: str) -> AsyncConfigStore:
-    return await AsyncConfigStore(address, root=root)
+    return await AsyncConfigStore(address, root=root, timeout=30)
 
 
 async def _subscribed(store: AsyncConfigStore) -> Any:
@@ -173,7 +179,7 @@ async def _subscribed(store: AsyncConfigStore) -> Any:
 
 def run(code: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=False
     )
 
 
@@ -185,7 +191,7 @@ from runtime_config.aio import AsyncConfigStore
 key = Key("end.limit", int, default=1)
 async def main():
     global store
-    store = await AsyncConfigStore({etcd_server.address!r}, root={root!r})
+    store = await AsyncConfigStore({etcd_server.address!r}, root={root!r}, timeout=30)
     await store.on_change(Section("end"), lambda item: None)
     await store.live(key)
     print((await store.get(key)).value)
@@ -202,12 +208,15 @@ from runtime_config import Key
 from runtime_config.aio import AsyncConfigStore
 key = Key("end.limit", int, default=1)
 async def main():
-    async with AsyncConfigStore({etcd_server.address!r}, root={root!r}) as store:
+    async with AsyncConfigStore({etcd_server.address!r}, root={root!r}, timeout=30) as store:
         async for item in store.subscribe(key):
             threading.Timer(0.2, os.kill, (os.getpid(), signal.SIGINT)).start()
 try:
     asyncio.run(main())
 except KeyboardInterrupt:
+    for thread in threading.enumerate():
+        if "runtime-config" in thread.name:
+            thread.join(30)
     print("interrupted", [one.name for one in threading.enumerate() if "runtime-config" in one.name])
 """)
     assert (out.stdout.strip(), out.stderr) == ("interrupted []", "")
@@ -271,7 +280,7 @@ async def main():
         child = os.fork()
         if child == 0:
             import faulthandler
-            faulthandler.dump_traceback_later(20, exit=True)
+            faulthandler.dump_traceback_later(60, exit=True)
             asyncio.events._set_running_loop(None)
             asyncio.new_event_loop().run_until_complete(use({{{TRIES}}}))
             if store.state is not CLOSED or "closed" not in repr(store):
@@ -286,7 +295,7 @@ async def main():
 asyncio.run(main())
 """)
     command = [sys.executable, "-W", "ignore", str(script)]
-    out = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    out = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
     assert out.stdout.splitlines() == ["child done", "0", "[True, True, True] 9"], out.stdout + out.stderr
 
 

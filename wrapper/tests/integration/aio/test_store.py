@@ -253,14 +253,14 @@ def test_many_calls_at_once_share_a_few_threads(on_store: OnStore) -> None:
 
 def test_it_opens_with_its_first_call_or_when_it_is_awaited(etcd_server: Any, root: str) -> None:
     async def main() -> None:
-        lazy = AsyncConfigStore(etcd_server.address, root=root)
+        lazy = AsyncConfigStore(etcd_server.address, root=root, timeout=30)
         assert lazy.state is State.CONNECTING
         assert not lazy._store._opened.is_set()
         await lazy.set(LIMIT, 1)
         await lazy.wait_synced(30)
-        eager = await AsyncConfigStore(etcd_server.address, root=root)
+        eager = await AsyncConfigStore(etcd_server.address, root=root, timeout=30)
         assert eager._store._opened.is_set()
-        first = AsyncConfigStore(etcd_server.address, root=root)
+        first = AsyncConfigStore(etcd_server.address, root=root, timeout=30)
         assert [(await first.subscribe(LIMIT).get(30)).revision > 0]
         for store in (lazy, eager, first):
             await store.close()
@@ -269,7 +269,7 @@ def test_it_opens_with_its_first_call_or_when_it_is_awaited(etcd_server: Any, ro
                 await store.get(LIMIT)
             with pytest.raises(Closed):
                 store.subscribe(LIMIT)
-        never = AsyncConfigStore(etcd_server.address, root=root)
+        never = AsyncConfigStore(etcd_server.address, root=root, timeout=30)
         await never.close()
 
     asyncio.run(main())
