@@ -46,8 +46,10 @@ class Call(Generic[T]):
         try:
             result = self._context.run(function)
         except BaseException as error:
+            del function  # before anybody hears of the end: it keeps nothing alive from then on
             self.future.set_exception(error)
         else:
+            del function
             self.future.set_result(result)
 
     def refuse(self, error: Exception) -> None:
