@@ -23,9 +23,10 @@ from pytest_netfault.checks.trace import PROMISES
 from pytest_netfault.cli.console import Console, Subparsers, path_argument, seconds, whole_number
 from pytest_netfault.cli.exit_codes import CommandFailed
 from pytest_netfault.cli.objects import named, opened_server
+from pytest_netfault.cli.outcome import Outcome, exit_code, outcome_of
 from pytest_netfault.cli.session import ProofSession
 from pytest_netfault.common.files import why_no_file, why_no_folder, why_refused
-from pytest_netfault.common.printable import error_words, represented
+from pytest_netfault.common.printable import represented
 from pytest_netfault.faults import FAULTS, Fault
 from pytest_netfault.proof.arguments import pick_seed
 from pytest_netfault.proof.process_store import ProcessStore
@@ -230,21 +231,12 @@ def run_prove(options: argparse.Namespace, *, out: TextIO | None = None) -> int:
                 report_dir=report_dir,
             ),
         )
-    return 0 if isinstance(came, verify.Report) else 1 if isinstance(came, verify.UpdateLost) else 3
+    return exit_code(came)
 
 
-def _prove(
-    console: Console, store: Any, server: Any, **arguments: Any
-) -> verify.Report | verify.UpdateLost | verify.ProvedNothing:
-    try:
-        with _shown_warnings(console):
-            return verify.no_update_lost(store, server, **arguments)
-    except (verify.UpdateLost, verify.ProvedNothing) as error:
-        return error
-    except KeyboardInterrupt:
-        raise
-    except BaseException as error:  # SystemExit too: a client that ends the process has kept nothing
-        raise CommandFailed(f"the client or the server failed: {error_words(error, place=True)}") from error
+def _prove(console: Console, store: Any, server: Any, **arguments: Any) -> Outcome:
+    with _shown_warnings(console):
+        return outcome_of(lambda: verify.no_update_lost(store, server, **arguments))
 
 
 # -- what the arguments name ---------------------------------------------------------------------------------

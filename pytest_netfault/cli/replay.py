@@ -14,18 +14,18 @@ from __future__ import annotations
 import argparse
 import math
 from pathlib import Path
-from typing import Any, TextIO
+from typing import TextIO
 
 from pytest_netfault import verify
 from pytest_netfault.checks.trace import PROMISES
 from pytest_netfault.cli.console import Console, Subparsers, path_argument, whole_number
 from pytest_netfault.cli.exit_codes import CommandFailed
 from pytest_netfault.cli.objects import named, opened_server
+from pytest_netfault.cli.outcome import outcome_of
 from pytest_netfault.cli.recorded import read_recorded
-from pytest_netfault.common.printable import error_words, represented
+from pytest_netfault.common.printable import represented
 from pytest_netfault.common.wording import counted
 from pytest_netfault.proof.arguments import check_directory
-from pytest_netfault.schedules.schedule import Schedule
 
 __all__ = ["add_parser", "run", "run_replay"]
 
@@ -113,15 +113,17 @@ def run_replay(options: argparse.Namespace, *, out: TextIO | None = None) -> int
     lost = nothing = 0
     with opened_server(options.server) as server:
         for _ in range(options.times):
-            came = _play(
-                store,
-                server,
-                recorded.schedule,
-                promise=options.promise or recorded.promise,
-                seed=recorded.seed if options.seed is None else options.seed,
-                settle=settle,
-                notice=options.notice or recorded.notice,
-                report_dir=directory,
+            came = outcome_of(
+                lambda: verify.replay(
+                    store,
+                    server,
+                    recorded.schedule,
+                    promise=options.promise or recorded.promise,
+                    seed=recorded.seed if options.seed is None else options.seed,
+                    settle=settle,
+                    notice=options.notice or recorded.notice,
+                    report_dir=directory,
+                )
             )
             lost += isinstance(came, verify.UpdateLost)
             nothing += isinstance(came, verify.ProvedNothing)
@@ -133,16 +135,3 @@ def run_replay(options: argparse.Namespace, *, out: TextIO | None = None) -> int
         more = f", nothing proved in {nothing}" if nothing else ""
         console.line(f"lost in {lost} of {counted(options.times, 'play')}{more}")
     return 1 if lost else 3 if nothing else 0
-
-
-def _play(
-    store: Any, server: Any, schedule: Schedule, **arguments: Any
-) -> verify.Report | verify.UpdateLost | verify.ProvedNothing:
-    try:
-        return verify.replay(store, server, schedule, **arguments)
-    except (verify.UpdateLost, verify.ProvedNothing) as error:
-        return error
-    except KeyboardInterrupt:
-        raise
-    except BaseException as error:  # SystemExit too: a client that ends the process has kept nothing
-        raise CommandFailed(f"the client or the server failed: {error_words(error, place=True)}") from error

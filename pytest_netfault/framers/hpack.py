@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from collections import deque
 
+from pytest_netfault.common.wording import counted
+
 __all__ = ["Decoder"]
 
 # Names, and values where there is one.
@@ -101,7 +103,7 @@ class Decoder:
             elif first & 0xE0 == 0x20:
                 size, at = _integer(block, at, 5)
                 if size > _LARGEST_SIZE:
-                    raise ValueError(f"a table of {size} bytes")
+                    raise ValueError(f"a table of {counted(size, 'byte')}")
                 self._most = size
                 self._evict()
             else:
