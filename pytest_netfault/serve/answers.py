@@ -46,7 +46,7 @@ async def take_body(request: Request) -> None:
     async for part in request.stream():
         size += len(part)
         if size > LARGEST_BODY:
-            raise TooLarge
+            raise TooLarge()
         parts.append(part)
     request.state.body = b"".join(parts)
 

@@ -71,7 +71,7 @@ class Collection:
         try:
             return self._proxies[name]
         except KeyError:
-            raise PROXY_NOT_FOUND from None
+            raise PROXY_NOT_FOUND() from None
 
     async def create(self, body: Any) -> Proxy:
         """Create a proxy, and enable it unless the request says otherwise.
@@ -81,10 +81,10 @@ class Collection:
         """
         entry = self._entry(body)
         if entry.name in self._proxies:
-            raise PROXY_EXISTS
+            raise PROXY_EXISTS()
         at = await self._resolved(entry) if entry.enabled else None
         if entry.name in self._proxies:  # somebody was faster while the name was looked up
-            raise PROXY_EXISTS
+            raise PROXY_EXISTS()
         return self._add(entry, at)
 
     async def update(self, proxy: Proxy, body: Any) -> None:
@@ -106,7 +106,7 @@ class Collection:
             except AddressError as error:
                 raise ApiError(str(error), 500) from error
             if self._proxies.get(proxy.name) is not proxy:
-                raise PROXY_NOT_FOUND
+                raise PROXY_NOT_FOUND()
         moved = at is not None and at.text != proxy.listen
         if moved or upstream != proxy.upstream:
             proxy.stop()
@@ -126,7 +126,7 @@ class Collection:
             except AddressError as error:
                 raise ApiError(f"listen tcp: {error}", 500) from error
             if self._proxies.get(proxy.name) is not proxy:
-                raise PROXY_NOT_FOUND
+                raise PROXY_NOT_FOUND()
         proxy.start(at)
 
     def delete(self, name: str) -> None:

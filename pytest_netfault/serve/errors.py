@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from http import HTTPStatus
 
 __all__ = [
@@ -14,6 +15,7 @@ __all__ = [
     "TOXIC_EXISTS",
     "TOXIC_NOT_FOUND",
     "ApiError",
+    "Reason",
 ]
 
 
@@ -30,20 +32,36 @@ class ApiError(Exception):
         self.text = text
         self.status = status
 
-    def because(self, reason: str) -> ApiError:
-        """The same error with a reason behind it.
 
-        >>> str(BAD_BODY.because("EOF"))
-        'bad request body: EOF'
+@dataclass(frozen=True)
+class Reason:
+    """A reason to refuse a request.
+
+    Each refusal is an exception of its own: one that is raised again and again would keep the tracebacks of all times
+    before.
+    """
+
+    text: str
+    status: int
+
+    def __call__(self) -> ApiError:
+        """The error."""
+        return ApiError(self.text, self.status)
+
+    def because(self, detail: str) -> ApiError:
+        """The error, with what it was about.
+
+        >>> BAD_BODY.because("EOF")
+        ApiError('bad request body: EOF')
         """
-        return ApiError(f"{self.text}: {reason}", self.status)
+        return ApiError(f"{self.text}: {detail}", self.status)
 
 
-BAD_BODY = ApiError("bad request body", HTTPStatus.BAD_REQUEST)
-MISSING_FIELD = ApiError("missing required field", HTTPStatus.BAD_REQUEST)
-PROXY_NOT_FOUND = ApiError("proxy not found", HTTPStatus.NOT_FOUND)
-PROXY_EXISTS = ApiError("proxy already exists", HTTPStatus.CONFLICT)
-INVALID_STREAM = ApiError("stream was invalid, can be either upstream or downstream", HTTPStatus.BAD_REQUEST)
-INVALID_TOXIC_TYPE = ApiError("invalid toxic type", HTTPStatus.BAD_REQUEST)
-TOXIC_EXISTS = ApiError("toxic already exists", HTTPStatus.CONFLICT)
-TOXIC_NOT_FOUND = ApiError("toxic not found", HTTPStatus.NOT_FOUND)
+BAD_BODY = Reason("bad request body", HTTPStatus.BAD_REQUEST)
+MISSING_FIELD = Reason("missing required field", HTTPStatus.BAD_REQUEST)
+PROXY_NOT_FOUND = Reason("proxy not found", HTTPStatus.NOT_FOUND)
+PROXY_EXISTS = Reason("proxy already exists", HTTPStatus.CONFLICT)
+INVALID_STREAM = Reason("stream was invalid, can be either upstream or downstream", HTTPStatus.BAD_REQUEST)
+INVALID_TOXIC_TYPE = Reason("invalid toxic type", HTTPStatus.BAD_REQUEST)
+TOXIC_EXISTS = Reason("toxic already exists", HTTPStatus.CONFLICT)
+TOXIC_NOT_FOUND = Reason("toxic not found", HTTPStatus.NOT_FOUND)

@@ -189,9 +189,10 @@ def _schemas() -> dict[str, Any]:
         "ToxicUpdate": _object(toxicity=number, attributes=attributes),
         "Bytes": _object(" ".join(_BYTES), **counts),
         "Summary": _object(
-            "name listen upstream enabled connections bytes",
+            "name listen upstream enabled connections accepted bytes",
             name=text,
             connections=whole,
+            accepted=whole,
             bytes=_ref("Bytes"),
             **place,
         ),

@@ -197,7 +197,7 @@ class Proxy:
         for held in self._held:
             if isinstance(held.fault, Toxic) and held.fault.name == name:
                 return held
-        raise TOXIC_NOT_FOUND
+        raise TOXIC_NOT_FOUND()
 
     def add_toxic(self, body: object) -> Toxic:
         """Add a toxic to the end of the chain; in force when this returns.
@@ -215,7 +215,7 @@ class Proxy:
 
         def check_name(name: str) -> None:
             if name in taken:
-                raise TOXIC_EXISTS
+                raise TOXIC_EXISTS()
 
         return read_toxic(body, root=f"{self._host.seed}/{self.name}", check_name=check_name)
 

@@ -133,6 +133,7 @@ def _summary(proxy: Proxy) -> dict[str, Any]:
         "upstream": proxy.upstream,
         "enabled": proxy.enabled,
         "connections": len(proxy.connections),
+        "accepted": proxy.link.accepted if proxy.link is not None else 0,
         "bytes": proxy.bytes(),
     }
 

@@ -116,9 +116,9 @@ def read_toxic(body: object, *, root: str, check_name: Any = lambda _name: None)
     name = fields.text("name", "")
     toxicity = fields.single("toxicity", 1.0)
     if stream.lower() not in _DIRECTIONS:
-        raise INVALID_STREAM
+        raise INVALID_STREAM()
     if kind not in KINDS:
-        raise INVALID_TOXIC_TYPE
+        raise INVALID_TOXIC_TYPE()
     name = name or f"{kind}_{stream}"
     check_name(name)
     attributes = KINDS[kind].read(Fields(fields.value("attributes"), "attributes"), {})

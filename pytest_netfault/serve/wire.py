@@ -16,7 +16,7 @@ import math
 import struct
 from typing import Any
 
-from pytest_netfault.serve.errors import BAD_BODY
+from pytest_netfault.serve.errors import BAD_BODY, ApiError
 
 __all__ = ["Fields", "decoded", "encoded", "float32"]
 
@@ -159,7 +159,7 @@ class Fields:
             raise self._wrong(name, value, "array")
         return value
 
-    def _wrong(self, name: str, value: Any, wanted: str) -> Exception:
+    def _wrong(self, name: str, value: Any, wanted: str) -> ApiError:
         field = f"{self._what}.{name}" if self._what else name
         return BAD_BODY.because(f"json: cannot unmarshal {_told(value)} into {field} of type {wanted}")
 

@@ -22,7 +22,7 @@ def test_connections_and_bytes_are_live(serving: Serving, upstream: Upstream) ->
     assert serving.ask("GET", "/netfault/proxies/p/bytes").json == counts
     [summary] = serving.ask("GET", "/netfault/proxies").json
     assert summary == serving.ask("GET", "/netfault/proxies/p").json
-    assert (summary["connections"], summary["bytes"]) == (1, counts)
+    assert (summary["connections"], summary["accepted"], summary["bytes"]) == (1, 1, counts)
 
 
 def test_bytes_outlive_connections_and_what_was_swallowed_was_received(

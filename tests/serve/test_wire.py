@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_netfault.serve.errors import ApiError
+from pytest_netfault.serve.errors import PROXY_NOT_FOUND, ApiError
 from pytest_netfault.serve.wire import Fields, decoded, encoded, float32
 
 
@@ -81,3 +81,15 @@ def test_the_last_of_several_counts_and_null_does_not() -> None:
     assert fields.whole("a", 0) == 2
     assert fields.whole("b", 9) == 9
     assert Fields(decoded(b'{"a": "\\ud800"}')).text("a", "") == "\ufffd"
+
+
+def test_an_error_that_is_raised_again_keeps_nothing_of_before() -> None:
+    def depth() -> int:
+        with pytest.raises(ApiError) as caught:
+            raise PROXY_NOT_FOUND()
+        trace, frames = caught.value.__traceback__, 0
+        while trace is not None:
+            trace, frames = trace.tb_next, frames + 1
+        return frames
+
+    assert depth() == depth() == depth()

@@ -194,7 +194,7 @@ def answers(port: int, seed: int, count: int) -> Counter[int]:
     asked = requests(random.Random(seed))
     while sum(seen.values()) < count:
         # A server may close a connection after a request that is no HTTP; then there is another one.
-        with socket.create_connection(("127.0.0.1", port), timeout=30) as sock, sock.makefile("rb") as lines:
+        with socket.create_connection(("127.0.0.1", port), timeout=120) as sock, sock.makefile("rb") as lines:
             while sum(seen.values()) < count:
                 method, path, body = next(asked)
                 head = f"{method} {path} HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}\r\n\r\n"
