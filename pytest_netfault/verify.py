@@ -129,9 +129,9 @@ def no_update_lost(
             faults of that kind which are named are then drawn like the others, and ``settle`` holds for them.
         lanes: how many schedules are played side by side, each with a link and clients of its own; by default as many
             as suit this machine. Fewer play while the machine falls behind. What is played, and what is found first, is
-            the same for every number. Schedules that touch the server (compact, restart, pause) go to one of their
-            lane, from ``server.another()`` if there is that method, which is closed in the end; else they are
-            played last, one at a time.
+            the same for every number. Each lane has a server of its own from ``server.another()``, if there is that
+            method, which starts one more and returns it, and which is closed in the end; else all use the one, and
+            schedules that touch it (compact, restart, pause) are played last, one at a time.
         executor: any :class:`concurrent.futures.Executor` (a process pool, loky, ``Client.get_executor()`` of
             ``dask.distributed``, mpi4py): small shares of the schedules are played in its workers. Then ``server`` is
             a function that gives a context manager of a server, and each share has one of its own; it and

@@ -3,8 +3,9 @@
 * A :class:`Bench` is a context manager; it owns the direct writer and the thread on which links live. Each play gets
   a ``NetFault`` and a link of its own, so that connections and bytes are counted from the start, and both are closed
   with the play.
-* What touches the server itself (compact, restart, pause) is felt by everybody who uses it. A server that has
-  ``another()`` gives such plays one of their own, which the bench owns; it is started for the first of them.
+* What touches the server itself (compact, restart, pause) is felt by everybody who uses it, and so is a write: a client
+  that skips a revision loses nothing where the next one is somebody else's. A server that has ``another()`` gives such
+  plays, and each lane, one of their own, which the bench owns; it is started for the first play that needs it.
 * Each play has a name space that no other has, of this process or of another that uses the same server. They are all
   equally long, so that the bytes of a play are at the same places each time.
 """
@@ -58,11 +59,19 @@ def _next_namespace() -> str:
 class OpenBench(Protocol):
     """Makes a bench like the one that a proof has, with a deadline of its own."""
 
-    def __call__(self, until: Deadline = ..., /) -> Bench: ...
+    def __call__(self, until: Deadline = ..., /, *, apart: bool = ...) -> Bench: ...
 
 
 class Bench:
-    """Plays schedules against one client and one server."""
+    """Plays schedules against one client and one server.
+
+    Args:
+        open_store: opens the client.
+        server: the store itself.
+        settings: of the proof.
+        deadline: of the plays; by default that of the settings.
+        apart: play all on a server that nobody else uses, where there can be one.
+    """
 
     def __init__(
         self,
@@ -70,8 +79,11 @@ class Bench:
         server: Server,
         settings: Settings,
         deadline: Deadline | None = None,
+        *,
+        apart: bool = False,
     ) -> None:
         self._open_store = open_store
+        self._all_apart = apart
         self._server = server
         self._settings = settings
         self._deadline = settings.deadline if deadline is None else deadline
@@ -82,9 +94,12 @@ class Bench:
 
     def __enter__(self) -> Self:
         try:
+            if self._all_apart and self.has_servers_apart:
+                self._server = self._another()
             self._writer = Writer(self._open_store, self._server.address, self._deadline)
         except BaseException:
-            self._thread.close()
+            with self._apart_stack:
+                self._thread.close()
             raise
         return self
 
@@ -135,14 +150,16 @@ class Bench:
     def _bench_apart(self) -> Bench:
         """The bench on a server of its own."""
         if self._apart is None:
-            server = _opened(self._server.another(), self._apart_stack)  # type: ignore[attr-defined]
-            bench = Bench(self._open_store, server, self._settings, self._deadline)
+            bench = Bench(self._open_store, self._another(), self._settings, self._deadline)
             self._apart = self._apart_stack.enter_context(bench)
         return self._apart
 
+    def _another(self) -> Server:
+        return _opened(self._server.another(), self._apart_stack)  # type: ignore[attr-defined]
+
     def play(self, schedule: Schedule, *, name: str = "", deadline: Deadline | None = None) -> Run:
         """Play a schedule once, in a name space and over a link of its own; by default until the bench's deadline."""
-        if self.has_servers_apart and touches_server(schedule):
+        if not self._all_apart and self.has_servers_apart and touches_server(schedule):
             return self._bench_apart()._play(schedule, name=name, deadline=deadline)
         return self._play(schedule, name=name, deadline=deadline)
 

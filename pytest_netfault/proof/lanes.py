@@ -6,7 +6,8 @@
     lane 2   play 2 ... | play 3 ........ | play 5 ...
     given back, in order:    1   2        3    4  ...
 
-* Each lane has a bench of its own: a link, clients and name spaces that no other has.
+* Each lane has a bench of its own: a link, clients and name spaces that no other has, and a server of its own where
+  there can be one.
 * Results come in the order of what was asked for, whatever ends first: what is found, and what is counted by then, is
   the same for every number of lanes.
 * A machine that falls behind makes clients slow, and a slow client looks like one that lost an update. So lateness is
@@ -102,7 +103,7 @@ class Lanes:
 
     @property
     def apart(self) -> bool:
-        """Whether what touches the server is played on one of its own in each lane."""
+        """Whether each lane has a server of its own."""
         return self._own.has_servers_apart
 
     def in_order(
@@ -192,7 +193,7 @@ class Lanes:
                     try:
                         with self._pulse.seat():
                             if bench is None:
-                                bench = stack.enter_context(self._open_bench(self._deadline))
+                                bench = stack.enter_context(self._open_bench(self._deadline, apart=True))
                             value = job.run(bench)
                     except BaseException as error:  # raised where the result is taken
                         failure = error

@@ -19,7 +19,6 @@ from pytest_netfault.proof.minimizing import Limits, Minimizer
 from pytest_netfault.proof.picture import picture
 from pytest_netfault.proof.results import Lost, Report
 from pytest_netfault.proof.story import tell
-from pytest_netfault.schedules.dead_flows import touches_server
 from pytest_netfault.schedules.schedule import Schedule
 from pytest_netfault.schedules.shrink import Asked
 
@@ -65,8 +64,8 @@ class Losses:
         def play(
             stage: Literal["shrinking", "repeating"], schedules: Sequence[Schedule], done: int, of: int | None
         ) -> list[Run | None]:
-            # What touches a server that all share is played by itself.
-            alone = not self._lanes.apart and any(map(touches_server, schedules))
+            # On a server that all share, the writes of one are revisions that another may lean on.
+            alone = not self._lanes.apart
             runs: list[Run | None] = []
             with contextlib.closing(
                 self._lanes.in_order(once, schedules, lanes=1 if alone else None, until=Recallable(until))
@@ -78,7 +77,9 @@ class Losses:
             return runs
 
         limits = Limits(SHRINK_SECONDS, _UNSURE_SECONDS, RATING_SECONDS, until)
-        minimizer = Minimizer(run, play, asked=self._asked, limits=limits, width=self._lanes.count)
+        minimizer = Minimizer(
+            run, play, asked=self._asked, limits=limits, width=self._lanes.count if self._lanes.apart else 1
+        )
         smallest = minimizer.smallest()
         found += f", shrunk from {len(run.schedule)} to {counted(len(smallest.run.schedule), 'step')} "
         found += f"in {counted(smallest.tries, 'play')}."

@@ -48,8 +48,8 @@ def play_proof(
     __tracebackhide__ = True
     clients = AsyncClients(open_store, close_timeout=settings.settle + _CLOSE_MARGIN_SECONDS)
 
-    def open_bench(until: Deadline = settings.deadline) -> Bench:
-        return Bench(clients, server, settings, until)
+    def open_bench(until: Deadline = settings.deadline, /, *, apart: bool = False) -> Bench:
+        return Bench(clients, server, settings, until, apart=apart)
 
     with (
         CollectAfterFailure(),

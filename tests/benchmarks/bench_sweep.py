@@ -51,8 +51,8 @@ def open_store_of(name: str) -> Any:
 def sweep(name: str, server: Any, *, stride: int, settle: float) -> None:
     open_store = open_store_of(name)
 
-    def open_bench(_until: Deadline = NO_DEADLINE) -> Bench:
-        return Bench(open_store, server, Settings(settle=settle, seed=1))
+    def open_bench(_until: Deadline = NO_DEADLINE, /, *, apart: bool = False) -> Bench:
+        return Bench(open_store, server, Settings(settle=settle, seed=1), apart=apart)
 
     with open_bench() as bench:
         learned = [bench.play(SCENARIO) for _ in range(LEARNING_RUNS)]

@@ -189,7 +189,9 @@ def test_a_flood_takes_no_longer_than_it_may_and_is_cut_in_the_middle(
 ) -> None:
     floods.new = new
     with pytest.raises(verify.UpdateLost) as caught:
-        verify.no_update_lost(floods, server, seed=1, max_seconds=6, report_dir=tmp_path, lanes=1)
+        verify.no_update_lost(
+            floods, server, seed=1, max_seconds=6, report_dir=tmp_path, lanes=1, faults=[Reset]
+        )
     lost = caught.value
     assert broken in lost.broken
     trace, *_, page = lost.files
