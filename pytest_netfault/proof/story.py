@@ -66,7 +66,9 @@ def tell(
     )
     arguments += "" if seed is None else f", seed={seed}"
     imports = imports_for(run.schedule, "verify", width=COLUMNS - 4, packed=True)
+    hidden = count_hidden(run)
     last = [
+        *([f"       ... and {hidden:,} more deliveries: too many to show"] if hidden else []),
         *broken[:4],
         *textwrap.wrap(f"{found} It failed in {repeated[0]} of {counted(repeated[1], 'play')}.", COLUMNS),
         "To play it again:",
@@ -157,8 +159,6 @@ def _rows(run: Run) -> list[_Row]:
         if write.place is None:
             what = f"put {_key(run, write)} = {write.changes[0][1]!r}"
             rows.append(_Row(_cut(_row("end", what, _fate(run, write)), COLUMNS), _went_wrong(run, write)))
-    if hidden := count_hidden(run):
-        rows.append(_Row(f"       ... and {hidden:,} more deliveries: too many to show", matters=True))
     return rows
 
 
