@@ -124,6 +124,12 @@ def _add_arguments_of_the_proof(parser: argparse.ArgumentParser) -> None:
         help="in which the client must find out by itself that a flow died without a word, or none (default: "
         f"{NOTICE_SECONDS:g})",
     )
+    group.add_argument(
+        "--lanes",
+        type=whole_number(least=1),
+        metavar="N",
+        help="how many schedules are played side by side (default: as many as suit this machine)",
+    )
     group.add_argument("--shard", type=_shard, metavar="N/M", help="play the N-th of M parts of it")
     group.add_argument(
         "--report-dir",
@@ -227,6 +233,7 @@ def run_prove(options: argparse.Namespace, *, out: TextIO | None = None) -> int:
                 seed=seed,
                 settle=options.settle,
                 notice=options.notice,
+                lanes=options.lanes,
                 shard=options.shard,
                 report_dir=report_dir,
             ),

@@ -232,8 +232,10 @@ def test_every_argument_reaches_the_proof(
     proved(stores, "right")
     assert given["faults"] is verify.ALL
     assert (given["promise"], given["notice"], given["report_dir"]) == ("every-event", None, None)
-    words = "--promise latest-value --max-examples 7 --max-seconds 60.5 --seed 3 --settle 2 --notice 9 --shard 2/8"
-    faults = ["--faults", f"Sever,cut, {stores}:five"]
+    words = (
+        "--promise latest-value --max-examples 7 --max-seconds 60.5 --seed 3 --settle 2 --notice 9 --lanes 3"
+    )
+    faults = ["--faults", f"Sever,cut, {stores}:five", "--shard", "2/8"]
     proved(stores, "right", *words.split(), *faults, "--report-dir", tmp_path / "there")
     assert given == {
         "promise": "latest-value",
@@ -243,10 +245,11 @@ def test_every_argument_reaches_the_proof(
         "seed": 3,
         "settle": 2.0,
         "notice": 9.0,
+        "lanes": 3,
         "shard": "2/8",
         "report_dir": tmp_path / "there",
     }
-    names = set(inspect.signature(signed).parameters) - {"open_store", "server", "progress"}
+    names = set(inspect.signature(signed).parameters) - {"open_store", "server", "progress", "executor"}
     assert set(given) == names, "an argument of the proof is no option of the command"
 
 
