@@ -179,7 +179,8 @@ class Campaign:
             while (done := self._next_example(played)) is not None:
                 number, run = done
                 until.bring_forward(self._deadline.at)
-                self.ledger.played("playing", self._tried, of, run, pending=beside.pending)
+                rest = self.ledger.seconds / self._tried * (of - self._tried)
+                self.ledger.played("playing", self._tried, of, run, remaining=rest, pending=beside.pending)
                 if run.broken:
                     played.close()
                     beside.close()

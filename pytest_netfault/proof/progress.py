@@ -41,4 +41,4 @@ def progress_line(progress: Progress) -> str:
     if progress.pending and progress.stage != "noticing":
         words += f", {counted(progress.pending, 'dead flow')} pending"
     words += f", {progress.seconds:.0f} s"
-    return words if progress.remaining is None else f"{words}, about {progress.remaining:.0f} s left"
+    return f"{words}, about {progress.remaining:.0f} s left" if progress.remaining else words

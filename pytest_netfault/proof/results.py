@@ -252,7 +252,8 @@ class Progress:
         schedule: what was played last.
         failed: whether it broke a guarantee.
         smallest: the smallest failing schedule so far, or None.
-        remaining: how many seconds the rest of a sweep will take if it goes on like this; None elsewhere.
+        remaining: how many seconds the rest of the examples, or of a sweep, will take if it goes on like this; None
+            elsewhere. Dead flows that are still pending by then come on top.
         pending: how many schedules with a dead flow are still being played, or to be played, beside this.
     """
 

@@ -157,7 +157,7 @@ def proofs(sessions: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
 def test_a_log_shows_where_a_proof_is(proofs: Any, shown: str) -> None:
     result = proofs.run(*([shown] if shown else []))
     result.assert_outcomes(passed=2)
-    result.stdout.fnmatch_lines(["netfault: schedule 1 of 2, * s", "netfault: schedule 2 of 2, * s"])
+    result.stdout.fnmatch_lines(["netfault: schedule 1 of 2, * s left", "netfault: schedule 2 of 2, * s"])
     assert bool(shown) is ("captured all the same" in result.stdout.str())
 
 
