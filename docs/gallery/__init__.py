@@ -1,0 +1,1 @@
+"""The gallery of verdicts: `run.py` plays it."""

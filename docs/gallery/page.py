@@ -1,0 +1,93 @@
+"""The page of the gallery, made from the rows and from what was played."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from docs.gallery.play import PARTS
+from docs.gallery.rows import Row
+
+__all__ = ["page", "table", "verdict"]
+
+_WORST_FIRST = ("broken", "failed", "inconclusive", "kept")
+
+
+def verdict(result: Mapping[str, Any]) -> str:
+    """The worst of the three."""
+    return min((result[part]["verdict"] for part in PARTS), key=_WORST_FIRST.index)
+
+
+def table(rows: Sequence[Row], results: Mapping[str, Mapping[str, Any]]) -> str:
+    """What was played, a line for each client; what was not is not there."""
+    lines = ["| client | version | server | held to | verdict | found by |", "|---|---|---|---|---|---|"]
+    for row in rows:
+        if row.name in results:
+            result = results[row.name]
+            worst = verdict(result)
+            by = (
+                ", ".join(part for part in PARTS if result[part]["verdict"] == worst)
+                if worst != "kept"
+                else ""
+            )
+            cells = (
+                f"[{row.title}](#{_anchor(row.title)})",
+                result["client"].rpartition(" ")[2],
+                result["server"],
+                f"`{result['promise']}`",
+                f"**{worst}**" if worst == "broken" else worst,
+                by or "-",
+            )
+            lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def page(rows: Sequence[Row], results: Mapping[str, Mapping[str, Any]]) -> str:
+    """The whole page."""
+    played = [row for row in rows if row.name in results]
+    return "\n".join(
+        [_INTRODUCTION, table(rows, results), "", *(_section(row, results[row.name]) for row in played)]
+    )
+
+
+def _section(row: Row, result: Mapping[str, Any]) -> str:
+    lines = [f"## {row.title}", ""]
+    if row.quote:
+        lines += [f"> {row.quote}", ">", f"> {row.place}", ""]
+    else:
+        lines += [f"It promises nothing about this. {row.place}".strip(), ""]
+    lines += [
+        f"{result['client']} with {result['server']}, held to `{result['promise']}`, seed {result['seed']}:",
+        "",
+    ]
+    for part in PARTS:
+        one = result[part]
+        lines.append(f"* {part}: {one['verdict']}; {one['figures']}")
+    lines.append("")
+    shown = next((result[part]["story"] for part in PARTS if result[part]["story"]), "")
+    if shown:
+        lines += ["```text", shown.rstrip(), "```", ""]
+    if row.instead:
+        lines += [row.instead, ""]
+    lines += [f"```{{literalinclude}} stores/{row.name}.py", "```", ""]
+    return "\n".join(lines)
+
+
+def _anchor(title: str) -> str:
+    kept = "".join(letter for letter in title.lower() if letter.isalnum() or letter in " -_")
+    return kept.replace(" ", "-")
+
+
+_INTRODUCTION = """\
+# Gallery of verdicts
+
+Released clients of real servers, each behind four methods as its users would write them, and each put through three
+things: the proof (`verify.no_update_lost`), a sweep of its first connection (a cut with FIN and with RST at every so
+many-th byte), and a sweep of its recovery (after an outage, each new connection is cut at one byte until it is healed).
+A client is held to what its documentation promises. Where it promises nothing it is held to the least that is of use,
+`comes-back`, and nobody is blamed for what it does not do.
+
+What a row says was played, with these versions and seeds, by `tox -e gallery`; a row that was not played is not here.
+A verdict is about the store as it is printed: client, options and the loop around it together. Kept means that so many
+schedules found nothing, and no more.
+"""

@@ -1,0 +1,298 @@
+"""The rows of the gallery: which client, with which server, held to which promise, and what its documentation says."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+__all__ = ["ROWS", "Row"]
+
+
+@dataclass(frozen=True)
+class Row:
+    """One client of one server.
+
+    Attributes:
+        name: of its store, ``stores/NAME.py``.
+        title: what it is, in a table.
+        client: the distribution that it is in.
+        server: module and function that open the server, and the function that says its version.
+        promise: what it is held to.
+        quote: what its documentation says about it, short; empty where it says nothing.
+        place: where that is written.
+        instead: what to do where it loses, or what is to know where it does not.
+        settle: seconds in which it must come back once the network does.
+        notice: seconds in which it must notice by itself that a connection died silently; None where the row has none.
+        stride: every so many-th byte of the first connection is cut.
+        environment: what its process needs.
+    """
+
+    name: str
+    title: str
+    client: str
+    server: tuple[str, str, str]
+    promise: str
+    quote: str
+    place: str
+    instead: str = ""
+    settle: float = 5.0
+    notice: float | None = 60.0
+    stride: int = 25
+    environment: Mapping[str, str] = field(default_factory=dict)
+
+
+ROWS = (
+    Row(
+        name="redis_pubsub",
+        title="redis-py, asyncio, pub/sub",
+        client="redis",
+        server=("redis", "open_server", "version"),
+        promise="comes-back",
+        quote=(
+            "In the event of a disconnection such as a network error or timeout, the PubSub object will re-"
+            "subscribe to all prior channels and patterns when reconnecting. Messages that were published "
+            "while the client was disconnected cannot be delivered."
+        ),
+        place="redis-py, docs/advanced_features.rst, Publish / Subscribe",
+        instead=(
+            "It does come back after every outage that ends its connection. What it does not notice is a "
+            "connection that has gone silent for good: with `health_check_interval` the pub/sub object sends"
+            " its PING, and nobody looks whether it is answered. Ask for an answer yourself: `await "
+            "pubsub.ping()` every few seconds, and `await pubsub.connection.disconnect()` if no message of "
+            "type `pong` came in time; or read a stream, as the next row does."
+        ),
+    ),
+    Row(
+        name="redis_streams",
+        title="redis-py, asyncio, streams",
+        client="redis",
+        server=("redis", "open_stream", "version"),
+        promise="every-event",
+        quote=(
+            "Read data from one or multiple streams, only returning entries with an ID greater than the last"
+            " received ID reported by the caller."
+        ),
+        place="Redis, the command XREAD",
+        instead=(
+            "The position belongs to the subscriber and is moved behind what was handed over, so that an "
+            "outage costs nothing. The retries of redis-py are switched off for a reason: [a write that is "
+            "sent again may be made twice](../how-to/other-stores.md#redis)."
+        ),
+    ),
+    Row(
+        name="psycopg_listen",
+        title="psycopg, LISTEN",
+        client="psycopg",
+        server=("postgres", "open_server", "version"),
+        promise="comes-back",
+        quote="",
+        place=(
+            "psycopg's pages on asynchronous notifications say how they are received, and nothing of "
+            "connections that are lost."
+        ),
+        instead=(
+            "It does come back after every outage that ends its connection. A connection that has gone "
+            "silent for good is another matter: whatever stands in between may answer the keepalives of TCP,"
+            " so only a question of your own finds out, such as `SELECT 1` on the listening connection every"
+            " few seconds, with a time limit. And after each reconnect read the table again: what was "
+            "notified meanwhile is gone."
+        ),
+    ),
+    Row(
+        name="asyncpg_listen",
+        title="asyncpg, LISTEN",
+        client="asyncpg",
+        server=("postgres", "open_server", "version"),
+        promise="comes-back",
+        quote="",
+        place=(
+            "asyncpg's `Connection.add_listener` says how notifications are received, and nothing of "
+            "connections that are lost; `add_termination_listener` says that one is."
+        ),
+        instead=(
+            "It does come back after every outage that ends its connection. A connection that has gone "
+            "silent for good is not noticed, because nothing is asked on it: `await "
+            "connection.fetchval('SELECT 1', timeout=2)` every few seconds on the listening connection, "
+            "`connection.terminate()` if it fails, and after each reconnect read the table again: what was "
+            "notified meanwhile is gone."
+        ),
+    ),
+    Row(
+        name="paho_clean",
+        title="paho-mqtt, clean session",
+        client="paho-mqtt",
+        server=("mosquitto", "open_server", "version"),
+        promise="comes-back",
+        quote=(
+            "loop_forever() will handle reconnecting for you if reconnect_on_failure is true (this is the "
+            "default behavior)."
+        ),
+        place="paho-mqtt, docstring of Client.loop_forever, which loop_start runs in a thread",
+    ),
+    Row(
+        name="paho_persistent",
+        title="paho-mqtt, persistent session, QoS 1",
+        client="paho-mqtt",
+        server=("mosquitto", "open_server", "version"),
+        promise="every-event",
+        quote=(
+            "If False, the client is a persistent client and subscription information and queued messages "
+            "will be retained when the client disconnects."
+        ),
+        place="paho-mqtt, docstring of Client, clean_session",
+    ),
+    Row(
+        name="nats_core",
+        title="nats-py, core subscription",
+        client="nats-py",
+        server=("nats", "open_core", "version"),
+        promise="comes-back",
+        quote="Unlike with core NATS which provides an at most once delivery guarantee of a message ...",
+        place="NATS documentation, nats-concepts/jetstream/consumers",
+    ),
+    Row(
+        name="nats_ordered",
+        title="nats-py, ordered consumer",
+        client="nats-py",
+        server=("nats", "open_stream", "version"),
+        promise="every-event",
+        quote="a consumer can provide an at least once delivery guarantee",
+        place=(
+            'NATS documentation, nats-concepts/jetstream/consumers; `ordered_consumer`: "Enable ordered '
+            'consumer mode", nats-py, docstring of JetStreamContext.subscribe'
+        ),
+        instead=(
+            "Nothing is lost; too much comes. `deliver_policy=NEW` is forgotten when the client makes its "
+            "consumer again before the first message has arrived: it then begins at sequence 1, and old "
+            "messages arrive as if they were new ([in 30 lines, without the kit](https://github.com/pytest-"
+            "netfault/pytest-netfault/blob/main/docs/gallery/reduced/nats_ordered.py)). Remember where you "
+            "began, `(await stream.stream_info(name)).state.last_seq`, and drop what is not later. We found "
+            "no report of it."
+        ),
+    ),
+    Row(
+        name="nats_kv",
+        title="nats-py, key-value watch",
+        client="nats-py",
+        server=("nats", "open_bucket", "version"),
+        promise="latest-per-key",
+        quote="watch will fire a callback when a key that matches the keys pattern is updated.",
+        place="nats-py, docstring of KeyValue.watch",
+    ),
+    Row(
+        name="aetcd_watch",
+        title="aetcd, watch from a revision",
+        client="aetcd",
+        server=("etcd", "open_server", "version"),
+        settle=10.0,
+        promise="every-event",
+        quote=(
+            "A broken watch can be resumed by establishing a new watch starting after the last revision "
+            "received in a watch event before the break, so long as the revision is in the history window."
+        ),
+        place="etcd, API guarantees of watches; aetcd itself says nothing of lost connections",
+        instead=(
+            "The watch resumes without a loss after every outage that ends its connection. A connection that"
+            " has gone silent for good is not noticed, and neither is it with the keepalive options of gRPC "
+            "(five seconds, tried for 40 s). Write a key of your own below the prefix every few seconds, and"
+            " open a new client when it does not arrive in time; the bundled wrapper has such a limit."
+        ),
+    ),
+    Row(
+        name="etcd3_watch",
+        title="etcd3, watch from a revision",
+        client="etcd3",
+        server=("etcd", "open_debian", "version_of_debian"),
+        settle=10.0,
+        promise="every-event",
+        quote=(
+            "A broken watch can be resumed by establishing a new watch starting after the last revision "
+            "received in a watch event before the break, so long as the revision is in the history window."
+        ),
+        place="etcd, API guarantees of watches; etcd3 itself says nothing of lost connections",
+        environment={"PROTOCOL_BUFFERS_PYTHON_IMPLEMENTATION": "python"},
+        instead=(
+            "The watch resumes without a loss after every outage that ends its connection. A connection that"
+            " has gone silent for good is not noticed, and neither is it with the keepalive options of gRPC "
+            "(five seconds, tried for 40 s). The bundled wrapper, which stands on this client, has a time "
+            "limit on its watch; or write a key of your own below the prefix every few seconds, and begin "
+            "again when it does not arrive in time."
+        ),
+    ),
+    Row(
+        name="etcetra_watch",
+        title="etcetra, watch",
+        client="etcetra",
+        server=("etcd", "open_server", "version"),
+        settle=10.0,
+        promise="comes-back",
+        quote="",
+        place=(
+            "etcetra's README says how a key is watched, and nothing of connections that are lost; its "
+            "events carry no revision to resume at."
+        ),
+        instead=(
+            "It comes back after outages that end its connection, but not after one in which the next "
+            "connection is reset in its first bytes, and it does not notice a connection that has gone "
+            "silent for good. It gives no revision with an event, so that what was missed meanwhile cannot "
+            "be asked for. Read the prefix again every so often, or take a client whose watches can be "
+            "resumed."
+        ),
+    ),
+    Row(
+        name="aio_pika_robust",
+        title="aio-pika, robust connection",
+        client="aio-pika",
+        server=("rabbitmq", "open_server", "version"),
+        promise="comes-back",
+        quote=(
+            "Transparent auto-reconnects with complete state recovery with `connect_robust` (e.g. declared "
+            "queues or exchanges, consuming state and bindings)."
+        ),
+        place="aio-pika, README, Features",
+    ),
+    Row(
+        name="kombu_mixin",
+        title="kombu, ConsumerMixin",
+        client="kombu",
+        server=("rabbitmq", "open_server", "version"),
+        promise="comes-back",
+        quote=(
+            "maximum number of retries trying to re-establish the connection, if the connection is "
+            "lost/unavailable"
+        ),
+        place="kombu, mixins.py, ConsumerMixin.connect_max_retries, without a limit by default",
+        instead=(
+            "The queue is durable and its messages are acknowledged behind the callback; a repeat is "
+            "possible and allowed. It connects for each write, because a connection that is kept fails with "
+            "the first write after an outage."
+        ),
+    ),
+    Row(
+        name="kazoo_watches",
+        title="kazoo, ChildrenWatch and DataWatch",
+        client="kazoo",
+        server=("zookeeper", "open_server", "version"),
+        stride=150,
+        settle=10.0,
+        promise="latest-per-key",
+        quote=(
+            "Watches a node for data updates and calls the specified function each time it changes [and] "
+            "survives reconnections and session loss"
+        ),
+        place="kazoo, docstring of DataWatch",
+    ),
+    Row(
+        name="mysql_replication",
+        title="mysql-replication, binlog",
+        client="mysql-replication",
+        server=("mariadb", "open_server", "version"),
+        stride=150,
+        promise="every-event",
+        quote=(
+            "resume_stream: Start for event from position or the latest event of binlog or from older "
+            "available event"
+        ),
+        place="mysql-replication, docstring of BinLogStreamReader",
+    ),
+)

@@ -1,0 +1,98 @@
+"""The machinery of the gallery, with a toy: what is played, and that the page says what was played and nothing else."""
+
+from __future__ import annotations
+
+import importlib
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+GALLERY = ROOT / "docs" / "gallery"
+
+
+@pytest.fixture
+def gallery(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """A function that imports a module of the gallery."""
+    monkeypatch.syspath_prepend(ROOT)
+    return lambda name: importlib.import_module(f"docs.gallery.{name}")
+
+
+@pytest.fixture
+def results() -> dict[str, dict[str, Any]]:
+    return {path.stem: json.loads(path.read_text("utf-8")) for path in (GALLERY / "results").glob("*.json")}
+
+
+def test_a_row_has_a_store_that_its_users_would_write_and_says_what_is_promised(gallery: Any) -> None:
+    rows = gallery("rows").ROWS
+    assert {row.name for row in rows} == {path.stem for path in (GALLERY / "stores").glob("*.py")}
+    for row in rows:
+        lines = (GALLERY / "stores" / f"{row.name}.py").read_text("utf-8").splitlines()
+        assert len(lines) <= 60, row.name
+        assert row.place, row.name
+        module, *functions = row.server
+        source = (GALLERY / "servers" / f"{module}.py").read_text("utf-8")
+        for function in functions:
+            assert f"\ndef {function}(" in source, row.name
+
+
+def test_a_defect_is_reduced_to_a_script_that_a_maintainer_believes() -> None:
+    for script in (GALLERY / "reduced").glob("*.py"):
+        text = script.read_text("utf-8")
+        assert len(text.splitlines()) <= 30
+        assert "pytest_netfault" not in text
+
+
+def test_the_page_says_what_was_played(gallery: Any, results: Any) -> None:
+    rows = gallery("rows").ROWS
+    assert set(results) <= {row.name for row in rows}
+    page = (GALLERY / "index.md").read_text("utf-8")
+    assert page == gallery("page").page(rows, results), "python -m docs.gallery.run --page writes it"
+    for row in rows:
+        assert (f"## {row.title}\n" in page) == (row.name in results)
+    for row in rows:
+        if row.name in results and gallery("page").verdict(results[row.name]) == "broken":
+            assert row.instead, f"{row.name} loses, and nothing is said of what to do instead"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("flaw", "verdict"), [(False, "kept"), (True, "broken")])
+def test_a_row_is_played_three_times(gallery: Any, flaw: bool, verdict: str) -> None:
+    from support.mutants import toy
+
+    class FromNow(toy.RightStore):
+        def resume_at(self) -> int | None:
+            return None
+
+        def on_events(self, revision: int, changes: Any) -> None:
+            self.next = 0
+            super().on_events(revision, changes)
+
+    play = gallery("play")
+    budget = play.Budget(examples=3, seconds=10, places=(0, 24))
+    options = {"promise": "every-event", "settle": 0.5, "notice": None, "stride": 60}
+    with toy.ToyServer() as server:
+        played = play.play(FromNow if flaw else toy.RightStore, server, budget=budget, **options)
+    assert list(played) == ["proof", "first connection", "recovery"]
+    assert played["proof"].verdict == verdict
+    assert played["recovery"].verdict == verdict
+    result = {name: one.to_json() for name, one in played.items()}
+    assert gallery("page").verdict(result) == verdict
+    if flaw:
+        assert played["proof"].schedule.startswith("Schedule([Subscribe()")
+
+
+def test_what_a_client_raises_is_no_verdict_on_it(gallery: Any) -> None:
+    from support.mutants import toy
+
+    def broken(_address: str) -> Any:
+        raise OSError("no such host")
+
+    play = gallery("play")
+    options = {"promise": "every-event", "settle": 0.5, "notice": None, "stride": 60}
+    with toy.ToyServer() as server:
+        played = play.play(broken, server, budget=play.Budget(places=(0,)), **options)
+    assert {one.verdict for one in played.values()} == {"failed"}
+    assert played["proof"].figures == "OSError: no such host"
