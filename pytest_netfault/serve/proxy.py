@@ -162,6 +162,7 @@ class Proxy:
         if self._made is None:
             return
         made, self._made, self._link = self._made, None, None
+        self._forget_healed()
         for held in self._held:
             held.active = None
 
@@ -248,6 +249,7 @@ class Proxy:
     @property
     def faults(self) -> Iterator[tuple[int, Fault]]:
         """Faults that are no toxics, by number, the oldest first."""
+        self._forget_healed()
         return ((held.number, held.fault) for held in self._held if not isinstance(held.fault, Toxic))
 
     def apply(self, fault: Fault) -> int | None:
@@ -263,6 +265,7 @@ class Proxy:
 
     def heal(self, number: int) -> bool:
         """Take a fault of ours away; whether there was one of this number."""
+        self._forget_healed()
         for held in self._held:
             if held.number == number and not isinstance(held.fault, Toxic):
                 self._drop(held)
@@ -282,6 +285,10 @@ class Proxy:
         held = _Held(next(self._numbers), fault, active)
         self._held.append(held)
         return held.number
+
+    def _forget_healed(self) -> None:
+        """A fault with a limit may have healed itself: it is not in force any more, and does not come again."""
+        self._held = [held for held in self._held if held.active is None or not held.active.healed]
 
     def _drop(self, held: _Held) -> None:
         self._held.remove(held)

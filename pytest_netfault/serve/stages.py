@@ -10,7 +10,7 @@ import random
 from typing import Literal
 
 from pytest_netfault.proxy.cuts import CutStage
-from pytest_netfault.proxy.stage import Ending, Item, Stage, counted, size_of
+from pytest_netfault.proxy.stage import Added, Ending, Item, Stage, counted, size_of
 from pytest_netfault.proxy.stages import QUEUE_LIMIT
 
 __all__ = ["LimitStage", "SlicerStage", "SlowCloseStage", "SwallowStage"]
@@ -41,7 +41,7 @@ class SlowCloseStage(Stage):
 
 
 class SwallowStage(Stage):
-    """Bytes are thrown away as they come; endings pass. After a time the connection ends.
+    """Silence: bytes are thrown away as they come, and endings are held. After a time the connection ends.
 
     Args:
         start: since when it holds.
@@ -64,6 +64,9 @@ class SwallowStage(Stage):
         self.met = True
         if not size_of(item):
             self.queue.append(item)
+
+    def pull(self, now: float) -> Item | None:
+        return None
 
     def take_over(self, before: Stage) -> None:
         if isinstance(before, SwallowStage):
@@ -119,45 +122,51 @@ class SlicerStage(Stage):
         self._variation = variation
         self._gap = gap
         self._key = key
-        self._position = position
+        self._position = position  # of what is at the head of the queue
+        self._parts: list[tuple[int, int]] = []  # of that, still to be halved; the next one is the last
+        self._passed = 0  # bytes of it that went on already
+        self._draw = random.Random()
         self._next = -math.inf
-
-    def push(self, now: float, item: Item) -> None:
-        if not isinstance(item, (bytes, memoryview)) or len(item) <= self._average + self._variation:
-            super().push(now, item)
-        else:
-            view, draw = memoryview(item), random.Random(f"{self._key}/{self._position}")
-            start = 0
-            for end in self._ends(0, len(item), draw):
-                super().push(now, view[start:end])
-                start = end
-        self._position += counted(item)
-
-    def _ends(self, start: int, end: int, draw: random.Random) -> list[int]:
-        """Where the pieces of a stretch end. Not recursive: a stretch may be half a megabyte of single bytes."""
-        ends, waiting = [], [(start, end)]
-        while waiting:
-            first, last = waiting.pop()
-            if last - first - self._average <= self._variation:
-                ends.append(last)
-                continue
-            middle = first + (last - first) // 2
-            if self._variation:
-                middle += draw.randrange(2 * self._variation) - self._variation
-            middle = min(max(middle, first + 1), last - 1)
-            waiting += [(middle, last), (first, middle)]
-        return ends
 
     def pull(self, now: float) -> Item | None:
         if not self.queue or now < self._next:
             return None
-        item = super().pull(now)
-        if item is not None and size_of(item):
-            self._next = now + self._gap
-        return item
+        item = self.queue[0]
+        if isinstance(item, Added) or not isinstance(item, (bytes, memoryview)):
+            return super().pull(now)
+        self._next = now + self._gap
+        if not self._parts:
+            self._draw.seed(f"{self._key}/{self._position}")
+            self._parts = [(0, len(item))]
+        start, end = self._next_part()
+        self.held -= end - start
+        self._passed = end
+        if end == len(item):
+            self.queue.popleft()
+            self._position += end
+            self._passed = 0
+        return memoryview(item)[start:end]
+
+    def _next_part(self) -> tuple[int, int]:
+        """Halve what is left until its first part is small enough; the rest is halved when its turn comes."""
+        while True:
+            start, end = self._parts.pop()
+            if end - start - self._average <= self._variation:
+                return start, end
+            middle = start + (end - start) // 2
+            if self._variation:
+                middle += self._draw.randrange(2 * self._variation) - self._variation
+            middle = min(max(middle, start + 1), end - 1)
+            self._parts += [(middle, end), (start, middle)]
 
     def wake(self) -> float | None:
         return self._next if self.queue else None
 
     def full(self, now: float) -> bool:
         return self.held >= QUEUE_LIMIT
+
+    def drain(self) -> list[Item]:
+        items = super().drain()
+        if self._passed and isinstance(items[0], (bytes, memoryview)):
+            items[0] = memoryview(items[0])[self._passed :]
+        return items

@@ -84,6 +84,22 @@ class TestFaults:
         assert client.recv(2, socket.MSG_WAITALL) == b"ab"
         assert client.recv(1) == b""
 
+    def test_one_with_a_limit_heals_itself_and_does_not_come_again(
+        self, serving: Serving, upstream: Upstream
+    ) -> None:
+        place = serving.create("p", upstream.address)
+        body = {"fault": "refuse", "count": 1}
+        assert serving.ask("POST", FAULTS, body).json == {"number": 1, **body}
+        with pytest.raises(ConnectionError):  # noqa: PT012
+            with socket.create_connection(place, timeout=30) as client:
+                client.recv(1)
+            raise ConnectionResetError
+        upstream.connect(place)
+        assert serving.ask("GET", FAULTS).json == []
+        for enabled in (False, True):
+            serving.ask("POST", "/proxies/p", {"enabled": enabled})
+        upstream.connect(place)
+
     def test_all_are_healed_and_toxics_stay(self, serving: Serving) -> None:
         serving.create("p", "127.0.0.1:1")
         serving.ask("POST", "/proxies/p/toxics", {"type": "noop"})

@@ -29,10 +29,25 @@ def test_a_slicer_loses_nothing_and_makes_pieces_that_are_small_enough(
     assert all(isinstance(piece, bytes) and 1 <= len(piece) <= average + variation for piece in pieces)
 
 
-def test_a_slicer_of_single_bytes_takes_a_whole_read() -> None:
+def test_a_slicer_of_single_bytes_makes_no_piece_before_it_is_taken() -> None:
     stage = SlicerStage(1, 0, 0, key="k", position=0)
     stage.push(0, bytes(512 * 1024))
-    assert len(stage.queue) == 512 * 1024
+    assert [stage.pull(0), stage.pull(0)] == [b"\0", b"\0"]
+    assert len(stage.queue) == 1
+    assert stage.held == 512 * 1024 - 2
+
+
+@given(st.lists(st.binary(min_size=1, max_size=60), max_size=5), st.integers(0, 60))
+def test_a_slicer_gives_up_what_it_has_not_passed(chunks: list[bytes], pulls: int) -> None:
+    stage = SlicerStage(3, 2, 0, key="k", position=0)
+    for chunk in chunks:
+        stage.push(0, chunk)
+    stage.push(0, Ending.FIN)
+    came = [item for _ in range(pulls) if (item := stage.pull(0)) is not None]
+    came += stage.drain()
+    assert b"".join(item for item in came if isinstance(item, (bytes, memoryview))) == b"".join(chunks)
+    assert came[-1] is Ending.FIN
+    assert stage.held == 0
 
 
 def test_a_slicer_waits_after_each_piece() -> None:
@@ -80,8 +95,9 @@ def test_swallowing_counts_from_when_it_took_hold(seconds: float | None, ends_at
     stage = SwallowStage(10.0, seconds, "fin")
     stage.push(11, b"gone")
     stage.push(11, Ending.FIN)
-    assert pulled(stage) == [Ending.FIN]
+    assert pulled(stage) == []
     assert stage.met
+    assert stage.drain() == [Ending.FIN]
     later = SwallowStage(99.0, seconds, "fin")
     later.take_over(stage)
     assert later.ends_at == ends_at

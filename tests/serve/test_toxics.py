@@ -155,6 +155,14 @@ class TestTimeout:
         assert until_the_end(proxied.client) == b""
         assert until_the_end(proxied.server) == b""
 
+    def test_it_swallows_the_end_too(self, proxied: Proxied) -> None:
+        proxied.toxic("timeout", timeout=0)
+        proxied.server.sendall(b"swallowed")
+        proxied.server.close()
+        proxied.client.settimeout(0.05)
+        with pytest.raises(TimeoutError):
+            proxied.client.recv(1)
+
     def test_a_connection_at_rest_is_closed(self, proxied: Proxied) -> None:
         proxied.toxic("timeout", timeout=20)
         assert until_the_end(proxied.client) == b""
