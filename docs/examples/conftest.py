@@ -23,6 +23,7 @@ SLOW = {
     "test_property.py",
     "test_prove_asyncio.py",
     "test_redis.py",
+    "test_redis_cluster.py",
 }
 
 
