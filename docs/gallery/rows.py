@@ -281,6 +281,13 @@ ROWS = (
             "survives reconnections and session loss"
         ),
         place="kazoo, docstring of DataWatch",
+        instead=(
+            "If the connection ends right behind the answer to the question of a ChildrenWatch, it may never"
+            " ask again: kazoo's own log of such a play has no GetChildren after the reconnect, and new "
+            "nodes stay unseen for as long as the session lasts. It takes luck (2 of 6 plays on a busy "
+            "machine, fewer on a quiet one). A watch is a hint: read the folder and its nodes again when a "
+            "listener (`client.add_listener`) says CONNECTED, and every so often."
+        ),
     ),
     Row(
         name="mysql_replication",
