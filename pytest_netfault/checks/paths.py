@@ -214,7 +214,9 @@ class _Walk:
 
     def _after(self, path: _Path, index: int, revision: int, *, excused: bool, misfit: bool = False) -> _Path:
         end = self._committed.end_of(revision)
-        back = revision < path.newest
+        # A first snapshot is as old as the newest change of the subscription, where a client knows no other revision.
+        same_as_at_the_start = self._nothing_yet and self._committed.inside.find(1, end, path.end) < 0
+        back = revision < path.newest and not same_as_at_the_start
         skips = not excused and not self._failed and self._committed.inside.find(1, path.end, end) >= 0
         troubles = path.troubles + back + skips + misfit
         trail = (index, (revision,), misfit, path.trail)

@@ -126,6 +126,18 @@ EVERY_EVENT: dict[str, tuple[str, list[Any], dict[str, Any], str]] = {
     "a snapshot beyond the log": (LOG, [snap(9, a="2", b="1")], {}, ""),
     "from before the start": (LOG, [snap(2, a="1"), "3b", "4a"], {"start": 2}, ""),
     "older than the start": (LOG, [snap(2, a="1"), "4a"], {"start": 3}, "ordered"),
+    "older than the start, and nothing of it changed since": (
+        LOG,
+        [snap(2, a="1"), "4a"],
+        {"start": 3, "prefix": "a"},
+        "",
+    ),
+    "as old, and not the first": (
+        LOG,
+        [snap(3, a="1"), snap(2, a="1"), "4a"],
+        {"start": 3, "prefix": "a"},
+        "ordered",
+    ),
     "its own revision again": (LOG, [snap(3, a="1", b="1"), "3b", "4a"], {}, "ordered"),
     "nothing skipped": (LOG, ["2a", "3b", snap(3, a="1", b="1"), "4a"], {}, ""),
     "skipped without a reason": (LOG, ["2a", snap(4, a="2", b="1")], {}, "complete"),

@@ -189,7 +189,15 @@ class Restated:
                     return True
                 if theirs == revision and other.position > one.position and not self.repeat(one):
                     return True
-        return any(item.revision < self.cursor(step) for step, _, item in self.resyncs)
+        return any(
+            item.revision < self.cursor(step) and not self.same_as_at_the_start(step, item)
+            for step, _, item in self.resyncs
+        )
+
+    def same_as_at_the_start(self, step: int, snapshot: Resynced) -> bool:
+        between = range(snapshot.revision + 1, self.trace.start_revision_exclusive + 1)
+        changed = [self.revision(p) for p in range(len(self.log)) if self.inside[p]]
+        return step == self.first_step and not set(between) & set(changed)
 
     def atomic(self) -> bool:
         first: dict[int, int] = {}
