@@ -15,7 +15,7 @@ import pytest
 
 from pytest_netfault import NetFault
 
-EXTRAS = ("hypothesis", "docker", "jinja2", "rich", "grpc", "etcd3")
+EXTRAS = ("hypothesis", "docker", "jinja2", "rich", "grpc", "etcd3", "hypercorn", "starlette")
 
 HIDE = f"""
 import sys
@@ -89,6 +89,13 @@ def test_the_demo_without_extras_says_one_sentence() -> None:
     )
     assert run.returncode == 2
     assert "pip install" in run.stderr
+    assert len(run.stderr.splitlines()) == 1, run.stderr
+
+
+def test_serving_names_the_extra() -> None:
+    run = without_extras("from pytest_netfault.cli import main\nsys.exit(main(['serve', '--port=0']))")
+    assert run.returncode == 2
+    assert "pip install 'pytest-netfault[serve]'" in run.stderr
     assert len(run.stderr.splitlines()) == 1, run.stderr
 
 

@@ -17,7 +17,7 @@ from pathlib import Path
 HERE = Path(__file__).parent
 FOLDERS = (HERE, HERE.parent.parent / "wrapper" / "tests" / "benchmarks")
 # What the page of the proxy shows, in its order; the others measure the proof kit and the wrapper.
-OF_THE_PROXY = ("proxy", "plugin", "leaks", "memory")
+OF_THE_PROXY = ("proxy", "serve", "plugin", "leaks", "memory")
 
 PAGE = """\
 # Benchmarks

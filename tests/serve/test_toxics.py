@@ -272,6 +272,7 @@ class TestToxicity:
         with pytest.raises(TimeoutError):
             proxied.client.recv(1)
 
+    @pytest.mark.slow
     def test_the_seed_repeats_it(self, upstream: Upstream) -> None:
         def roll() -> list[bool]:
             with Serving("--seed=11") as serving:
