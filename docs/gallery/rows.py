@@ -294,7 +294,7 @@ ROWS = (
         title="mysql-replication, binlog",
         client="mysql-replication",
         server=("mariadb", "open_server", "version"),
-        stride=150,
+        stride=1000,
         promise="every-event",
         quote=(
             "resume_stream: Start for event from position or the latest event of binlog or from older "

@@ -30,7 +30,7 @@ from pytest_netfault.common.printable import represented
 from pytest_netfault.faults import FAULTS, Fault
 from pytest_netfault.proof.arguments import pick_seed
 from pytest_netfault.proof.process_store import ProcessStore
-from pytest_netfault.proof.shards import read_shard
+from pytest_netfault.proof.shards import chosen_shard
 from pytest_netfault.schedules.dead_flows import NOTICE_SECONDS
 from pytest_netfault.schedules.generate import ALL
 
@@ -130,7 +130,12 @@ def _add_arguments_of_the_proof(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="how many schedules are played side by side (default: as many as suit this machine)",
     )
-    group.add_argument("--shard", type=_shard, metavar="N/M", help="play the N-th of M parts of it")
+    group.add_argument(
+        "--shard",
+        type=_shard,
+        metavar="N/M",
+        help="play the N-th of M parts of it; auto is the part of this job of a CI system",
+    )
     group.add_argument(
         "--report-dir",
         type=path_argument,
@@ -297,7 +302,7 @@ def _notice(text: str) -> float | None:
 
 def _shard(text: str) -> str:
     try:
-        read_shard(text)
+        chosen_shard(text)
     except ValueError as error:
         raise argparse.ArgumentTypeError(str(error)) from error
     return text

@@ -259,6 +259,18 @@ def test_parts_are_written_and_merged(stores: Path, tmp_path: Path) -> None:
     assert main(["merge", str(tmp_path / "out")]) == 0
 
 
+def test_the_part_may_be_that_of_a_job_of_a_ci_system(
+    stores: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for variable in ("CI_NODE_INDEX", "CI_NODE_TOTAL", "BUILDKITE_PARALLEL_JOB", "TEST_TOTAL_SHARDS"):
+        monkeypatch.delenv(variable, raising=False)
+    monkeypatch.setenv("CIRCLE_NODE_TOTAL", "2")
+    for index in ("0", "1"):
+        monkeypatch.setenv("CIRCLE_NODE_INDEX", index)
+        assert proved(stores, "right", "--shard", "auto", "--output", tmp_path / "out")[0] == 0
+    assert main(["merge", str(tmp_path / "out")]) == 0
+
+
 def test_the_seed_is_shown_and_draws_the_same(stores: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NETFAULT_SEED", "17")
     out = io.StringIO()
