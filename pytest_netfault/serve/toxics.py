@@ -10,7 +10,7 @@ from typing import Any
 
 from pytest_netfault.faults import Direction, Fault, OnHeal, Traits
 from pytest_netfault.proxy.stage import Place, Stage, stage_for
-from pytest_netfault.serve.errors import INVALID_STREAM, INVALID_TOXIC_TYPE, ApiError
+from pytest_netfault.serve.errors import INVALID_STREAM, INVALID_TOXIC_TYPE
 from pytest_netfault.serve.kinds import KINDS, Kind, Moment
 from pytest_netfault.serve.wire import Fields
 
@@ -122,7 +122,7 @@ def read_toxic(body: object, *, root: str, check_name: Any = lambda _name: None)
     name = name or f"{kind}_{stream}"
     check_name(name)
     attributes = KINDS[kind].read(Fields(fields.value("attributes"), "attributes"), {})
-    return _checked(Toxic(name, kind, stream, toxicity, tuple(attributes.items()), root))
+    return _limited(Toxic(name, kind, stream, toxicity, tuple(attributes.items()), root))
 
 
 def updated_toxic(toxic: Toxic, body: object) -> Toxic:
@@ -135,13 +135,11 @@ def updated_toxic(toxic: Toxic, body: object) -> Toxic:
     before = dict(toxic.attributes)
     attributes = toxic.of_kind.read(Fields(fields.value("attributes"), "attributes"), before)
     toxicity = fields.single("toxicity", toxic.toxicity)
-    return _checked(dataclasses.replace(toxic, toxicity=toxicity, attributes=tuple(attributes.items())))
+    return _limited(dataclasses.replace(toxic, toxicity=toxicity, attributes=tuple(attributes.items())))
 
 
-def _checked(toxic: Toxic) -> Toxic:
-    if toxic.of_kind.loss is not None and toxic.toxicity < 1:
-        raise ApiError(
-            f"toxicity of {toxic.kind} must be 1, not {toxic.toxicity:g}: segments of every connection are dropped",
-            400,
-        )
-    return toxic
+def _limited(toxic: Toxic) -> Toxic:
+    """Segments are dropped by the kernel and not by a stage, so it must know for which connections."""
+    if toxic.of_kind.loss is None:
+        return toxic
+    return dataclasses.replace(toxic, share=None if toxic.toxicity >= 1 else max(0.0, toxic.toxicity))
