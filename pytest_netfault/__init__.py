@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from pytest_netfault.faults import Throttle as Throttle
     from pytest_netfault.faults import UnsupportedFault as UnsupportedFault
     from pytest_netfault.proof.process_store import ProcessStore as ProcessStore
+    from pytest_netfault.proxy.tls.settings import TLS as TLS
     from pytest_netfault.schedules.schedule import Schedule as Schedule
     from pytest_netfault.schedules.steps import Break as Break
     from pytest_netfault.schedules.steps import Compact as Compact
@@ -62,6 +63,7 @@ if TYPE_CHECKING:
     from pytest_netfault.verify import UpdateLost as UpdateLost
 
 __all__ = [
+    "TLS",
     "ActiveFault",
     "AsyncStore",
     "Blackhole",
@@ -122,6 +124,7 @@ _HOMES = {
         "UnsupportedFault"
     ),
     "proof.process_store": "ProcessStore",
+    "proxy.tls.settings": "TLS",
     "schedules.schedule": "Schedule",
     "schedules.steps": (
         "Break Compact WaitForConnection Delete Heal WaitForBytes Pause Restart Resume WaitForEvents "

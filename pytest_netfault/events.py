@@ -31,6 +31,7 @@ EventKind = Literal[
     "accepted",  # a client's connection was taken
     "connected",  # ... and the upstream answered
     "upstream_failed",  # ... or did not; the client gets RST
+    "tls_failed",  # a handshake has failed, or TLS after it; ``by`` is the side that failed, ``detail`` says of what
     "fin",  # this side ended its direction in order; a fault ends both
     "rst",  # this side, or a fault, reset the connection
     "closed",  # nothing of the connection is left; ``by`` and ``fault`` say who ended it

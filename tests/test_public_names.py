@@ -15,6 +15,7 @@ PROMISED = {
     # links
     "ActiveFault",
     "AsyncStore", "ConnectionInfo", "Link", "LinkEvent", "LinkWarning", "NetFault", "NetFaultClosed",
+    "TLS",
     # faults
     "Blackhole", "Corrupt", "Cut", "Delay", "Fault", "Forget", "Frame", "Lose", "Refuse", "Reset", "Sever", "Slice",
     "StallAccept", "Throttle", "UnsupportedFault",

@@ -14,13 +14,17 @@ from pytest_netfault.control.observer import Observer
 from pytest_netfault.faults.arguments import count, shown
 from pytest_netfault.faults.frame import check_frames
 from pytest_netfault.faults.synonyms import no_attribute
-from pytest_netfault.proxy.addresses import AddressLike, parse_address
+from pytest_netfault.proxy.addresses import Address, AddressLike, TcpAddress, parse_address
 from pytest_netfault.proxy.budget import LEAST_MAX_HELD, MAX_HELD
 from pytest_netfault.proxy.link import ProxyLink
 from pytest_netfault.proxy.thread import NetFaultClosed, ProxyThread, crash_error
+from pytest_netfault.proxy.tls.settings import TLS, check_tls
 
 if TYPE_CHECKING:
     from typing_extensions import Self
+
+    from pytest_netfault.proxy.connection import Securing
+    from pytest_netfault.proxy.tls.authority import Authority
 
 __all__ = ["NetFault", "net_on"]
 
@@ -69,6 +73,7 @@ class NetFault:
         name: str | None = None,
         max_held: int = MAX_HELD,
         frames: str | bool = False,
+        tls: bool | TLS = False,
     ) -> Link:
         """Open a port that forwards to a server.
 
@@ -86,12 +91,16 @@ class NetFault:
                 True to recognize it by its first bytes. Then events say in which frame a fault has ended a connection,
                 and ``Cut(at=Frame(...))`` can be applied at any time. Without it frames are counted from the moment
                 when a ``Cut`` is in force, on connections that have delivered no more than 16 KiB by then.
+            tls: True, or :class:`TLS` with how: the link serves TLS with a certificate of :attr:`ca`, and speaks TLS to
+                the upstream. Faults then act on the plaintext. Without it TLS passes as it is.
 
         Raises:
             TypeError, ValueError: an argument is no address; the message names it.
             OSError: ``listen`` cannot be listened on, or a name cannot be resolved.
             NetFaultClosed: it was closed.
+            ModuleNotFoundError: ``tls`` needs trustme (``pytest-netfault[tls]``), which is not installed.
         """
+        settings = check_tls(tls)
         to = parse_address(upstream, what="upstream")
         at = parse_address(listen, what="listen", any_port=True)
         if name is not None and not isinstance(name, str):
@@ -100,10 +109,13 @@ class NetFault:
         protocol = check_frames(frames)
         if self._closed:
             raise NetFaultClosed("this NetFault was closed; open a new one")
+        secure = _secure(settings, to)
         at = self._thread.look_up(at)
         engine = self._thread.engine()
         called = name or f"link{len(self._links) + 1}"
-        made = ProxyLink(engine, to, at, name=called, seed=self.seed, max_held=max_held, frames=protocol)
+        made = ProxyLink(
+            engine, to, at, name=called, seed=self.seed, max_held=max_held, frames=protocol, secure=secure
+        )
         try:
             self._thread.add(made)
             link = Link(self._thread, made, self._observer)
@@ -115,6 +127,17 @@ class NetFault:
         if self._observer is not None:
             self._observer.opened(link)
         return link
+
+    @property
+    def ca(self) -> Authority:
+        """The certificate authority of this session, whose certificates TLS links show: ``ca.file`` is its path.
+
+        Raises:
+            ModuleNotFoundError: trustme (``pytest-netfault[tls]``) is not installed.
+        """
+        from pytest_netfault.proxy.tls.authority import authority
+
+        return authority()
 
     def note(self, text: str) -> None:
         """Put a line on the timeline of every link that is open now: what the test is about to do, or has seen.
@@ -206,3 +229,11 @@ def net_on(
     net._thread, net._owns_thread = thread, False
     net._name = name or net._name
     return net
+
+
+def _secure(settings: TLS | None, upstream: Address) -> Securing | None:
+    if settings is None:
+        return None
+    from pytest_netfault.proxy.tls.contexts import Secure
+
+    return Secure(settings, upstream.host if isinstance(upstream, TcpAddress) else "")

@@ -31,7 +31,7 @@ from pytest_netfault.framers import Spot
 from pytest_netfault.proxy import kernel
 from pytest_netfault.proxy.budget import Budget
 from pytest_netfault.proxy.cuts import CutStage
-from pytest_netfault.proxy.end import End
+from pytest_netfault.proxy.end import End, Side
 from pytest_netfault.proxy.engine import READ, READ_SIZE, Engine, Timer
 from pytest_netfault.proxy.pipe import Direction, Pipe
 from pytest_netfault.proxy.stage import Ending
@@ -94,6 +94,23 @@ class Standing:
 
 # More methods, and a longer file, than a class of ours should have: this is the state machine of a connection, each
 # method is one thing that can happen to it, and which of them may follow which is only seen where they stand together.
+class Handshaking(Protocol):
+    """The way of a connection from TCP to what is spoken above it."""
+
+    def go_on(self) -> None:
+        """Go as far as there is something to go on with."""
+
+
+class Securing(Protocol):
+    """What makes the connections of a link speak TLS."""
+
+    def end(self, engine: Engine, sock: socket.socket, side: Side) -> End:
+        """An end of a connection, around its socket."""
+
+    def handshake(self, connection: Connection) -> Handshaking:
+        """What comes once both sockets are connected, and ends with :meth:`Connection.opened`."""
+
+
 class Connection:
     """A client's connection through a link.
 
@@ -110,6 +127,7 @@ class Connection:
         budget: how much the link may hold back.
         standing: the faults in force, of which it has all that are in force now.
         frames: whether frames are named in any case.
+        secure: makes it speak TLS on both sides; None for bytes as they come.
     """
 
     def __init__(
@@ -125,6 +143,7 @@ class Connection:
         budget: Budget,
         standing: Standing,
         frames: Frames = False,
+        secure: Securing | None = None,
     ) -> None:
         self.engine = engine
         self.number = number
@@ -146,10 +165,19 @@ class Connection:
         self._cut_by: tuple[Direction, CutStage] | None = None
         self.up = Pipe(self, "up")
         self.down = Pipe(self, "down")
-        self.client = End(engine, client, "client")
+        self.handshake: Handshaking | None = None  # while it is under way
+        self._secure = secure
+        self.client = self._end(client, "client")
         self.client.outgoing, self.client.incoming = self.up, self.down
         self.up.source = self.down.sink = self.client
         self.upstream: End | None = None
+
+    def _end(self, sock: socket.socket, side: Side) -> End:
+        return (
+            End(self.engine, sock, side)
+            if self._secure is None
+            else self._secure.end(self.engine, sock, side)
+        )
 
     @property
     def pipes(self) -> tuple[Pipe, Pipe]:
@@ -196,7 +224,7 @@ class Connection:
         while self.state == "connecting":
             attempt = self._connect()
             if isinstance(attempt, socket.socket):
-                end = End(self.engine, attempt, "upstream")
+                end = self._end(attempt, "upstream")
                 end.outgoing, end.incoming = self.down, self.up
                 self.upstream = self.down.source = self.up.sink = end
                 self._set_loss()
@@ -232,6 +260,19 @@ class Connection:
             self.upstream.close(reset=True)
             self._attempt(OSError(error, os.strerror(error)))
             return
+        if self._secure is None:
+            self.opened()
+        else:
+            self.handshake = self._secure.handshake(self)
+            self.shake_hands()
+
+    def shake_hands(self) -> None:
+        """Go on with the handshake, if one is under way: something has come, or a fault does not hold it any more."""
+        if self.handshake is not None:
+            self.handshake.go_on()
+
+    def opened(self) -> None:
+        """Both sides are there: from now on bytes pass."""
         self.state = "open"
         self.log("connected", _OURS, address=self.upstream_name)
         self.up.pump()
@@ -304,7 +345,8 @@ class Connection:
     def one_way_done(self) -> None:
         """A FIN was forwarded. When both were, and nothing is behind them, the connection is over."""
         if all(pipe.finished and pipe.flow.empty for pipe in self.pipes):
-            self.close()
+            if not any(end.waiting for end in self._ends()):  # otherwise it comes back once nothing does
+                self.close()
         elif self.state == "open":
             self.state = "half-closed"
 

@@ -12,7 +12,7 @@ import trio
 from pytest_netfault.events import Cause
 from pytest_netfault.proxy.addresses import UpstreamAddress
 from pytest_netfault.proxy.budget import Budget
-from pytest_netfault.proxy.connection import Connection, Standing
+from pytest_netfault.proxy.connection import Connection, Securing, Standing
 from pytest_netfault.proxy.engine import Engine, Timer
 from pytest_netfault.proxy.observation import ConnectionInfo, EventLog, Waiters, info_of
 from pytest_netfault.proxy.upstream import Candidates, Upstream
@@ -37,6 +37,7 @@ class Connections:
         frames: whether frames are named in any case.
         log: where their events are written.
         waiters: who waits for what they carry.
+        secure: makes them speak TLS, if they do.
     """
 
     def __init__(
@@ -48,6 +49,7 @@ class Connections:
         frames: Frames,
         log: EventLog,
         waiters: Waiters,
+        secure: Securing | None = None,
     ) -> None:
         self.engine = engine
         self.live: dict[int, Connection] = {}
@@ -57,6 +59,7 @@ class Connections:
         self.nursery: trio.Nursery | None = None  # of the link's life, where names are looked up
         self._upstream_name = str(upstream)
         self._log = log
+        self._secure = secure
         self._waiters = waiters
         self._frames: Frames = frames
         self._last_used = -math.inf  # when a connection last came or went
@@ -131,6 +134,7 @@ class Connections:
             budget=self._budget,
             standing=standing,
             frames=self._frames,
+            secure=self._secure,
         )
         self._log.write("accepted", connection, Cause("client"), address=name)
         return connection

@@ -16,6 +16,7 @@ import struct
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Literal
 
+from pytest_netfault.proxy import kernel
 from pytest_netfault.proxy.engine import PEER_ENDED, READ, TROUBLE, WRITE, Engine
 
 if TYPE_CHECKING:
@@ -161,8 +162,30 @@ class End:
                 if self.fd >= 0 and not self.mask & READ:
                     self._trouble()
 
-    def finish_writing(self) -> None:
-        """Send FIN behind what was sent."""
+    @property
+    def waiting(self) -> bool:
+        """Whether something that was written has not reached the kernel yet."""
+        return False
+
+    @property
+    def truncated(self) -> bool:
+        """Whether the peer has ended its side in a way that its protocol does not count as an end."""
+        return False
+
+    def unacknowledged(self) -> int:
+        """Bytes that were written and that the peer's kernel has not acknowledged."""
+        return kernel.unacknowledged(self.sock)
+
+    def unsent(self) -> int:
+        """Bytes that were written and are not on the wire yet; 0 where the kernel cannot say."""
+        return kernel.unsent(self.sock)
+
+    def finish_writing(self, *, in_order: bool = True) -> None:
+        """Send FIN behind what was sent.
+
+        Args:
+            in_order: whether a protocol that says goodbye before it should do so.
+        """
         try:
             self.sock.shutdown(socket.SHUT_WR)
         except OSError:  # the peer is gone already; the reading side says how

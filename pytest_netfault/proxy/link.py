@@ -15,7 +15,7 @@ from pytest_netfault.events import Cause
 from pytest_netfault.proxy.addresses import Address, UpstreamAddress
 from pytest_netfault.proxy.budget import MAX_HELD
 from pytest_netfault.proxy.calls import Moment
-from pytest_netfault.proxy.connection import Connection
+from pytest_netfault.proxy.connection import Connection, Securing
 from pytest_netfault.proxy.connections import Connections
 from pytest_netfault.proxy.engine import Engine, EngineStopped, Started
 from pytest_netfault.proxy.in_force import FaultsInForce
@@ -60,6 +60,7 @@ class ProxyLink:
         look_up_first: bool = True,
         unreachable: Ending = Ending.RST,
         frames: Frames = False,
+        secure: Securing | None = None,
     ) -> None:
         self.engine = engine
         self.name = name
@@ -76,7 +77,13 @@ class ProxyLink:
         self.log = EventLog(name, engine.now, engine.debug_log)
         self.waiters = Waiters()
         self.connections = Connections(
-            engine, upstream, max_held=max_held, frames=frames, log=self.log, waiters=self.waiters
+            engine,
+            upstream,
+            max_held=max_held,
+            frames=frames,
+            log=self.log,
+            waiters=self.waiters,
+            secure=secure,
         )
         addresses = listen if isinstance(listen, Sequence) else (listen,)
         self.listener = open_port(engine, addresses, self._on_accept, self._on_trouble)

@@ -19,7 +19,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Literal
 
 from pytest_netfault.events import Cause
-from pytest_netfault.proxy import kernel
 from pytest_netfault.proxy.end import End
 from pytest_netfault.proxy.engine import READ, READ_SIZE, Timer
 from pytest_netfault.proxy.flow import Flow
@@ -212,6 +211,7 @@ class Pipe:
         if connection.caught_up != connection.standing.number:
             connection.catch_up()
         if connection.state == "connecting" or not connection.alive:
+            connection.shake_hands()
             return
         flow = self.flow
         now = connection.engine.now()
@@ -234,7 +234,7 @@ class Pipe:
             if pieces == _PIECES:
                 again = True
                 break
-            if separate and kernel.unsent(self.sink.sock):
+            if separate and self.sink.unsent():
                 self.stuck = True
                 break
             try:
@@ -288,7 +288,7 @@ class Pipe:
             isinstance(ending, CutHere) and not self.connection.cut_waits(self, ending.stage)
         ):
             return True
-        left = kernel.unacknowledged(self.sink.sock) + (self.flow.settled if self.stuck else 0)
+        left = self.sink.unacknowledged() + (self.flow.settled if self.stuck else 0)
         if left != self.patience[0]:
             self.patience = (left, now)
         if not left or self.sink.reset:
@@ -302,7 +302,7 @@ class Pipe:
                 self.connection.cut(self, ending.stage)
         elif ending is Ending.FIN:
             self.finished = True
-            self.sink.finish_writing()
+            self.sink.finish_writing(in_order=not self.source.truncated)
             self.connection.one_way_done()
         else:
             self.finished = True

@@ -28,7 +28,7 @@ __all__ = [
 # What fits on a screen beside the test's own traceback.
 EVENTS_SHOWN = 20
 # What was done to a link, as opposed to what its two sides did.
-_DONE_TO_IT = frozenset({"fault", "hit", "heal", "note", "trouble"})
+_DONE_TO_IT = frozenset({"fault", "hit", "heal", "note", "tls_failed", "trouble"})
 _COLUMNS = 100
 
 

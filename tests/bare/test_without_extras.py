@@ -15,7 +15,7 @@ import pytest
 
 from pytest_netfault import NetFault
 
-EXTRAS = ("hypothesis", "docker", "jinja2", "rich", "grpc", "etcd3", "hypercorn", "starlette")
+EXTRAS = ("hypothesis", "docker", "jinja2", "rich", "grpc", "etcd3", "hypercorn", "starlette", "trustme")
 
 HIDE = f"""
 import sys
@@ -104,3 +104,11 @@ def test_judging_needs_no_extra() -> None:
     assert run.returncode == 2
     assert "/nowhere.json" in run.stdout + run.stderr
     assert "Traceback" not in run.stderr
+
+
+def test_tls_links_without_trustme_name_the_extra() -> None:
+    run = without_extras("from pytest_netfault import NetFault\nNetFault().forward(80, tls=True)")
+    assert run.returncode == 1
+    last = run.stderr.strip().splitlines()[-1]
+    assert last.startswith("ModuleNotFoundError: TLS links make certificates with trustme")
+    assert "pip install 'pytest-netfault[tls]'" in last

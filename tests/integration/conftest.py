@@ -101,9 +101,20 @@ CASES = [
 ]
 
 
+# For clients whose story with every fault is told elsewhere: one of each kind.
+FEW = [
+    Case(Sever(), "ends", "refused"),
+    Case(Reset(), "ends", "works"),
+    Case(Blackhole(on_heal="reset"), "hangs", None, "ends"),
+    Case(Cut(SECOND_ANSWER, direction="down"), "ends", "works"),
+    Case(Slice(1130), "works", "works"),
+]
+
+
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    if "case" in metafunc.fixturenames:
-        metafunc.parametrize("case", CASES, ids=str)
+    for name, cases in (("case", CASES), ("one_of_few", FEW)):
+        if name in metafunc.fixturenames:
+            metafunc.parametrize(name, cases, ids=str)
 
 
 # -- the story -----------------------------------------------------------------------------------------------
@@ -268,7 +279,8 @@ def net(netfault_factory: Callable[..., NetFault]) -> Iterator[NetFault]:
 def play(net: NetFault) -> Callable[..., None]:
     """``play(upstream, case, open_session, errors)``: the story of one client with one fault.
 
-    ``reconnects=True`` is for a client that by itself replaces a connection which ended while it was idle.
+    ``reconnects=True`` is for a client that by itself replaces a connection which ended while it was idle; ``tls`` is
+    that of the link.
     """
 
     def play(
@@ -278,8 +290,9 @@ def play(net: NetFault) -> Callable[..., None]:
         errors: tuple[type[BaseException], ...],
         *,
         reconnects: bool = False,
+        tls: Any = False,
     ) -> None:
-        _play(net.forward(upstream), case, open_session, errors, reconnects)
+        _play(net.forward(upstream, tls=tls), case, open_session, errors, reconnects)
 
     return play
 

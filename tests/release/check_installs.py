@@ -66,6 +66,7 @@ WITHOUT = {
     "docker": "from pytest_netfault.servers.etcd.find import find_etcd\nfind_etcd('docker').start()",
     "etcd": "from pytest_netfault.servers.etcd.find import find_etcd\nfind_etcd()",
     "report": "from pytest_netfault.report.html import _environment\n_environment()",
+    "tls": "from pytest_netfault import NetFault\nNetFault().forward(80, tls=True)",
 }
 
 
@@ -100,6 +101,12 @@ try:
     newest_image()
 except ServerError as error:
     assert "ocker engine" in str(error) and "pip install" not in str(error), error
+""",
+    "tls": """
+from pytest_netfault import NetFault
+with NetFault() as net:
+    net.forward(80, tls=True)
+    assert "BEGIN CERTIFICATE" in open(net.ca.file).read()
 """,
     "report": """
 from pytest_netfault.report.html import _environment

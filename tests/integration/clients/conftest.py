@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import pwd
+import shutil
 import signal
 import socketserver
 import ssl
@@ -40,7 +41,31 @@ def redis_address(helpers: Any) -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
-def postgres_address(helpers: Any) -> Iterator[str]:
+def redis_tls_address(helpers: Any, certificate: Certificate) -> Iterator[str]:
+    program = helpers.program("redis-server")
+
+    def command(port: int, folder: Path) -> list[str]:
+        options = {
+            "port": 0,
+            "tls-port": port,
+            "bind": "127.0.0.1",
+            "save": "",
+            "appendonly": "no",
+            "dir": folder,
+            "tls-cert-file": certificate.pem,
+            "tls-key-file": certificate.pem,
+            "tls-ca-cert-file": certificate.authority,
+            "tls-auth-clients": "no",
+        }
+        return [program, *(text for name, value in options.items() for text in (f"--{name}", str(value)))]
+
+    with OwnedServer(command) as server:
+        yield server.address
+
+
+@pytest.fixture(scope="session")
+def postgres_address(helpers: Any, certificate: Certificate) -> Iterator[str]:
+    """With TLS for those who ask for it."""
     folders = [str(path) for path in sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)]
     postgres, initdb = helpers.program("postgres", *folders), helpers.program("initdb", *folders)
     user = None
@@ -57,6 +82,11 @@ def postgres_address(helpers: Any) -> Iterator[str]:
         with OwnedProcess(command, output=folder / "initdb.txt", folder=folder, user=user) as made:
             assert made.wait(PATIENCE)
             assert made.returncode == 0, made.output()
+        key = folder / "data" / "server.pem"
+        key.write_bytes(certificate.pem.read_bytes())
+        key.chmod(0o600)
+        if user is not None:
+            shutil.chown(key, user)
 
     def command(port: int, folder: Path) -> list[str]:
         options = {
@@ -64,6 +94,9 @@ def postgres_address(helpers: Any) -> Iterator[str]:
             "unix_socket_directories": "",
             "fsync": "off",
             "dynamic_shared_memory_type": "mmap",
+            "ssl": "on",
+            "ssl_cert_file": "server.pem",
+            "ssl_key_file": "server.pem",
         }
         settings = [text for name, value in options.items() for text in ("-c", f"{name}={value}")]
         return [postgres, "-D", str(folder / "data"), "-p", str(port), *settings]
