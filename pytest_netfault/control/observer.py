@@ -18,6 +18,7 @@ class Observer(Protocol):
     before it returns to its caller. What a method raises, that caller gets. Threads that share a NetFault may call at
     the same time.
 
+    >>> from pytest_netfault import NetFault
     >>> class Log:
     ...     def opened(self, link): print("opened", link.name)
     ...     def applied(self, link, fault): print("applied", fault.fault, "to", link.name)

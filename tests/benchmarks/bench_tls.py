@@ -1,9 +1,10 @@
 """A TLS link beside a plain one, in one run: ``python tests/benchmarks/bench_tls.py [ROUNDS]``.
 
 For each way: MB/s of a bulk stream to the client, microseconds of a small question and its answer (p50), connections
-with one question each per second, and by how much the memory of the proxy's process has grown after all of that. Server and
-client are processes of their own, and speak TLS by themselves on the TLS link; on the plain link they speak none. What
-they reach without a link is shown too, since they encrypt and decrypt on the same cores. The rounds alternate, so that a slow moment of the machine hits both; shown are medians.
+with one question each per second, and by how much the memory of the proxy's process has grown after all of that.
+Server and client are processes of their own, and speak TLS by themselves on the TLS link; on the plain link they speak
+none. What they reach without a link is shown too, since they encrypt and decrypt on the same cores. The rounds
+alternate, so that a slow moment of the machine hits all of them; shown are medians.
 """
 
 from __future__ import annotations
