@@ -19,7 +19,7 @@ import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Executor
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pytest_netfault.checks.trace import Promise
 from pytest_netfault.common.wording import counted
@@ -43,10 +43,11 @@ from pytest_netfault.proof.results import (
     Result,
     UpdateLost,
 )
-from pytest_netfault.proof.sweep import SCENARIO
+from pytest_netfault.proof.sweep import SCENARIO, Wanted
 from pytest_netfault.schedules.dead_flows import NOTICE_SECONDS
 from pytest_netfault.schedules.generate import ALL, FaultMix
 from pytest_netfault.schedules.schedule import Schedule
+from pytest_netfault.schedules.steps import Break
 from pytest_netfault.store import OpenStore
 
 __all__ = [
@@ -213,6 +214,7 @@ def sweep(
     server: Server,
     scenario: Schedule | None = None,
     *,
+    places: Literal["bytes", "frames"] = "bytes",
     direction: Direction = "both",
     stride: int = 1,
     how: Sequence[CutHow] = ("fin", "rst", "blackhole"),
@@ -232,13 +234,19 @@ def sweep(
     a connection and a way to end. Many places are played side by side. A place that is not reached,
     because the connection carried fewer bytes that time, is tried twice more.
 
+    With ``places="frames"`` three places stand for all bytes of a frame of the protocol that is spoken: before its
+    first byte, inside it, and before its last byte. A connection that speaks no protocol that is known, or encrypts, is
+    cut at every byte.
+
     Args:
         open_store: as for :func:`no_update_lost`.
         server: as for :func:`no_update_lost`.
-        scenario: what is played, without faults of its own; by default a write before the subscription, some that
-            are seen, one through the link, a delete, and one at the end.
+        scenario: what is played; by default a write before the subscription, some that are seen, one through the link,
+            a delete, and one at the end. If it has a ``Break`` of its own, the recovery from the first one is swept:
+            the connections that come after it, numbered from there.
+        places: ``"bytes"``, or ``"frames"``, which are far fewer.
         direction: whose positions are tried.
-        stride: only every so many-th position is tried.
+        stride: only every so many-th position, or frame, is tried.
         how: the ways in which a connection ends there.
         promise: as for :func:`no_update_lost`.
         settle: as for :func:`no_update_lost`.
@@ -284,10 +292,14 @@ def sweep(
     played = SCENARIO if scenario is None else scenario
     if not isinstance(played, Schedule):
         raise TypeError(f"scenario must be a Schedule, not {played!r:.200}")
-    if played.faults:
-        raise ValueError(f"scenario must have no Break() of its own: the sweep cuts. It is {played}")
-
-    proof = Sweep(played, direction, stride, tuple(hows))
+    if places not in ("bytes", "frames"):
+        raise ValueError(f"places must be 'bytes' or 'frames', not {places!r}")
+    waiting = [step for step in played if isinstance(step, Break) and step.in_recovery]
+    if waiting:
+        raise ValueError(
+            f"scenario must have no Break(..., in_recovery=True): the sweep adds its own. It is {played}"
+        )
+    proof = Sweep(played, Wanted(direction, stride, tuple(hows), frames=places == "frames"))
     return _proved(proof, open_store, server, settings, executor)
 
 

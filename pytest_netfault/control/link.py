@@ -25,6 +25,7 @@ from pytest_netfault.proxy.evidence import InForce
 from pytest_netfault.proxy.link import ProxyLink
 from pytest_netfault.proxy.observation import ConnectionInfo
 from pytest_netfault.proxy.thread import NetFaultClosed, ProxyThread
+from pytest_netfault.proxy.wire import ConnectionFrames
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -153,6 +154,15 @@ class Link(FaultMethods):
     def connections(self) -> list[ConnectionInfo]:
         """The live connections, oldest first, as they are now."""
         return self._seen(self._link.connections.infos)
+
+    @property
+    def frames(self) -> dict[int, ConnectionFrames]:
+        """What each connection has delivered so far in frames of its protocol, by its number.
+
+        Only a link that was opened with ``forward(..., frames=)`` knows that of more than the first 16 KiB of the
+        live connections. Of connections that have ended it remembers the first 200.
+        """
+        return self._seen(self._link.connections.frames)
 
     @property
     def events(self) -> tuple[LinkEvent, ...]:

@@ -199,6 +199,25 @@ class Fault:
         """How many bytes of a connection must pass, and in which direction, before it does anything."""
         return None
 
+    def numbered_after(self: Self, count: int) -> Self:
+        """The same fault where connections are numbered from 1 behind the first ``count``."""
+        changes: dict[str, Any] = {}
+        for field in fields_of(type(self)):
+            numbers = getattr(self, field.name, None)
+            if field.name not in ("connection", "connections") or numbers is None:
+                continue
+            if isinstance(numbers, range):
+                changes[field.name] = range(numbers.start + count, numbers.stop + count, numbers.step)
+            elif isinstance(numbers, int):
+                changes[field.name] = numbers + count
+            else:
+                changes[field.name] = tuple(number + count for number in numbers)
+        return dataclasses.replace(self, **changes) if changes else self
+
+    def has_a_place(self) -> bool:
+        """Whether it takes effect at one place of a stream, which a story then names."""
+        return self.takes_effect_at() is not None or self.counts_frames_of() is not None
+
     def counts_frames_of(self) -> str | None:
         """The protocol whose frames it counts from the beginning of each connection; None if it counts none."""
         return None

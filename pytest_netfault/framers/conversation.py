@@ -8,6 +8,7 @@ from typing import Literal
 
 from pytest_netfault.framers import amqp, http1, http2, mqtt, nats, postgres, resp, zookeeper
 from pytest_netfault.framers.base import Framer, Message
+from pytest_netfault.framers.registry import registered
 from pytest_netfault.framers.spot import Spot, spot_in
 
 __all__ = ["Conversation", "Way"]
@@ -41,12 +42,13 @@ class Conversation:
     inside the 1st frame, 3 bytes in
 
     Args:
-        protocol: one of ``PROTOCOLS``.
+        protocol: one of ``PROTOCOLS``, or one that was registered.
     """
 
     def __init__(self, protocol: str) -> None:
         self.protocol = protocol
-        self.up, self.down = _FRAMERS[protocol]()
+        own = registered.get(protocol)
+        self.up, self.down = _FRAMERS[protocol]() if own is None else own.framers()
         self._last: dict[Way, Message | None] = {"up": None, "down": None}
 
     def feed(self, way: Way, data: bytes | memoryview) -> list[Message]:

@@ -8,6 +8,7 @@ from typing import Literal
 from pytest_netfault.framers.http1 import REQUEST_LINE
 from pytest_netfault.framers.http2 import PREFACE
 from pytest_netfault.framers.postgres import STARTS
+from pytest_netfault.framers.registry import registered
 
 __all__ = ["BYTES_TO_DETECT", "detect"]
 
@@ -31,6 +32,12 @@ def detect(up: bytes, down: bytes) -> str | Literal[False] | None:
     >>> detect(b"EHLO there\\r\\n", b"220 mail\\r\\n")
     False
     """
+    undecided = False
+    for name, own in registered.items():
+        found = own.recognizes(up, down)
+        if found:
+            return name
+        undecided = undecided or found is None
     if _NATS.match(down):
         return "nats"
     if not up:
@@ -46,7 +53,7 @@ def detect(up: bytes, down: bytes) -> str | Literal[False] | None:
     ):
         if holds:
             return protocol
-    return None if _may_become(up) else False
+    return None if undecided or _may_become(up) else False
 
 
 def _is_postgres(up: bytes) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-__all__ = ["PROTOCOLS", "protocol_named"]
+__all__ = ["OWN", "PROTOCOLS", "protocol_named"]
 
 PROTOCOLS: tuple[str, ...] = (
     "amqp",
@@ -36,6 +36,9 @@ _ALSO = {
     "zk": "zookeeper",
 }
 
+# Those that somebody has registered, see registry.py.
+OWN: set[str] = set()
+
 
 def protocol_named(name: str) -> str | None:
     """The protocol that is meant by a name; None if its frames are not known here.
@@ -44,4 +47,4 @@ def protocol_named(name: str) -> str | None:
     ('http2', 'resp', None)
     """
     plain = re.sub(r"[^a-z0-9]", "", name.lower())
-    return plain if plain in PROTOCOLS else _ALSO.get(plain)
+    return plain if plain in PROTOCOLS or plain in OWN else _ALSO.get(plain)

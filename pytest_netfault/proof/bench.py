@@ -157,13 +157,18 @@ class Bench:
     def _another(self) -> Server:
         return _opened(self._server.another(), self._apart_stack)  # type: ignore[attr-defined]
 
-    def play(self, schedule: Schedule, *, name: str = "", deadline: Deadline | None = None) -> Run:
-        """Play a schedule once, in a name space and over a link of its own; by default until the bench's deadline."""
-        if not self._all_apart and self.has_servers_apart and touches_server(schedule):
-            return self._bench_apart()._play(schedule, name=name, deadline=deadline)
-        return self._play(schedule, name=name, deadline=deadline)
+    def play(
+        self, schedule: Schedule, *, name: str = "", deadline: Deadline | None = None, learn: bool = False
+    ) -> Run:
+        """Play a schedule once, in a name space and over a link of its own; by default until the bench's deadline.
 
-    def _play(self, schedule: Schedule, *, name: str, deadline: Deadline | None) -> Run:
+        With ``learn`` the run knows the frames that its connections carried.
+        """
+        apart = not self._all_apart and self.has_servers_apart and touches_server(schedule)
+        bench = self._bench_apart() if apart else self
+        return bench._play(schedule, name=name, deadline=deadline, learn=learn)
+
+    def _play(self, schedule: Schedule, *, name: str, deadline: Deadline | None, learn: bool) -> Run:
         if self._open_writer.failure is not None:
             self._open_writer.renew(self._settings.settle)
         with net_on(self._thread, self._settings.seed) as net:
@@ -178,6 +183,7 @@ class Bench:
                 timeouts=self._settings.timeouts,
                 name=name or str(schedule),
                 deadline=self._deadline if deadline is None else deadline,
+                learn=learn,
             )
 
     @property

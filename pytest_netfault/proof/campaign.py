@@ -18,7 +18,7 @@ import time
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from typing import TypeVar
 
-from pytest_netfault.faults import Cut, CutHow, Direction
+from pytest_netfault.faults import Cut
 from pytest_netfault.proof.arguments import Settings
 from pytest_netfault.proof.bench import Bench, OpenBench
 from pytest_netfault.proof.beside import Beside
@@ -31,11 +31,12 @@ from pytest_netfault.proof.noticing import smallest_loss
 from pytest_netfault.proof.results import Kept, Lost, Nothing, Progress, Result
 from pytest_netfault.proof.sweep import (
     LEARNING_RUNS,
+    Learned,
     Place,
-    carried,
+    Wanted,
     fired,
     in_words,
-    places,
+    places_of,
     play_place,
     scenario_with,
     with_dead_flows,
@@ -115,18 +116,19 @@ class Campaign:
         self.ledger.played("playing", 1, 1, run)
         return self._losses.as_played(run, "Played as given.") if run.broken else self._done()
 
-    def sweep(
-        self, scenario: Schedule, *, direction: Direction, stride: int, how: Sequence[CutHow]
-    ) -> Result:
+    def sweep(self, scenario: Schedule, wanted_places: Wanted) -> Result:
         """Play a scenario once for each place at which a connection of the client can be cut."""
-        learned: list[Run] = []
+        learned: list[Learned] = []
         for number in range(1, LEARNING_RUNS + 1):
-            learned.append(self.bench.play(scenario))
-            if learned[-1].broken:
+            run = self.bench.play(scenario, learn=wanted_places.frames)
+            if run.broken:
                 found = "The scenario breaks a guarantee without any cut."
-                return self._losses.as_played(learned[-1], found, (1, number))
-        part = self.settings.part
-        wanted = places(carried(learned), direction=direction, stride=stride, how=how, shard=part)
+                return self._losses.as_played(run, found, (1, number))
+            learned.append(Learned.of(run, scenario))
+        wanted = places_of(learned, wanted_places, self.settings.part)
+        if scenario.faults and not any(one.traffic for one in learned):
+            reason = "no connection came after the Break() of the scenario: there is no recovery to sweep"
+            return Nothing(reason, self.ledger.report(sweep=in_words(learned)))
         holes: list[Cut] = []
         apart = self.bench.has_servers_apart
         none_aside = self.settings.notice is None or (touches_server(scenario) and not apart)
@@ -153,7 +155,7 @@ class Campaign:
                 if lost := self._follow(beside):
                     break
             lost = lost or self._follow(beside, until=self._deadline)
-        return lost or self._done(holes=tuple(holes), sweep=in_words(learned))
+        return lost or self._done(holes=tuple(holes), sweep=in_words(learned, frames=wanted_places.frames))
 
     def _play_places(
         self, wanted: Sequence[Place], scenario: Schedule, lanes: int | None

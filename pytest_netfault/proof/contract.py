@@ -7,7 +7,7 @@ satisfy them as well as the real ones do.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal, Protocol
 
 from pytest_netfault.checks.arrivals import count_arrivals
@@ -17,6 +17,7 @@ from pytest_netfault.checks.writes import WriteBreakage
 from pytest_netfault.events import LinkEvent
 from pytest_netfault.faults import Fault
 from pytest_netfault.proof.recording import FaultRecord, Remark, WriteRecord
+from pytest_netfault.proxy.wire import ConnectionFrames
 from pytest_netfault.schedules.dead_flows import has_dead_flow
 from pytest_netfault.schedules.schedule import Schedule
 
@@ -133,6 +134,7 @@ class Run:
         subscribed: whether a subscription was established at all.
         closed: whether the client under test closed in time.
         delivered_at: for each item of the trace's stream, when it was delivered.
+        frames: for each of these connections the frames that it carried, in a run from which they were to be learned.
         troubled_at: when the first fault that met traffic came into force, or the server was first restarted or
             paused; None if neither happened.
         left_out: how many deliveries were not kept, because they repeat the one before or there were too many.
@@ -155,6 +157,7 @@ class Run:
     closed: bool
     delivered_at: tuple[float, ...]
     troubled_at: float | None = None
+    frames: Mapping[int, ConnectionFrames] = field(default_factory=dict)
     cut_short: bool = False
     left_out: int = 0
     recorded: Trace | None = None

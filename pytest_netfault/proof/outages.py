@@ -10,6 +10,7 @@ from pytest_netfault.events import LinkEvent
 from pytest_netfault.faults import Delay
 from pytest_netfault.proof.contract import Breakable, InForce
 from pytest_netfault.proof.recording import FaultRecord
+from pytest_netfault.proxy.wire import ConnectionFrames
 from pytest_netfault.schedules.dead_flows import leaves_dead_flow
 from pytest_netfault.schedules.steps import Break, WaitForBytes, WaitForConnection
 
@@ -51,6 +52,10 @@ class Outages:
         self._is_over = is_over
         self._applied: list[tuple[int, InForce, float]] = []  # with the moment since which it holds
         self._healable: list[InForce] = []
+        self._waiting: list[InForce] = []  # for the recovery
+        self._met: dict[
+            int, float
+        ] = {}  # by their numbers those that have met traffic, and when that was seen
         self._changed = (0, 0, 0)  # connections, bytes up and bytes down when the link last changed
         self.dead_flow = False
 
@@ -60,18 +65,52 @@ class Outages:
         Raises:
             UnsupportedFault: this machine cannot do it.
         """
-        in_force = self._link.apply(step.fault)
+        fault = step.fault.numbered_after(self._connections()) if step.in_recovery else step.fault
+        in_force = self._link.apply(fault)
         self._applied.append((place, in_force, time.monotonic()))
         self.dead_flow = self.dead_flow or leaves_dead_flow(step)
         if not step.lasting:
-            self._healable.append(in_force)
+            (self._waiting if step.in_recovery else self._healable).append(in_force)
         self.mark_change()
 
     def heal(self) -> None:
-        """End every fault that does not last, the latest first."""
+        """End every fault that does not last and does not wait for the recovery, the latest first."""
         for fault in reversed(self._healable):
             fault.heal()
         self._healable.clear()
+
+    def heal_for_the_end(self) -> None:
+        """The same for those that would keep a client from coming back; what waits for it to come back waits on."""
+        self._healable += [one for one in self._waiting if one.fault.stops_traffic(met=False)]
+        self._waiting = [one for one in self._waiting if one not in self._healable]
+        self.heal()
+
+    @property
+    def waits(self) -> bool:
+        """Whether a fault waits for the recovery."""
+        return bool(self._waiting)
+
+    def note_recovery(self, patience: float) -> bool:
+        """Whether a fault that waited for the recovery has happened just now, or its silence was ended.
+
+        Args:
+            patience: how long a silence lasts, in seconds.
+        """
+        changed, now = False, time.monotonic()
+        for one in list(self._waiting):
+            if one.fault_id not in self._met and one.met_traffic:
+                self._met[one.fault_id], changed = now, True
+            elif _stops(one) and now - self._met.get(one.fault_id, now) >= patience:
+                self._waiting.remove(one)
+                one.heal()
+                changed = True
+        return changed
+
+    def heal_all(self) -> None:
+        """End every fault that does not last: the run is over."""
+        self._healable += self._waiting
+        self._waiting.clear()
+        self.heal()
 
     @contextmanager
     def hold_back(self) -> Iterator[None]:
@@ -90,7 +129,7 @@ class Outages:
     @property
     def hinder(self) -> bool:
         """Whether a fault keeps the client from its server, or may."""
-        return self.dead_flow or any(map(_stops, self._healable))
+        return self.dead_flow or any(map(_stops, (*self._healable, *self._waiting)))
 
     def met_traffic_since(self) -> list[float]:
         """For each fault that met traffic, since when it held."""
@@ -114,6 +153,10 @@ class Outages:
             if event.kind == "closed" and event.connection is not None
         }
         return ended | {one.number: (one.bytes_up, one.bytes_down) for one in self._link.connections}
+
+    def frames(self) -> dict[int, ConnectionFrames]:
+        """For each connection so far, the frames that it carried; none of a link that does not know them."""
+        return dict(getattr(self._link, "frames", {}))
 
     def mark_change(self) -> None:
         """Moments of the link are counted from here."""

@@ -5,13 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar, Protocol
 
-from pytest_netfault.faults import Cut, CutHow, Direction
+from pytest_netfault.faults import Cut
 from pytest_netfault.proof.campaign import Campaign
 from pytest_netfault.proof.results import Result
+from pytest_netfault.proof.sweep import Wanted
 from pytest_netfault.schedules.dead_flows import Plan, dead_flow
 from pytest_netfault.schedules.generate import ALL, FaultMix, seeded
 from pytest_netfault.schedules.schedule import Schedule
 from pytest_netfault.schedules.shrink import ANYTHING, Asked
+from pytest_netfault.schedules.steps import Break
 
 __all__ = ["Examples", "Proof", "Replay", "Sweep"]
 
@@ -66,23 +68,20 @@ class Sweep:
 
     Attributes:
         scenario: what is played.
-        direction: whose positions are tried.
-        stride: only every so many-th position is tried.
-        how: the ways in which a connection ends there.
+        places: where it is cut.
     """
 
     scenario: Schedule
-    direction: Direction
-    stride: int
-    how: tuple[CutHow, ...]
+    places: Wanted
     call: ClassVar[str] = "sweep"
 
     @property
     def asked(self) -> Asked:
-        return Asked((Cut,), how=self.how, direction=self.direction)
+        own = {type(step.fault) for step in self.scenario if isinstance(step, Break)}
+        return Asked((Cut, *own), how=self.places.how, direction=self.places.direction)
 
     def prove(self, campaign: Campaign) -> Result:
-        return campaign.sweep(self.scenario, direction=self.direction, stride=self.stride, how=self.how)
+        return campaign.sweep(self.scenario, self.places)
 
 
 @dataclass(frozen=True)

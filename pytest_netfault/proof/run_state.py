@@ -27,6 +27,7 @@ from pytest_netfault.proof.recording import Recording, Remark, ServerState
 from pytest_netfault.proof.server_side import ServerSide
 from pytest_netfault.proof.trace_builder import decode_utf8, record_trace
 from pytest_netfault.proof.writing import Writing
+from pytest_netfault.proxy.wire import ConnectionFrames
 from pytest_netfault.schedules.schedule import Schedule
 from pytest_netfault.schedules.steps import writes_of
 from pytest_netfault.store import OpenStore
@@ -44,6 +45,7 @@ class Task:
     timeouts: Timeouts
     name: str
     deadline: Deadline
+    learn: bool = False
 
     @property
     def prefix(self) -> str:
@@ -60,6 +62,7 @@ class End:
     at: float
     cut_short: bool
     traffic: dict[int, tuple[int, int]]
+    frames: dict[int, ConnectionFrames]
 
 
 class RunState:
@@ -194,7 +197,10 @@ class RunState:
             inconclusive=self._proves_nothing(cut_short),
             client_failed=self.failure(),
         )
-        return End(recorded, judge_trace(recorded), time.monotonic(), cut_short, self.outages.traffic())
+        frames = self.outages.frames() if self.task.learn else {}
+        return End(
+            recorded, judge_trace(recorded), time.monotonic(), cut_short, self.outages.traffic(), frames
+        )
 
     def _proves_nothing(self, cut_short: bool) -> str | None:
         """Why nothing that is kept was put to the test, if it was not."""
@@ -221,6 +227,7 @@ class RunState:
             remarks=(*self._remarks, *self._said(end.at)),
             events=self.outages.events(),
             traffic=end.traffic,
+            frames=end.frames,
             began=self._began,
             ended=end.at,
             subscribed=self.started is not None,

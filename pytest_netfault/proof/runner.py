@@ -72,16 +72,20 @@ def play(
     timeouts: Timeouts | None = None,
     name: str = "",
     deadline: Deadline = NO_DEADLINE,
+    learn: bool = False,
 ) -> Run:
     """Play a schedule to its end, or until the deadline, and return what happened.
 
     Whatever the server raises is raised here: without a log there is no verdict. What the client raises on
     opening, while its link is whole, is raised too, unless it is an external client that failed.
 
+    Args:
+        learn: the frames that the connections carry are wanted, too.
+
     Raises:
         DidNotReturn: the server, or the client on opening, did not return from a call.
     """
-    task = Task(schedule, namespace, promise, timeouts or Timeouts(), name, deadline)
+    task = Task(schedule, namespace, promise, timeouts or Timeouts(), name, deadline, learn)
     run = RunState(task, open_store, server, link, writer)
     player = _Player(run)
     closed = True
@@ -208,10 +212,16 @@ class _Player:
 
     def finish(self) -> End:
         """Heal everything, wait until all has arrived or is lost, and judge."""
+        try:
+            return self._finish()
+        finally:
+            self._run.outages.heal_all()
+
+    def _finish(self) -> End:
         if self._run.server.paused:
             self._run.server.resume()
             self._run.remark(None, "the server goes on", "resumed")
-        self._run.outages.heal()
+        self._run.outages.heal_for_the_end()
         timeouts = self._run.task.timeouts.at_the_end_of(self._run.task.schedule)
         self._subscribe_after_all(timeouts.settle)
         if self._run.started is None:
@@ -220,9 +230,14 @@ class _Player:
                 quiet=False,
                 cut_short=self._run.task.deadline.over,
             )
-        ending = Ending(timeouts, now=time.monotonic(), confirm=self._run.disturbances is not None)
+        confirm = self._run.disturbances is not None
+        ending = Ending(timeouts, now=time.monotonic(), confirm=confirm)
         while True:
             self._run.note_disturbances()
+            if self._run.outages.note_recovery(timeouts.patience):
+                ending = Ending(
+                    timeouts, now=time.monotonic(), confirm=confirm
+                )  # it has its time from here on
             items = len(self._run.recording)
             # Read before the stream is looked at: what is committed after it is not expected to be delivered.
             recorded = self._run.record(self._run.server.revision())
@@ -240,7 +255,8 @@ class _Player:
             if isinstance(action, LastWrite):
                 self._write(None, Write("last"))
             else:
-                self._wait_for_delivery(items, action.seconds)
+                soon = min(action.seconds, _ASK_SECONDS) if self._run.outages.waits else action.seconds
+                self._wait_for_delivery(items, soon)
 
     def _wait_for_delivery(self, items: int, seconds: float) -> None:
         until = time.monotonic() + seconds

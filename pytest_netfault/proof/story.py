@@ -271,17 +271,13 @@ def _came_of_fault(run: Run, place: int, *, short: bool) -> list[str]:
 
 
 def _where_cut(event: LinkEvent, *, short: bool) -> str:
-    """A connection that a fault has ended, and where: in which frame, if that is known, and behind how many bytes."""
-    position = f"{event.bytes_up} B up, {event.bytes_down} B down"
-    if not event.frames:
-        return f"#{event.connection} at {position}"
+    """A connection that a fault has ended, and where: behind how many bytes, and of a cut in which frame."""
+    if not event.frames or event.fault is None or not event.fault.has_a_place():
+        return f"#{event.connection} at {event.bytes_up} B up, {event.bytes_down} B down"
     spot = event.frames[0]
     passed = event.bytes_up if spot.direction == "up" else event.bytes_down
-    return (
-        f"#{event.connection} {spot}"
-        if short
-        else f"#{event.connection} {spot} ({passed} B {spot.direction})"
-    )
+    behind = "" if short else f" ({passed} B {spot.direction})"
+    return f"#{event.connection} {spot}{behind}"
 
 
 def _elide(rows: list[_Row], room: int) -> list[str]:

@@ -16,7 +16,7 @@ from pytest_netfault.proxy.connection import Connection, Securing, Standing
 from pytest_netfault.proxy.engine import Engine, Timer
 from pytest_netfault.proxy.observation import ConnectionInfo, EventLog, Waiters, info_of
 from pytest_netfault.proxy.upstream import Candidates, Upstream
-from pytest_netfault.proxy.wire import Frames
+from pytest_netfault.proxy.wire import ConnectionFrames, Frames, Wire
 
 __all__ = ["FORGOTTEN_KEPT", "Connections"]
 
@@ -25,6 +25,9 @@ _ROOM_SECONDS = 0.002
 # Forgotten flows whose client has ended its side that are kept open, as their upstream would see them on a real
 # network: for ever. Each costs one or two descriptors, and many a system allows a process no more than 1,024.
 FORGOTTEN_KEPT = 256
+
+# Connections that have ended whose frames are remembered; at most 16 KiB are kept of each.
+_WIRES_KEPT = 200
 
 
 class Connections:
@@ -62,6 +65,9 @@ class Connections:
         self._secure = secure
         self._waiters = waiters
         self._frames: Frames = frames
+        self._past_wires: dict[
+            int, Wire
+        ] = {}  # of connections that have ended, if frames are named in any case
         self._last_used = -math.inf  # when a connection last came or went
         self._past = {"up": 0, "down": 0}  # bytes that closed connections have delivered
         self._past_taken = {"up": 0, "down": 0}  # ... and that their sources have sent
@@ -80,6 +86,11 @@ class Connections:
     def infos(self) -> list[ConnectionInfo]:
         """What users see of the live ones, oldest first."""
         return [info_of(connection) for connection in self]
+
+    def frames(self) -> dict[int, ConnectionFrames]:
+        """What connections have delivered, in frames: the live ones, and the first of those that have ended."""
+        wires = self._past_wires | {one.number: one.wire for one in self}
+        return {number: wire.frames() for number, wire in sorted(wires.items())}
 
     def alive(self) -> list[Connection]:
         """Those that faults can act on."""
@@ -186,6 +197,8 @@ class Connections:
         self._last_used = self.engine.now()
         if (looking_up := self._looking_up.pop(connection.number, None)) is not None:
             looking_up.cancel()
+        if self._frames and len(self._past_wires) < _WIRES_KEPT:
+            self._past_wires[connection.number] = connection.wire
         for pipe in connection.pipes:
             self._past[pipe.direction] += pipe.count
             self._past_taken[pipe.direction] += pipe.taken

@@ -10,13 +10,14 @@ Bytes count when they were delivered, so a frame is where the receiver is.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Literal
 
 from pytest_netfault.faults import UnsupportedFault
-from pytest_netfault.framers import Conversation, Spot, detect
+from pytest_netfault.framers import Conversation, Message, Spot, detect
 from pytest_netfault.framers.detect import BYTES_TO_DETECT
 
-__all__ = ["BYTES_KEPT", "Frames", "Wire"]
+__all__ = ["BYTES_KEPT", "ConnectionFrames", "Frames", "Wire"]
 
 Way = Literal["up", "down"]
 #: Whether a link names frames: the protocol, True to find out which it is, False only when something asks.
@@ -25,6 +26,29 @@ Frames = str | bool
 BYTES_KEPT = 16 * 1024
 # What would come next, as far as it is looked at to say what begins there.
 _AHEAD = 4 * 1024
+
+# Of one connection, both directions together, that are remembered for whoever asks which there were.
+_MESSAGES_KEPT = 20_000
+
+
+@dataclass(frozen=True)
+class ConnectionFrames:
+    """What one connection has delivered so far, in frames.
+
+    Attributes:
+        protocol: what it speaks; None if that is not known.
+        up: the frames from client to server that have ended, and messages inside frames.
+        down: those from server to client.
+        lost_up: from which position on there are no frames any more, if that is so.
+        lost_down: the same from server to client.
+    """
+
+    protocol: str | None
+    up: tuple[Message, ...] = ()
+    down: tuple[Message, ...] = ()
+    lost_up: int | None = None
+    lost_down: int | None = None
+
 
 Listener = Callable[[Way, bytes | memoryview], None]
 
@@ -36,7 +60,7 @@ class Wire:
         frames: whether its link names frames in any case.
     """
 
-    __slots__ = ("_conversation", "_count", "_frames", "_kept", "_listeners", "_lost", "idle")
+    __slots__ = ("_conversation", "_count", "_frames", "_kept", "_listeners", "_lost", "_messages", "idle")
 
     def __init__(self, frames: Frames) -> None:
         self._frames = frames
@@ -45,6 +69,7 @@ class Wire:
         self._count = 0  # bytes of both directions that were delivered
         self._lost = False  # its beginning was not kept, or it speaks nothing that is known
         self._listeners: list[Listener] = []
+        self._messages: dict[Way, list[Message]] = {"up": [], "down": []}  # if the link names frames
         self.idle = False  # nobody wants to know what is delivered
 
     def delivered(self, way: Way, data: bytes | memoryview) -> None:
@@ -55,7 +80,7 @@ class Wire:
         if self._conversation is None and not self._lost:
             self._keep(way, data)
         elif self._conversation is not None:
-            self._conversation.feed(way, data)
+            self._note(way, self._conversation.feed(way, data))
 
     def _keep(self, way: Way, data: bytes | memoryview) -> None:
         full = self._count > BYTES_KEPT
@@ -66,6 +91,7 @@ class Wire:
                 self._kept.append((way, bytearray(data)))
         if full:
             if self._frames:
+                self._messages = {"up": [], "down": []}
                 self._conversation = self._found()
             self._kept.clear()
             self._lost = self._conversation is None
@@ -83,8 +109,12 @@ class Wire:
     def _replayed(self, protocol: str) -> Conversation:
         conversation = Conversation(protocol)
         for way, data in self._kept:
-            conversation.feed(way, bytes(data))
+            self._note(way, conversation.feed(way, bytes(data)))
         return conversation
+
+    def _note(self, way: Way, messages: list[Message]) -> None:
+        if self._frames and len(self._messages["up"]) + len(self._messages["down"]) < _MESSAGES_KEPT:
+            self._messages[way] += messages
 
     def _settle(self) -> None:
         self.idle = self._lost and self._conversation is None and not self._listeners
@@ -118,6 +148,19 @@ class Wire:
                 "the connection is made"
             )
         return self._replayed(protocol)
+
+    def frames(self) -> ConnectionFrames:
+        """What was delivered so far, in frames."""
+        conversation = self._conversation
+        if conversation is None:
+            self._messages = {"up": [], "down": []}
+            conversation = None if self._lost else self._found()
+        if conversation is None:
+            return ConnectionFrames(None)
+        lost = [None if one.lost is None else one.lost_at for one in (conversation.up, conversation.down)]
+        return ConnectionFrames(
+            conversation.protocol, tuple(self._messages["up"]), tuple(self._messages["down"]), *lost
+        )
 
     def listen(self, listener: Listener) -> None:
         """Call this with all that is delivered from now on."""

@@ -97,7 +97,8 @@ class FaultSpan:
             return "met traffic" if self.met else ""
         what = {"fin": "closed", "rst": "reset"}.get(event.kind, "met")
         number = "" if event.connection is None else f" #{event.connection}"
-        where = "".join(f", {spot.direction} {spot}" for spot in event.frames[:1])
+        spots = event.frames[:1] if self.fault is not None and self.fault.has_a_place() else ()
+        where = "".join(f", {spot.direction} {spot}" for spot in spots)
         return f"{what} connection{number} after {event.bytes_up} B up and {event.bytes_down} B down{where}"
 
     def note(self, event: LinkEvent, at: float) -> None:

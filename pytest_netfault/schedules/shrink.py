@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from pytest_netfault.faults import Cut, CutHow, Direction, Fault, Reset, Sever
@@ -86,7 +86,7 @@ def complexity(schedule: Schedule) -> tuple[int, int, int, str]:
 
 def _weight(step: Step) -> int:
     if isinstance(step, Break):
-        return step.fault.complexity()
+        return step.fault.complexity() + step.in_recovery
     if isinstance(step, Write):
         return (step.via == "link") + step.repeat + step.beside + (step.key != "a")
     if isinstance(step, WriteMany):
@@ -166,7 +166,7 @@ def _nearer(step: Break, asked: Asked) -> Iterator[Break]:
     """The same fault, taking effect sooner."""
     for nearer in step.fault.sooner():
         if asked.allows(nearer):
-            yield Break(nearer, step.lasting)
+            yield step.with_fault(nearer)
 
 
 def _plainer(step: Step, asked: Asked) -> Iterator[Step]:
@@ -199,10 +199,10 @@ def _plainer(step: Step, asked: Asked) -> Iterator[Step]:
         yield WaitForBytes(step.count // 2, step.direction)
     elif isinstance(step, Break):
         if step.lasting:
-            yield Break(step.fault)
+            yield replace(step, lasting=False)
         for fault in _plainer_faults(step.fault, asked):
             if asked.allows(fault):
-                yield Break(fault, step.lasting)
+                yield step.with_fault(fault)
 
 
 def _plainer_faults(fault: Fault, asked: Asked) -> Iterator[Fault]:

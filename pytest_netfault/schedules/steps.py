@@ -170,10 +170,14 @@ class Break(Step):
         lasting: neither ``Heal()`` nor the end of the run heals it. ``Cut(200, connection=2, how="blackhole")`` that
             lasts is a flow which a router forgot: the subject must notice by itself, within ``notice``. What has no
             end, such as ``Forget()``, is not healed either way.
+        in_recovery: the fault waits for what comes after it: its connections are numbered from this step on, 1 is the
+            first that is accepted then, and ``Heal()`` leaves it in force. At the end of the run it may still happen; a
+            silence that it has made ends half a second later.
     """
 
     fault: Fault
     lasting: bool = False
+    in_recovery: bool = False
 
     def __post_init__(self) -> None:
         if not isinstance(self.fault, Fault):
@@ -184,11 +188,21 @@ class Break(Step):
                 self.fault
             )  # a schedule can be kept, and one that cannot is refused before it is played
         flag("lasting", self.lasting)
+        flag("in_recovery", self.in_recovery)
+        if self.in_recovery and self.fault.numbered_after(1) == self.fault:
+            raise ValueError(
+                f"in_recovery must be False for a fault that names no connection, not {self.fault!r}"
+            )
+
+    def with_fault(self, fault: Fault) -> Break:
+        """The same step with another fault; one that names no connection cannot wait for those of the recovery."""
+        named = fault.numbered_after(1) != fault
+        return Break(fault, self.lasting, in_recovery=self.in_recovery and named)
 
 
 @dataclass(frozen=True, repr=False)
 class Heal(Step):
-    """Heal everything on the link that is broken and does not last."""
+    """Heal everything on the link that is broken, does not last, and does not wait for the recovery."""
 
 
 @dataclass(frozen=True, repr=False)

@@ -1,6 +1,6 @@
-"""A cut at every byte: how many places there are, how long they take, and at how many of them a client loses.
+"""A cut at every byte, or at three places of each frame: how many places, how long they take, and where a client loses.
 
-    python tests/benchmarks/bench_sweep.py [naive_etcd3 runtime_config_store] [--stride N] [--settle S]
+    python tests/benchmarks/bench_sweep.py [naive_etcd3 runtime_config_store] [--frames] [--stride N] [--settle S]
 
 `verify.sweep` stops at the first loss; this goes on and counts. Prints a line for each way to end a connection and
 asserts nothing. The clients are those of the documentation, on a real etcd.
@@ -17,6 +17,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+from pytest_netfault.faults import CutHow
 from pytest_netfault.proof.arguments import Settings, default_lanes
 from pytest_netfault.proof.bench import Bench
 from pytest_netfault.proof.contract import Run
@@ -26,11 +27,12 @@ from pytest_netfault.proof.shards import WHOLE
 from pytest_netfault.proof.sweep import (
     LEARNING_RUNS,
     SCENARIO,
+    Learned,
     Place,
-    carried,
+    Wanted,
     fired,
     in_words,
-    places,
+    places_of,
     play_place,
     scenario_with,
 )
@@ -48,17 +50,17 @@ def open_store_of(name: str) -> Any:
     return module.open_store
 
 
-def sweep(name: str, server: Any, *, stride: int, settle: float) -> None:
+def sweep(name: str, server: Any, *, stride: int, settle: float, frames: bool) -> None:
     open_store = open_store_of(name)
 
     def open_bench(_until: Deadline = NO_DEADLINE, /, *, apart: bool = False) -> Bench:
         return Bench(open_store, server, Settings(settle=settle, seed=1), apart=apart)
 
     with open_bench() as bench:
-        learned = [bench.play(SCENARIO) for _ in range(LEARNING_RUNS)]
-    how = ("fin", "rst", "blackhole")
-    wanted = places(carried(learned), direction="both", stride=stride, how=how, shard=WHOLE)
-    print(f"{name}: {in_words(learned)}; {len(wanted)} places (stride {stride})", flush=True)
+        learned = [Learned.of(bench.play(SCENARIO, learn=frames), SCENARIO) for _ in range(LEARNING_RUNS)]
+    how: tuple[CutHow, ...] = ("fin", "rst", "blackhole")
+    wanted = places_of(learned, Wanted(stride=stride, how=how, frames=frames), WHOLE)
+    print(f"{name}: {in_words(learned, frames=frames)}; {len(wanted)} places (stride {stride})", flush=True)
     tried, lost, holes = Counter[str](), Counter[str](), Counter[str]()
     first: list[str] = []
     began = time.monotonic()
@@ -88,13 +90,14 @@ def main() -> int:
     )
     parser.add_argument("names", nargs="*", default=["naive_etcd3", "runtime_config_store"], metavar="NAME")
     parser.add_argument("--stride", type=int, default=1)
+    parser.add_argument("--frames", action="store_true", help="three places in each frame")
     parser.add_argument("--settle", type=float, default=5.0)
     options = parser.parse_args()
     logging.disable(logging.CRITICAL)  # each lost connection is logged, and here is nothing else
     server = find_etcd().start()
     try:
         for name in options.names:
-            sweep(name, server, stride=options.stride, settle=options.settle)
+            sweep(name, server, stride=options.stride, settle=options.settle, frames=options.frames)
     finally:
         server.close()
     return 0

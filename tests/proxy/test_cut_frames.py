@@ -208,6 +208,26 @@ def test_a_link_that_names_frames_says_where_a_fault_has_ended_a_connection(
     ]
 
 
+def test_a_link_that_names_frames_lists_them_also_of_connections_that_have_ended(
+    make_rig: Callable[..., Any], helpers: Any
+) -> None:
+    rig = make_rig(frames=True)
+    for size in (1, 3_000):  # the second is more than what is kept
+        pair = rig.connect()
+        many = PING * size + SET
+        pair.client.sendall(many)
+        assert helpers.take(pair.server, len(many)) == many
+        pair.client.shutdown(socket.SHUT_WR)
+        assert helpers.take_all(pair.server) == (b"", "fin")
+        pair.server.close()
+        assert helpers.take_all(pair.client) == (b"", "fin")
+    first, second = rig.link.frames.values()
+    assert (first.protocol, second.protocol) == ("resp", "resp")
+    assert [(frame.type, frame.index, frame.end) for frame in first.up] == [("PING", 1, 14), ("SET", 2, 42)]
+    assert len(second.up) == 3_001
+    assert first.down == second.down == ()
+
+
 @pytest.mark.parametrize(
     ("frames", "error", "words"),
     [("smtp", ValueError, "protocol must be one of amqp"), (7, TypeError, "protocol must be a name")],

@@ -36,6 +36,21 @@ def test_a_schedule_goes_to_json_and_back(schedule: Schedule) -> None:
     assert Schedule.from_json(json.loads(json.dumps(schedule.to_json()))) == schedule
 
 
+def test_a_fault_that_waits_for_the_recovery_names_its_connections() -> None:
+    step = Break(Cut(7, connection=2), in_recovery=True)
+    assert repr(step) == "Break(Cut(7, connection=2), in_recovery=True)"
+    assert step_from_json(step_to_json(step)) == step
+    assert step.fault.numbered_after(3) == Cut(7, connection=5)
+    assert Sever(connections=range(1, 3)).numbered_after(3) == Sever(connections=range(4, 6))
+    assert Sever(connections=(1, 4)).numbered_after(1) == Sever(connections=(2, 5))
+    assert Sever().numbered_after(3) == Sever()
+    assert step.with_fault(Sever()) == Break(Sever())
+    with pytest.raises(
+        ValueError, match="in_recovery must be False for a fault that names no connection, not Sever"
+    ):
+        Break(Sever(), in_recovery=True)
+
+
 @given(schedules())
 def test_a_wrapped_schedule_is_narrow_unless_one_step_is_wide(schedule: Schedule) -> None:
     assert all(len(line) <= 90 for line in wrapped(schedule, width=90, indent="  ").splitlines())

@@ -24,7 +24,7 @@ from pytest_netfault.faults import Reset, Sever
 from pytest_netfault.proof.dealing import shares_of
 from pytest_netfault.proof.plans import Examples, Sweep
 from pytest_netfault.proof.shards import Shard
-from pytest_netfault.proof.sweep import SCENARIO
+from pytest_netfault.proof.sweep import SCENARIO, Wanted
 from pytest_netfault.schedules.generate import ALL, FaultMix
 
 FAULTS = [Reset, Sever]
@@ -46,7 +46,7 @@ def test_the_shares_of_all_parts_hold_each_example_once(examples: int, of: int, 
 
 
 def test_a_sweep_is_dealt_as_well() -> None:
-    shares = shares_of(Sweep(SCENARIO, "both", 1, ("fin",)), Shard(2, 3))
+    shares = shares_of(Sweep(SCENARIO, Wanted("both", 1, ("fin",))), Shard(2, 3))
     assert {place for place in range(480) if any(share.holds(place) for share in shares)} == set(
         range(1, 480, 3)
     )
