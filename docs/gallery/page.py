@@ -60,13 +60,11 @@ def _section(row: Row, result: Mapping[str, Any]) -> str:
         f"{result['client']} with {result['server']}, held to `{result['promise']}`, seed {result['seed']}:",
         "",
     ]
-    for part in PARTS:
-        one = result[part]
-        lines.append(f"* {part}: {one['verdict']}; {one['figures']}")
+    lines += [f"* {part}: {result[part]['verdict']}; {result[part]['figures']}" for part in PARTS]
     lines.append("")
-    shown = next((result[part]["story"] for part in PARTS if result[part]["story"]), "")
-    if shown:
-        lines += ["```text", shown.rstrip(), "```", ""]
+    for part in PARTS:
+        if result[part]["story"]:
+            lines += [f"The {part}, as printed:", "", "```text", result[part]["story"].rstrip(), "```", ""]
     if row.instead:
         lines += [row.instead, ""]
     lines += [f"```{{literalinclude}} stores/{row.name}.py", "```", ""]

@@ -17,6 +17,7 @@ from pytest_netfault import (
     Reset,
     Schedule,
     Subscribe,
+    WaitForBytes,
     WaitForConnection,
     WaitForEvents,
     Write,
@@ -30,7 +31,7 @@ SEED = 1
 # A loss in a recovery is played so often again: a busy machine is no defect of a client.
 AGAIN = 3
 # Where a connection that comes back is cut: its first bytes, where it introduces itself, and then less densely.
-RECOVERY_PLACES = (0, 1, 8, 24, 64, 120, 200, 320)
+RECOVERY_PLACES = (0, 1, 2, 3, 4, 5, 8, 24, 64, 120, 200, 320)
 
 
 @dataclass(frozen=True)
@@ -101,12 +102,13 @@ def play(
 
 
 def recoveries(places: tuple[int, ...]) -> Iterator[Schedule]:
-    """An outage after which each new connection is cut at one place, until one was made and it is healed."""
+    """An outage after which each new connection is cut at one place, until one was cut there and it is healed."""
     for position in places:
         for how in ("fin", "rst"):
             for direction in ("up", "down"):
                 cut = Cut(position, direction=direction, how=how)  # type: ignore[arg-type]
-                away = [Break(Reset()), Break(cut), Write("a"), WaitForConnection(), Heal(), Write("b")]
+                met = WaitForBytes(position, direction=direction) if position else WaitForConnection()  # type: ignore[arg-type]
+                away = [Break(Reset()), Break(cut), Write("a"), met, Heal(), Write("b")]
                 yield Schedule([Subscribe(), Write("a"), WaitForEvents(), *away])
 
 
