@@ -71,7 +71,7 @@ def test_a_row_is_played_three_times(gallery: Any, flaw: bool, verdict: str) -> 
             super().on_events(revision, changes)
 
     play = gallery("play")
-    budget = play.Budget(examples=3, seconds=10, places=(0, 24))
+    budget = play.Budget(examples=3, seconds=4, places=(0, 24))
     options = {"promise": "every-event", "settle": 0.5, "notice": None, "stride": 60}
     with toy.ToyServer() as server:
         played = play.play(FromNow if flaw else toy.RightStore, server, budget=budget, **options)
