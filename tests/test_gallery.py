@@ -81,7 +81,7 @@ def test_a_row_is_played_three_times(gallery: Any, flaw: bool, verdict: str) -> 
     result = {name: one.to_json() for name, one in played.items()}
     assert gallery("page").verdict(result) == verdict
     if flaw:
-        assert played["proof"].schedule.startswith("Schedule([Subscribe()")
+        assert played["proof"].schedule.startswith("Schedule([")
 
 
 def test_what_a_client_raises_is_no_verdict_on_it(gallery: Any) -> None:

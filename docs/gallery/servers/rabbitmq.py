@@ -6,6 +6,8 @@ It keeps no log that is not itself a queue: the truth is which publications it h
 from __future__ import annotations
 
 import contextlib
+import os
+import signal
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,6 +24,12 @@ def _ready(port: int) -> None:
         connection.sendall(b"AMQP\0\0\x09\x01")
         if connection.recv(1) != b"\x01":  # a method frame: Connection.Start
             raise OSError("it does not speak AMQP yet")
+
+
+def _end(file: Path) -> None:
+    """End the process whose number is in a file."""
+    with contextlib.suppress(OSError, ValueError):
+        os.kill(int(file.read_text()), signal.SIGKILL)
 
 
 @contextlib.contextmanager
@@ -61,6 +69,7 @@ def open_server() -> Iterator[SimpleNamespace]:
 
         server = OwnedServer(command, ready=_ready, prepare=prepare, name="rabbitmq", start_timeout=180)
         stack.enter_context(server)
+        stack.callback(_end, server.folder / "pid")  # the shell that started it would leave it running
         yield SimpleNamespace(address=server.address, output=server.output)
 
 
