@@ -14,6 +14,7 @@ written as a loss would be.
 from __future__ import annotations
 
 import contextlib
+import itertools
 import time
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from typing import TypeVar
@@ -83,6 +84,7 @@ class Campaign:
         self._losses = Losses(lanes, settings, self.ledger, asked)
         self._tried = 0
         self._drawn = False
+        self._over_link = True  # whether the client uses the address that it is given
         self._lost_beside: list[tuple[int, Run]] = []
 
     def prove(self, schedules: Iterable[Schedule], *, of: int, dead_flows: Sequence[Schedule] = ()) -> Result:
@@ -119,12 +121,13 @@ class Campaign:
     def sweep(self, scenario: Schedule, wanted_places: Wanted) -> Result:
         """Play a scenario once for each place at which a connection of the client can be cut."""
         learned: list[Learned] = []
-        for number in range(1, LEARNING_RUNS + 1):
-            run = self.bench.play(scenario, learn=wanted_places.frames)
+        for number, run in enumerate(self._learning_runs(scenario, frames=wanted_places.frames), start=1):
             if run.broken:
                 found = "The scenario breaks a guarantee without any cut."
                 return self._losses.as_played(run, found, (1, number))
             learned.append(Learned.of(run, scenario))
+        # Where each lane has a server of its own, the places are those of such a one: revisions are shorter there.
+        learned = learned[-LEARNING_RUNS:]
         wanted = places_of(learned, wanted_places, self.settings.part)
         if scenario.faults and not any(one.traffic for one in learned):
             reason = "no connection came after the Break() of the scenario: there is no recovery to sweep"
@@ -134,7 +137,7 @@ class Campaign:
         none_aside = self.settings.notice is None or (touches_server(scenario) and not apart)
         aside = [] if none_aside else with_dead_flows(scenario, wanted)
         # What touches a server that all share is played by itself.
-        lanes = 1 if touches_server(scenario) and not apart else None
+        lanes = 1 if (touches_server(scenario) and not apart) or not self._over_link else None
         with (
             self._losses.kept_if_interrupted(),
             Beside(aside, len(aside), self._open_bench, play=play_place) as beside,
@@ -157,6 +160,19 @@ class Campaign:
             lost = lost or self._follow(beside, until=self._deadline)
         return lost or self._done(holes=tuple(holes), sweep=in_words(learned, frames=wanted_places.frames))
 
+    def _learning_runs(self, scenario: Schedule, *, frames: bool) -> Iterator[Run]:
+        first = self.bench.play(scenario, learn=frames)
+        self._over_link = bool(first.traffic)
+        yield first
+
+        def play(bench: Bench, _: int, until: Deadline) -> Run:
+            return bench.play(scenario, deadline=until, learn=frames)
+
+        alone = touches_server(scenario) or not self._over_link or not self._lanes.apart
+        again = LEARNING_RUNS - 1 if alone else LEARNING_RUNS
+        for _, run in self._lanes.in_order(play, range(again), lanes=1 if alone else None):
+            yield run
+
     def _play_places(
         self, wanted: Sequence[Place], scenario: Schedule, lanes: int | None
     ) -> Generator[tuple[Place, Run], None, None]:
@@ -169,15 +185,23 @@ class Campaign:
         self, schedules: Iterable[tuple[int, Schedule]], of: int, beside: Beside, lanes: int | None = None
     ) -> Lost | None:
         """Play numbered examples; a loss among them, or behind a dead flow meanwhile, ends it, and so does the time."""
+        items = iter(self._in_time(schedules))
+        if self._lanes.apart and not self._tried:
+            # A client that ignores its address reaches the server that it knows, and no other: the first play shows it.
+            lost = self._play_items(itertools.islice(items, 1), of, beside, 1)
+            if lost is not None:
+                return lost
+        return self._play_items(items, of, beside, lanes if self._over_link else 1)
 
+    def _play_items(
+        self, items: Iterable[tuple[int, Schedule]], of: int, beside: Beside, lanes: int | None
+    ) -> Lost | None:
         def play(bench: Bench, numbered: tuple[int, Schedule], until: Deadline) -> Run:
             return self._lanes.fairly(bench, numbered[1], until)
 
         # However short the time is, one example has the time that one takes.
         until = Recallable(max(self._deadline.at, self.ledger.began + _FIRST_SECONDS))
-        with contextlib.closing(
-            self._lanes.in_order(play, self._in_time(schedules), lanes=lanes, until=until)
-        ) as played:
+        with contextlib.closing(self._lanes.in_order(play, items, lanes=lanes, until=until)) as played:
             while (done := self._next_example(played)) is not None:
                 number, run = done
                 until.bring_forward(self._deadline.at)
@@ -214,6 +238,7 @@ class Campaign:
         if run is None:
             return None
         self._tried += 1
+        self._over_link = bool(run.traffic) if self._tried == 1 else self._over_link
         if run.cut_short and not run.broken:
             self.ledger.interrupted = "the last one was cut short by max_seconds and is not counted"
             return None

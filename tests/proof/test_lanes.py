@@ -295,7 +295,9 @@ def test_what_touches_the_server_goes_to_one_of_its_lane(toy: Any) -> None:
         )
         assert report.examples == 30
         assert server.touched == 0
-        assert 1 <= len(server.made) <= 3
+        assert (
+            1 <= len(server.made) <= 4
+        )  # one for each lane, and for the first play, which shows that it uses its address
         assert all(one.touched and one.closed for one in server.made)
         places = [place for place, one in enumerate(played) if touches_server(one)]
         assert places != list(range(30 - len(places), 30))  # in their turn, and not last

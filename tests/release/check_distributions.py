@@ -102,6 +102,8 @@ def test_the_metadata_say_what_an_installer_needs(built: Any, project: str) -> N
             "etcd",
             "hypothesis",
             "report",
+            "serve",
+            "tls",
         }
         assert "Framework :: Pytest" in metadata.get_all("Classifier", [])
     assert not any("<" in one for one in required), "an upper bound keeps others from installing"
