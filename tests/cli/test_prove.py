@@ -428,8 +428,9 @@ def started(*words: object) -> Iterator[tuple[subprocess.Popen[str], IO[str]]]:
 def test_ctrl_c_leaves_what_had_happened(stores: Path, tmp_path: Path) -> None:
     stores.write_text(STORES + ENDLESS)
     where = [f"{stores}:Announced", "--server", f"{stores}:open_server", "--notice", "none", "--seed", 1]
+    where += ["--lanes", 1]  # so that the second play has ended when the third begins
     with started(*where, "--max-examples", 1_000_000, "--output", tmp_path / "out") as (process, lines):
-        for _ in range(3):  # the second play has ended
+        for _ in range(3):
             assert lines.readline() == "subscribed\n"
         process.send_signal(signal.SIGINT)
         told, complaint = process.communicate(timeout=300)
