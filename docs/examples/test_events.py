@@ -59,8 +59,9 @@ def test_the_events_in_the_log_of_the_test(netfault, server, caplog):
             link.wait_for_bytes(8, "up")
 
     faults = [record for record in caplog.records if record.name == "pytest_netfault.faults"]
-    assert [record.getMessage() for record in faults] == [
-        "shop fault Delay(0.001, direction='up')",
+    first, *others = (record.getMessage() for record in faults)
+    assert first.startswith("shop fault Delay(0.001, direction='up') (")  # and the line of the test
+    assert others == [
         "shop #1 hit (up 0 B, down 0 B) Delay(0.001, direction='up') up",
         "shop heal Delay(0.001, direction='up')",
     ]

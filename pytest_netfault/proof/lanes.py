@@ -193,7 +193,9 @@ class Lanes:
                     try:
                         with self._pulse.seat():
                             if bench is None:
-                                bench = stack.enter_context(self._open_bench(self._deadline, apart=True))
+                                bench = self._open_bench(self._deadline, apart=True)
+                                bench.__enter__()
+                                stack.push(bench)
                             value = job.run(bench)
                     except BaseException as error:  # raised where the result is taken
                         failure = error

@@ -50,8 +50,8 @@ def test_a_failure_shows_its_links_and_how_to_run_it_again(sessions: Any, worker
             "seed 11, to run it again: pytest 'test_it.py::test_fails?a b?' --netfault-seed=11",
             "store 127.0.0.1:* -> 127.0.0.1:*, 5 B up, 5 B down, in force: Sever()",
             "  +*s store #1 accepted by client*",
-            "  +*s store fault Sever()",
-            "  +*s store fault Blackhole(direction='up')",
+            "  +*s store fault Sever() (test_it.py:7)",
+            "  +*s store fault Blackhole(direction='up') (test_it.py:8)",
             "  +*s store heal Blackhole(direction='up')",
         ]
     )
@@ -99,7 +99,13 @@ def test_of_many_events_the_first_and_the_last_are_shown(sessions: Any) -> None:
     )
     result = sessions.run()
     result.stdout.fnmatch_lines(
-        ["20 of * events:", "*fault Refuse()", "*events left out", "*fault Reset()", "*rst*"]
+        [
+            "20 of * events:",
+            "*fault Refuse() (test_it.py:*)",
+            "*events left out",
+            "*fault Reset() (test_it.py:*)",
+            "*rst*",
+        ]
     )
     assert sum(line.startswith("  +") for line in result.outlines) == 20
 
@@ -133,7 +139,7 @@ def test_a_link_of_a_wider_scope_is_shown_in_the_tests_that_used_it(sessions: An
     result = sessions.run()
     result.assert_outcomes(passed=1, failed=2)
     assert sum("- netfault -" in line for line in result.outlines) == 1, "the third test has not used it"
-    result.stdout.fnmatch_lines(["  +*s wide fault Delay(0.001)", "  +*s wide #2 accepted*"])
+    result.stdout.fnmatch_lines(["  +*s wide fault Delay(0.001) (test_it.py:*)", "  +*s wide #2 accepted*"])
     result.stdout.no_fnmatch_line("*wide #1 accepted*")
 
 
@@ -148,7 +154,9 @@ def test_what_was_in_force_is_shown_also_of_a_netfault_that_the_failure_closed(s
                 assert 0
         """
     )
-    sessions.run().stdout.fnmatch_lines(["link1 * 5 B up, 5 B down, in force: Sever()", "  +*fault Sever()"])
+    sessions.run().stdout.fnmatch_lines(
+        ["link1 * 5 B up, 5 B down, in force: Sever()", "  +*fault Sever() (test_it.py:*)"]
+    )
 
 
 def test_the_last_inputs_of_a_property_are_shown(sessions: Any) -> None:

@@ -143,7 +143,12 @@ class Feed:
             cursor = self.sinks.cursor
             assert cursor is not None
             return cursor
+        known = self._continuity.gap
         self._continuity.check(channel, cursor.next - 1)
+        if known is None and self._continuity.gap == "compacted" and self.sinks.catch_up(cursor):
+            # What is gone lies before the listings that all sinks have started from: none of them misses anything.
+            self._continuity.gap = None
+            self._continuity.check(channel, cursor.next - 1)
         if self._continuity.gap is not None:
             self._list_again(channel, cursor)
         return cursor
@@ -182,8 +187,7 @@ class Feed:
                 self._watchdog.replied()
                 self._monitor.contact()
                 reply = messages.watch_reply(raw)
-                if reply.compact_revision:
-                    self._continuity.gap = "compacted"
+                if reply.compact_revision:  # the check before the next watch finds the gap, if it is one
                     return CallFailed("OUT_OF_RANGE", f"history up to {reply.compact_revision} is gone")
                 if reply.canceled:
                     return self._refused(reply.reason, metadata)

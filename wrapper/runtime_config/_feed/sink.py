@@ -106,6 +106,15 @@ class Sink:
                 self._since = revision
                 self._on_reset(RawReset(reason, self.select(entries), revision))
 
+    def listed_at(self) -> int | None:
+        """The revision of the listing that it started from. One that has not started lists anew, and gives None."""
+        with self.lock:
+            if self.joined:
+                return self._since
+            self._early.clear()
+            self._reset_early = True
+            return None
+
     def join(self, entries: Iterable[tuple[str, Entry]], revision: int) -> bool:
         """Start from this listing. False if it may be outdated: list again and retry."""
         with self.lock:

@@ -75,6 +75,19 @@ class Sinks:
             cursor.restart(revision + 1)
             self._moved()
 
+    def catch_up(self, cursor: Cursor) -> bool:
+        """Move the cursor to what every sink has from its own listing; False if that is not ahead of it.
+
+        A sink that has not started yet may have listed before that: it lists again.
+        """
+        with self._changed:
+            listed = [at for sink in self._alive() if (at := sink.listed_at()) is not None]
+            if not listed or min(listed) < cursor.next:
+                return False
+            cursor.restart(min(listed) + 1)
+            self._moved()
+            return True
+
     def fail(self, error: Exception) -> None:
         """The server refuses to serve this store, for good: every sink learns it, and most end."""
         with self._changed:

@@ -15,7 +15,7 @@ import pytest
 from runtime_config import Closed, Section
 from runtime_config.aio import AsyncSubscription
 
-from pytest_netfault import Delivery, verify
+from pytest_netfault import Break, Compact, Cut, Delivery, Schedule, Subscribe, Write, verify
 
 pytestmark = pytest.mark.slow
 
@@ -64,6 +64,22 @@ def test_no_update_is_lost(subject: ModuleType, etcd_server: Any) -> None:
 
 
 @pytest.mark.usefixtures("quiet")
+def test_a_subscription_that_began_behind_a_compaction_is_not_reset(
+    subject: ModuleType, etcd_server: Any
+) -> None:
+    """The store's own place was compacted, and the subscription had started from a newer listing: it misses nothing."""
+    schedule = Schedule(
+        [
+            Break(Cut(31, direction="down", how="blackhole")),
+            Subscribe(),
+            Write("a"),
+            Compact(),
+            Write("a"),
+        ]
+    )
+    verify.replay(subject.open_store, etcd_server, schedule)
+
+
 def test_no_update_is_lost_by_the_store_for_asyncio(etcd_server: Any) -> None:
     """`python wrapper/benchmarks/proof.py --aio --examples 1000 --stride 0` tries a thousand."""
     pytest.importorskip("hypothesis", reason="schedules are drawn with hypothesis: pip install hypothesis")

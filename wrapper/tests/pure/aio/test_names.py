@@ -20,7 +20,7 @@ PAIRS = [
 # They neither block nor send anything, so there is nothing to await.
 PLAIN = {"subscribe", "transaction", "require", "close of a subscription"}
 # What the feed uses of a subscription and of a live value.
-FEEDS_SIDE = {"batch", "reset", "join", "fail", "missing", "select", "poll", "shut"}
+FEEDS_SIDE = {"batch", "reset", "join", "listed_at", "fail", "missing", "select", "poll", "shut"}
 
 
 def public(kind: type) -> dict[str, Any]:
