@@ -158,13 +158,20 @@ class Bench:
         return _opened(self._server.another(), self._apart_stack)  # type: ignore[attr-defined]
 
     def play(
-        self, schedule: Schedule, *, name: str = "", deadline: Deadline | None = None, learn: bool = False
+        self,
+        schedule: Schedule,
+        *,
+        name: str = "",
+        deadline: Deadline | None = None,
+        learn: bool = False,
+        apart: bool = False,
     ) -> Run:
         """Play a schedule once, in a name space and over a link of its own; by default until the bench's deadline.
 
-        With ``learn`` the run knows the frames that its connections carried.
+        With ``learn`` the run knows the frames that its connections carried; with ``apart`` it is played on a server
+        that nobody else uses, as in a lane.
         """
-        apart = not self._all_apart and self.has_servers_apart and touches_server(schedule)
+        apart = not self._all_apart and self.has_servers_apart and (apart or touches_server(schedule))
         bench = self._bench_apart() if apart else self
         return bench._play(schedule, name=name, deadline=deadline, learn=learn)
 

@@ -165,13 +165,10 @@ class Campaign:
         self._over_link = bool(first.traffic)
         yield first
 
-        def play(bench: Bench, _: int, until: Deadline) -> Run:
-            return bench.play(scenario, deadline=until, learn=frames)
-
-        alone = touches_server(scenario) or not self._over_link or not self._lanes.apart
-        again = LEARNING_RUNS - 1 if alone else LEARNING_RUNS
-        for _, run in self._lanes.in_order(play, range(again), lanes=1 if alone else None):
-            yield run
+        # One after the other, because a client that is slow sends more: heartbeats.
+        apart = self._over_link and self._lanes.apart and self._lanes.count > 1
+        for _ in range(LEARNING_RUNS if apart else LEARNING_RUNS - 1):
+            yield self.bench.play(scenario, learn=frames, apart=apart)
 
     def _play_places(
         self, wanted: Sequence[Place], scenario: Schedule, lanes: int | None

@@ -134,7 +134,7 @@ def test_a_right_client_survives_a_cut_at_every_byte(toy: Any, server: Any) -> N
         if progress.stage == "sweeping":
             remaining.append(progress.remaining)
 
-    report = verify.sweep(toy.RightStore, server, stride=9, progress=told)
+    report = verify.sweep(toy.RightStore, server, stride=9, progress=told, lanes=1)
     assert report.examples > 100
     assert report.inconclusive == len(report.holes) <= report.examples // 10
     assert report.cuts_that_hit_traffic == report.examples - report.inconclusive
