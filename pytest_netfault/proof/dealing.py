@@ -51,6 +51,8 @@ _DEALT_AT_MOST = 3
 # What the executors of others raise for a worker that died, where it is no BrokenExecutor.
 _WORKER_DIED = ("KilledWorker", "CommClosedError", "TerminatedWorkerError")
 _TICK_SECONDS = 0.5
+# A share that ends in time has its clients and its server to close, and its result to send.
+_LATE_SECONDS = 5.0
 
 
 @dataclass(frozen=True)
@@ -168,21 +170,33 @@ class _Dealer:
     def deal(self) -> Dealt:
         for shard in self._shares:
             self._submit(shard, 1)
-        while self._under_way and not self._lost and not self._settings.deadline.over:
+        while self._under_way and not self._lost() and not self._settings.deadline.over:
             done, _ = wait(self._under_way, timeout=_TICK_SECONDS, return_when=FIRST_COMPLETED)
             for future in done:
                 self._take(future, *self._under_way.pop(future))
-        while self._here and not self._lost and not self._settings.deadline.over:
+        self._take_what_ends_now()
+        while self._here and not self._lost() and not self._settings.deadline.over:
             shard = self._here.pop(0)
             self._count(shard, self._share(shard).play())
         return self._dealt()
+
+    def _take_what_ends_now(self) -> None:
+        """When the time is up, so it is for the shares under way: what they had played by then counts."""
+        if self._lost() or not self._settings.deadline.over:
+            return
+        for future in [one for one in self._under_way if one.cancel()]:
+            del self._under_way[future]
+        until = time.monotonic() + self._settings.settle + _LATE_SECONDS
+        while self._under_way and not self._lost() and (left := until - time.monotonic()) > 0:
+            done, _ = wait(self._under_way, timeout=left, return_when=FIRST_COMPLETED)
+            for future in done:
+                self._take(future, *self._under_way.pop(future))
 
     def abandon(self) -> None:
         """Begin no further share."""
         for future in self._under_way:
             future.cancel()
 
-    @property
     def _lost(self) -> bool:
         return any(part.lost is not None for part in self._parts.values())
 
@@ -247,7 +261,7 @@ class _Dealer:
         missing = len(self._shares) - len(self._parts)
         parts = [part for _, part in sorted(self._parts.items(), key=lambda one: one[0].number)]
         interrupted = None
-        if missing and not self._lost:
+        if missing and not self._lost():
             interrupted = (
                 f"{counted(missing, 'share')} of {len(self._shares)} had not ended within max_seconds"
             )
