@@ -4,6 +4,8 @@ Whoever unpacks them without a network, and opens them without a server, must be
 
 * each link to another page, file or anchor of ours leads somewhere;
 * nothing that a browser loads by itself comes from elsewhere;
+* every option, ini value, fixture, command and hook is in the index, which leads to its place;
+* no signature shows an argument that begins with an underscore;
 * the search finds something, with the file system as its only server. It is tried in a real browser where there is one.
 
 It prints what it counted, and each thing that is wrong; the exit code is 1 if anything is.
@@ -85,6 +87,33 @@ def wrong(site: Path, pages: dict[Path, Page]) -> list[str]:
     return found
 
 
+def names() -> set[str]:
+    """What people look up by its name."""
+    from pytest_netfault.cli.commands import COMMANDS
+    from pytest_netfault.plugin import hookspecs
+    from pytest_netfault.plugin.fixtures import FIXTURES
+    from pytest_netfault.plugin.options import OPTIONS
+
+    return {
+        *(option.flag for option in OPTIONS),
+        *(option.key for option in OPTIONS),
+        *FIXTURES,
+        *(module.rpartition(".")[2] for module in COMMANDS),
+        *(name for name in vars(hookspecs) if name.startswith("pytest_netfault_")),
+    }
+
+
+def unnamed(site: Path) -> list[str]:
+    """Names that the index does not have, and arguments that are nobody's business."""
+    index = (site / "genindex.html").read_text(encoding="utf-8")
+    words = set(re.findall(r"[\w.-]+", re.sub(r"<[^>]*>", " ", index)))
+    found = [f"the index does not know {name}" for name in sorted(names() - words)]
+    for page in sorted(site.rglob("*.html")):
+        shown = re.findall(r'class="sig-param">.{0,40}?>(_\w+)<', page.read_text(encoding="utf-8"))
+        found += [f"{page.relative_to(site)} shows the private argument {name}" for name in shown]
+    return found
+
+
 def search(site: Path) -> str:
     """Search in a browser that was given a file and nothing else; what it found, or why it was not tried.
 
@@ -125,9 +154,10 @@ def main(arguments: list[str]) -> int:
     pages = read(site)
     problems = wrong(site, pages) if pages else [f"there are no pages in {site}"]
     try:
+        problems += unnamed(site)
         searched = search(site)
     except (AssertionError, OSError) as error:
-        problems.append(f"search: {error}")
+        problems.append(f"index or search: {error}")
         searched = "failed"
     links = sum(len(page.links) for page in pages.values())
     sys.stdout.write("".join(f"{problem}\n" for problem in problems))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import configparser
+import importlib.util
 import inspect
 import re
 import shlex
@@ -243,11 +244,19 @@ def test_a_link_leads_somewhere(document: Path, target: str) -> None:
         assert anchor in {re.sub(r"[^\w -]", "", one).lower().replace(" ", "-") for one in headings}
 
 
+_spec = importlib.util.spec_from_file_location("check_site", ROOT / "docs" / "check_site.py")
+assert _spec is not None
+assert _spec.loader is not None
+check_site = importlib.util.module_from_spec(_spec)
+sys.modules["check_site"] = check_site  # its dataclasses look it up
+_spec.loader.exec_module(check_site)
+
 SITE = {
     "index.html": '<a href="a.html#here">a</a><a href="https://example.org/">b</a><img src="c.png">',
     "a.html": '<p id="here"></p>',
     "c.png": "",
     "search.html": "",
+    "genindex.html": " ".join(sorted(check_site.names())),
     "searchindex.js": 'Search.setIndex({"terms":{"blackhole":1}})',
 }
 
@@ -270,6 +279,16 @@ SITE = {
         ),
         ("index.html", '<link rel="stylesheet" href="a.css">', "index.html loads a.css, which is not there"),
         ("searchindex.js", "{}", "search: the index must be a script"),
+        (
+            "genindex.html",
+            " ".join(check_site.names() - {"--netfault-seed"}),
+            "the index does not know --netfault-seed",
+        ),
+        (
+            "a.html",
+            '<p id="here"><em class="sig-param"><span class="n"><span class="pre">_hidden</span></span></em>',
+            "a.html shows the private argument _hidden",
+        ),
     ],
 )
 def test_a_site_that_was_built_is_checked(tmp_path: Path, file: str, text: str, told: str) -> None:

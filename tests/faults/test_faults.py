@@ -38,7 +38,7 @@ from pytest_netfault.faults import (
 from pytest_netfault.faults.base import fields_of, limit_names
 from pytest_netfault.faults.limiting import simpler_forms, with_limits
 
-PAGE = Path(__file__).parents[2] / "docs" / "faults.md"
+DOCS = Path(__file__).parents[2] / "docs"
 DAY = 86_400
 HUGE = 2**63
 
@@ -216,17 +216,25 @@ def test_json_that_is_no_fault_is_refused_with_what_would_be_valid(data: object,
 
 
 @pytest.mark.parametrize("kind", FAULTS, ids=lambda kind: kind.__name__)
-def test_the_row_of_a_fault_on_the_page_leads_to_tests_of_it(kind: type[Fault]) -> None:
+def test_a_fault_has_a_row_for_users_and_one_that_leads_to_its_tests(kind: type[Fault]) -> None:
     method = re.sub(r"(?<!^)(?=[A-Z])", "_", kind.__name__).lower()
-    (row,) = re.findall(rf"^\| \[`{method}\(.*", PAGE.read_text(encoding="utf-8"), re.MULTILINE)
+
+    def row_of(page: str) -> str:
+        (row,) = re.findall(rf"^\| \[`{method}\(.*", (DOCS / page).read_text(encoding="utf-8"), re.MULTILINE)
+        return str(row)
+
+    row = row_of("faults.md")
     signature = row[row.index("(") + 1 : row.index(")")]
     assert signature == ", ".join(
         field.name for field in fields_of(kind) if field.name not in limit_names(kind)
     )
-    tests = re.findall(r"\]\(https://github\.com/[^)]+/(?:blob|tree)/main/(tests/[^)]+)\)", row)
+    tests = re.findall(
+        r"\]\(https://github\.com/[^)]+/(?:blob|tree)/main/(tests/[^)]+)\)",
+        row_of("contributing/where-tested.md"),
+    )
     assert tests, "no test is named"
     for path in tests:
-        text = (PAGE.parent.parent / path).read_text(encoding="utf-8")
+        text = (DOCS.parent / path).read_text(encoding="utf-8")
         assert f".{method}(" in text or f"{kind.__name__}(" in text or f"{kind.__name__}Stage(" in text, path
 
 

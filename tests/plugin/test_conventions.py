@@ -1,4 +1,4 @@
-"""The habits of a good plugin that no other file here holds it to; docs/reference/conventions.md lists them all."""
+"""The habits of a good plugin that no other file here holds it to; docs/contributing/conventions.md lists them all."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pytest_netfault.proof import host
 
 ROOT = Path(__file__).parent.parent.parent
 PACKAGE = Path(str(pytest_netfault.__file__)).parent
-PAGE = (ROOT / "docs" / "reference" / "conventions.md").read_text(encoding="utf-8")
+PAGE = (ROOT / "docs" / "contributing" / "conventions.md").read_text(encoding="utf-8")
 _LINKED = re.findall(r"\[`(\w+)`\]\(https://github\.com/[\w/-]+?/blob/main/([\w/.]+\.py)\)", PAGE)
 
 
@@ -49,7 +49,7 @@ def _fixtures(sessions: Any) -> dict[str, list[str]]:
 def test_the_fixtures_are_those_that_are_documented(sessions: Any) -> None:
     documented = re.findall(
         r"^\| `(\w+)` \| (?:function|session) \|",
-        (ROOT / "docs" / "reference" / "options.md").read_text(encoding="utf-8"),
+        (ROOT / "docs" / "reference" / "fixtures.md").read_text(encoding="utf-8"),
         re.MULTILINE,
     )
     assert set(_fixtures(sessions)) == set(documented) == set(FIXTURES)
