@@ -214,6 +214,10 @@ class Fault:
                 changes[field.name] = tuple(number + count for number in numbers)
         return dataclasses.replace(self, **changes) if changes else self
 
+    def names_one_connection(self) -> bool:
+        """Whether it holds for one connection only, given by its number."""
+        return any(isinstance(getattr(self, name, None), int) for name in ("connection", "connections"))
+
     def has_a_place(self) -> bool:
         """Whether it takes effect at one place of a stream, which a story then names."""
         return self.takes_effect_at() is not None or self.counts_frames_of() is not None

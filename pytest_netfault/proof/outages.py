@@ -52,7 +52,7 @@ class Outages:
         self._is_over = is_over
         self._applied: list[tuple[int, InForce, float]] = []  # with the moment since which it holds
         self._healable: list[InForce] = []
-        self._waiting: list[InForce] = []  # for the recovery
+        self._waiting: list[InForce] = []  # for the recovery, and at the end for their places
         self._met: dict[
             int, float
         ] = {}  # by their numbers those that have met traffic, and when that was seen
@@ -80,9 +80,14 @@ class Outages:
         self._healable.clear()
 
     def heal_for_the_end(self) -> None:
-        """The same for those that would keep a client from coming back; what waits for it to come back waits on."""
-        self._healable += [one for one in self._waiting if one.fault.stops_traffic(met=False)]
-        self._waiting = [one for one in self._waiting if one not in self._healable]
+        """End those that keep a client from coming back; what waits for a place on one connection waits on.
+
+        The last bytes of a connection carry the write that ends the run: they can be cut as well as all others.
+        """
+        waiting = [one for one in self._healable if _waits_for_a_place(one)] + self._waiting
+        self._waiting = [one for one in waiting if not one.fault.stops_traffic(met=False)]
+        self._healable = [one for one in self._healable if one not in self._waiting]
+        self._healable += [one for one in waiting if one not in self._waiting]
         self.heal()
 
     @property
@@ -96,15 +101,19 @@ class Outages:
         Args:
             patience: how long a silence lasts, in seconds.
         """
-        changed, now = False, time.monotonic()
+        changed, now = self.note_met(), time.monotonic()
         for one in list(self._waiting):
-            if one.fault_id not in self._met and one.met_traffic:
-                self._met[one.fault_id], changed = now, True
-            elif _stops(one) and now - self._met.get(one.fault_id, now) >= patience:
+            if _stops(one) and now - self._met.get(one.fault_id, now) >= patience:
                 self._waiting.remove(one)
                 one.heal()
                 changed = True
         return changed
+
+    def note_met(self) -> bool:
+        """Note when those that wait for the recovery have met traffic; return whether one has since the last call."""
+        met = [one.fault_id for one in self._waiting if one.fault_id not in self._met and one.met_traffic]
+        self._met.update(dict.fromkeys(met, time.monotonic()))
+        return bool(met)
 
     def heal_all(self) -> None:
         """End every fault that does not last: the run is over."""
@@ -199,6 +208,12 @@ class Outages:
                 return False
             time.sleep(0.001)
         return True
+
+
+def _waits_for_a_place(active: InForce) -> bool:
+    """Whether it has not happened yet, and will once at the most: at a place of one connection."""
+    fault = active.fault
+    return fault.names_one_connection() and fault.has_a_place() and not active.met_traffic
 
 
 def _stops(active: InForce) -> bool:

@@ -110,6 +110,7 @@ class _Player:
     def step(self, place: int, step: Step) -> None:
         """Make one step."""
         self._make(place, step)
+        self._run.outages.note_met()
         self._run.note_disturbances()
 
     def _make(self, place: int, step: Step) -> None:

@@ -279,3 +279,17 @@ class TestLimits:
     def test_json_of_numbers_that_is_none(self, numbers: Any) -> None:
         with pytest.raises(ValueError, match=r"^connections must be a number, a list of them or"):
             fault_from_json({"fault": "sever", "connections": numbers})
+
+
+@pytest.mark.parametrize(
+    ("fault", "one"),
+    [
+        (Cut(5, connection=2), True),
+        (Cut(5, connections=2), True),
+        (Cut(5, connections=(2, 3)), False),
+        (Cut(5), False),
+        (Sever(), False),
+    ],
+)
+def test_a_fault_knows_whether_it_is_for_one_connection(fault: Fault, one: bool) -> None:
+    assert fault.names_one_connection() is one

@@ -134,9 +134,10 @@ def test_a_right_client_survives_a_cut_at_every_byte(toy: Any, server: Any) -> N
         if progress.stage == "sweeping":
             remaining.append(progress.remaining)
 
-    report = verify.sweep(toy.RightStore, server, stride=9, progress=told, lanes=1)
+    report = verify.sweep(toy.RightStore, server, stride=9, progress=told)
     assert report.examples > 100
-    assert report.inconclusive == len(report.holes) <= report.examples // 10
+    # The bytes of the write that ends the run are cut as well.
+    assert report.inconclusive == len(report.holes) <= report.examples // 50
     assert report.cuts_that_hit_traffic == report.examples - report.inconclusive
     assert f"cut at {report.examples - len(report.holes)} of {report.examples} places: nothing lost" in str(
         report
