@@ -1,10 +1,12 @@
 """The judge of ``latest-per-key``: of each key the latest state arrives, and between keys there is no order.
 
 What a subscriber *has* of a key is the state that was last delivered of it, by a change or by a snapshot; before that,
-the state where the subscription began. The rules:
+the state where the subscription began. A key that was never shown and is gone leaves it with nothing that is wrong:
+a subscriber that reads the state first, and is to be held to it, delivers it as a snapshot. The rules:
 
 complete      Quiet at the end, and what the subscriber has of a key is not what the store has. States are compared by
-              value: whoever has the right one needs not hear of it again.
+              value: whoever has the right one needs not hear of it again, and whoever never heard of a key need not
+              hear that it is gone.
 ordered       What came is an older state of its key than the subscriber had by a delivery, or, of a snapshot, than the
               state where the subscription began.
 before_start  A change came that had been superseded where the subscription began. The state there may be delivered.
@@ -20,6 +22,8 @@ snapshot needs no excuse.
 """
 
 from __future__ import annotations
+
+from collections.abc import Mapping
 
 from pytest_netfault.checks.committed_log import CommittedLog, as_event
 from pytest_netfault.checks.findings import Findings
@@ -49,6 +53,7 @@ class LatestPerKeyWalk:
             None  # the revision of the last one that showed it, which is then that base
         )
         self._has: dict[str, int] = {}  # key -> the position of the state that was last delivered
+        self._in_snapshot: Mapping[str, str] = {}  # what the last one with a revision held
         self._walked = self._base_end  # up to here, ``_wanted`` has the last change of each key
         self._wanted: dict[str, int] = {}
         self._behind: dict[
@@ -146,6 +151,7 @@ class LatestPerKeyWalk:
             words = f"{snapshot} has an older state of {back!r} than the subscriber had"
             self._findings.add("ordered", index, revision, words)
         self._snapshot, self._base_end = revision, end
+        self._in_snapshot = item.kvs
         self._has.clear()
         self._wanted.clear()
         self._behind.clear()
@@ -184,11 +190,10 @@ class LatestPerKeyWalk:
         return self._has.get(key, self._log.last_change(key, self._base_end))
 
     def _is_behind(self, key: str, wanted: int) -> bool:
-        has = self._state_of(key)
-        return has < wanted and (
-            (has < 0 and not self._log.whole)
-            or self._log.value_at(key, has) != self._log.value_at(key, wanted)
-        )
+        has, value = self._state_of(key), self._log.value_at(key, wanted)
+        if value is None and key not in self._has and key not in self._in_snapshot:
+            return False  # gone, and never shown
+        return has < wanted and ((has < 0 and not self._log.whole) or self._log.value_at(key, has) != value)
 
     def _look_again(self, key: str) -> None:
         wanted = self._wanted.get(key, self._log.last_change(key, self._walked))

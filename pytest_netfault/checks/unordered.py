@@ -3,6 +3,8 @@
 Its log was inferred from acknowledgements (``inferred_log.py`` says what such a log proves). What is missing is known
 only when things are at rest, so that nothing is ``reliable``, and a gap is only something that has not come yet.
 
+``latest-per-key`` is judged key by key (``unordered_per_key.py``).
+
 What need not arrive is decided before (``placing.py``). To a client that may skip, what a snapshot shows of a key
 discharges the changes of that key which it may have hidden; the place of the snapshot in the log does not matter.
 """

@@ -25,6 +25,7 @@ from pytest_netfault.checks.trace import (
 )
 from pytest_netfault.checks.trace_verdict import GUARANTEES, TraceVerdict
 from pytest_netfault.checks.unordered import UnorderedStoreWalk
+from pytest_netfault.checks.unordered_per_key import UnorderedPerKeyWalk
 
 __all__ = ["judge_placed"]
 
@@ -54,9 +55,9 @@ class Walk(Protocol):
 def _walk_for(promise: Promise, *, inferred: bool) -> type[Walk]:
     if promise == "comes-back":
         return ComesBackWalk
-    if inferred:
-        return UnorderedStoreWalk
-    return LatestPerKeyWalk if promise == "latest-per-key" else StoreWalk
+    if promise == "latest-per-key":
+        return UnorderedPerKeyWalk if inferred else LatestPerKeyWalk
+    return UnorderedStoreWalk if inferred else StoreWalk
 
 
 class _Walk:

@@ -109,12 +109,25 @@ def right_runs(draw: st.DrawFn) -> Trace:
         stream.append(UnplacedSnapshot(state_at(done, cursor)))
     mine = [one for one in done if one[0] > cursor]
     last = {key: at for at, key, _ in mine}
+    unshown: set[str] = set()
+    if promise == "latest-per-key" and not stream:
+        # A key that is gone, or is again what it was, need not be shown at all; one that is not there yet may be.
+        then, now = state_at(done, cursor), state_at(done, END)
+        unshown = {
+            key
+            for key in ("r.a", "r.b")
+            if (key not in now or now[key] == then.get(key)) and draw(st.booleans())
+        }
+        early = {key for at, key, _ in done if at <= cursor}
+        stream += [
+            told((key, None)) for key in ("r.a", "r.b") if key not in early | unshown and draw(st.booleans())
+        ]
     coming_back, before = True, len(stream)
     for at, key, value in mine:
-        if at <= cursor or (skips and at != last[key] and draw(st.booleans())):
+        if at <= cursor or key in unshown or (skips and at != last[key] and draw(st.booleans())):
             continue
-        if away <= at <= back or (at > back and coming_back and draw(st.booleans())):
-            continue  # it was away, or is still coming back
+        if away <= at <= back or (at > back and coming_back and at != mine[-1][0] and draw(st.booleans())):
+            continue  # it was away, or is still coming back, which it is at last
         coming_back = coming_back and at <= back
         before += at <= back
         stream.append(told((key, value)))
@@ -124,7 +137,7 @@ def right_runs(draw: st.DrawFn) -> Trace:
         if draw(st.integers(0, 3)) == 0:
             stream.append(Bookmarked(draw(st.integers(0, 9))))
         if skips and draw(st.integers(0, 3)) == 0:
-            cursor = draw(st.integers(at, END))
+            cursor, unshown = draw(st.integers(at, END)), set()
             stream.append(UnplacedSnapshot(state_at(done, cursor)))
     looked = draw(st.integers(0, END))  # what was not known by then is not known to the judge
     known = tuple(
@@ -172,12 +185,16 @@ def put(value: str, outcome: Outcome = "ok", *, begun: float = 1, ended: float |
 
 
 def run(
-    writes: list[Acknowledgement], *stream: StreamItem, promise: Promise = "every-event", **more: object
+    writes: list[Acknowledgement],
+    *stream: StreamItem,
+    promise: Promise = "every-event",
+    start: int = 1,
+    **more: object,
 ) -> tuple[str, ...]:
     trace = Trace(
         promise,
         Filter("r."),
-        1,
+        start,
         (),
         stream,
         quiet_at_end=True,
@@ -233,6 +250,73 @@ def test_what_it_proves_of_a_client_that_may_skip(
     writes: list[Acknowledgement], stream: list[StreamItem], broken: tuple[str, ...]
 ) -> None:
     assert run(writes, *stream, promise="latest-value") == broken
+
+
+def delete(outcome: Outcome = "ok", *, begun: float = 3, ended: float | None = 4) -> Acknowledgement:
+    return Acknowledgement((("r.a", None),), outcome, begun, ended)
+
+
+GONE = [put("1"), delete()]
+CAME_BACK = [put("1"), SECOND, put("1", begun=5, ended=6)]
+NEIGHBOUR = Acknowledgement((("r.b", "1"),), "ok", 7, 8)
+
+
+@pytest.mark.parametrize(
+    ("writes", "stream", "start", "broken"),
+    [
+        # A key that is gone, and was never shown: there is nothing that the subscriber has wrong.
+        (GONE, [], 2, ()),
+        (GONE, [told(("r.a", "1"))], 2, ("complete",)),
+        ([*GONE, NEIGHBOUR], [told(("r.b", "1"))], 2, ()),
+        ([*GONE, NEIGHBOUR], [told(("r.a", "1")), told(("r.b", "1"))], 2, ("complete",)),
+        (GONE, [UnplacedSnapshot({})], 2, ()),
+        (GONE, [UnplacedSnapshot({"r.a": "1"})], 2, ("complete",)),
+        (GONE, [UnplacedSnapshot({"r.a": "1"}), told(("r.a", None))], 2, ()),
+        # The same where it came and went since.
+        (GONE, [], 1, ()),
+        ([*GONE, NEIGHBOUR], [told(("r.b", "1"))], 1, ()),
+        # One that is there, and is not what it was at the start, must be shown.
+        ([put("1"), SECOND], [], 2, ("complete",)),
+        ([put("1"), SECOND], [told(("r.a", "2"))], 2, ()),
+        # One that is again what it was at the start need not.
+        (CAME_BACK, [], 2, ()),
+        (CAME_BACK, [], 1, ("complete",)),
+        (CAME_BACK, [told(("r.a", "2"))], 2, ("complete",)),
+        # A key that was not there when all began may be said to be gone; it is then to be shown when it comes.
+        ([put("1")], [told(("r.a", None)), told(("r.a", "1"))], 1, ()),
+        ([put("1")], [told(("r.a", "1")), told(("r.a", None))], 1, ("complete",)),
+        ([put("1")], [told(("r.a", "1")), told(("r.b", None))], 1, ()),
+        ([put("1")], [told(("r.a", "1")), told(("x", None))], 1, ("phantom",)),
+    ],
+)
+def test_what_it_proves_of_a_client_that_follows_each_key_alone(
+    writes: list[Acknowledgement], stream: list[StreamItem], start: int, broken: tuple[str, ...]
+) -> None:
+    assert run(writes, *stream, promise="latest-per-key", start=start) == broken
+
+
+def test_what_a_key_was_at_the_start_has_the_benefit_of_the_doubt() -> None:
+    """Two writes at once: either may be the state at the start, and a third one brings one of them back."""
+    again = put("1", begun=9, ended=10)
+
+    def judged(first: Acknowledgement, second: Acknowledgement) -> tuple[str, ...]:
+        return run([first, second, NEIGHBOUR, again], promise="latest-per-key", start=4)
+
+    assert judged(put("1"), SECOND) == ("complete",)
+    assert judged(put("1"), put("2")) == ()
+    assert judged(put("1", "info", ended=None), SECOND) == ()
+    assert judged(put("1"), put("2", begun=3, ended=8)) == ()  # it may have taken effect after the start
+
+
+@pytest.mark.parametrize("outcome", ["ok", "info", "fail"])
+@pytest.mark.parametrize("held", [None, {"r.a": "1"}, {"r.a": None}])
+def test_a_key_that_was_never_shown_may_be_gone(outcome: Outcome, held: dict[str, str | None] | None) -> None:
+    """A delete that was under way beside the put may have come after it; what the store holds tells."""
+    writes = [put("1"), delete(outcome, begun=1, ended=None if outcome == "info" else 2)]
+    is_there = outcome == "fail" if held is None else held["r.a"] == "1" and outcome != "info"
+    if held == {"r.a": None}:
+        is_there = False  # it may have expired
+    assert run(writes, promise="latest-per-key", held=held) == (("complete",) if is_there else ())
 
 
 def test_what_was_written_while_the_subscription_came_about() -> None:

@@ -146,10 +146,23 @@ class PerKey:
                 return place
         return None
 
+    def shown(self, key: str, until: int) -> bool:
+        """Whether the last of the first steps that says something of a key says it of this very key."""
+        for step in reversed(self.steps[:until]):
+            if step.kind == "snapshot":
+                item = self.trace.stream[step.item]
+                assert isinstance(item, Resynced)
+                return key in item.kvs
+            if step.places.get(key) is not None:
+                return True
+        return False
+
     def lacks(self, key: str, revision: int, until: int) -> bool:
         told = self.told(key, until)
         has = self.log.last(key, self.trace.start_revision_exclusive) if told is None else told
         wanted = self.log.last(key, revision)
+        if self.log.value(key, wanted) is None and not self.shown(key, until):
+            return False
         value = self.log.value(key, has)
         return has < wanted and (value == UNKNOWN or value != self.log.value(key, wanted))
 
