@@ -16,14 +16,19 @@ sys.path.insert(0, str(Path(__file__).parent))
 # The examples are meant to be copied, so they do not carry the marker that this repository's own test runs use.
 SLOW = {
     "test_brokers.py",
+    "test_budgets.py",
     "test_dead_flow.py",
     "test_languages.py",
+    "test_other_store.py",
+    "test_partition.py",
     "test_postgres.py",
     "test_proof.py",
     "test_property.py",
     "test_prove_asyncio.py",
     "test_redis.py",
     "test_redis_cluster.py",
+    "test_without_pytest.py",
+    "test_workers.py",
 }
 
 

@@ -102,6 +102,7 @@ def _options(*words: str) -> argparse.Namespace:
     return parser.parse_args(["prove", *words])
 
 
+@pytest.mark.slow
 def test_a_right_client_is_kept_and_leaves_nothing(stores: Path, tmp_path: Path) -> None:
     code, told = proved(stores, "right", "--output", tmp_path / "out")
     assert code == 0
@@ -111,10 +112,12 @@ def test_a_right_client_is_kept_and_leaves_nothing(stores: Path, tmp_path: Path)
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.slow
 def test_a_server_may_be_a_class_whose_address_is_a_property(stores: Path) -> None:
     assert proved(stores, "right", server="Described")[0] == 0
 
 
+@pytest.mark.slow
 def test_a_loss_leaves_what_it_leaves_in_a_test(stores: Path, tmp_path: Path) -> None:
     code, told = proved(
         stores,
@@ -195,6 +198,7 @@ def _kinds(folder: Path) -> set[str]:
     return {file.suffix if "-seed" in file.name else file.name for file in folder.iterdir()}
 
 
+@pytest.mark.slow
 def test_what_proves_nothing_is_code_3(stores: Path, tmp_path: Path) -> None:
     code, told = proved(stores, "Rejects", "--output", tmp_path / "out", "--summary", tmp_path / "s.md")
     assert code == 3
@@ -253,12 +257,14 @@ def test_every_argument_reaches_the_proof(
     assert set(given) == names, "an argument of the proof is no option of the command"
 
 
+@pytest.mark.slow
 def test_parts_are_written_and_merged(stores: Path, tmp_path: Path) -> None:
     for part in ("1/2", "2/2"):
         assert proved(stores, "right", "--shard", part, "--output", tmp_path / "out")[0] == 0
     assert main(["merge", str(tmp_path / "out")]) == 0
 
 
+@pytest.mark.slow
 def test_the_part_may_be_that_of_a_job_of_a_ci_system(
     stores: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -281,6 +287,7 @@ def test_the_seed_is_shown_and_draws_the_same(stores: Path, monkeypatch: pytest.
     assert last.startswith("netfault: seed 17, ")
 
 
+@pytest.mark.slow
 def test_a_summary_for_github_is_nothing_elsewhere(
     stores: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -290,6 +297,7 @@ def test_a_summary_for_github_is_nothing_elsewhere(
     assert (tmp_path / "step.md").read_text().startswith("### netfault: 1 proof, none failed\n")
 
 
+@pytest.mark.slow
 def test_a_client_that_does_not_close_is_named(stores: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert proved(stores, "Leaky", "--max-examples", 1)[0] == 0
     (line,) = capsys.readouterr().err.splitlines()

@@ -147,6 +147,7 @@ async def open_later(address: str) -> AsyncStore:
 FAULTS = (Sever, Reset)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("open_store", [AsyncStore, open_later, functools.partial(open_later)])
 def test_a_right_asyncio_client_is_kept(server: Any, open_store: Any) -> None:
     report = verify.no_update_lost(open_store, server, faults=FAULTS, max_examples=6, seed=1)
@@ -196,6 +197,7 @@ def test_a_task_that_ignores_its_cancellation_is_named_and_hangs_nothing(
     clients.close()
 
 
+@pytest.mark.slow
 def test_a_client_that_does_not_close_is_told_and_its_tasks_end(server: Any) -> None:
     with warnings.catch_warnings(record=True) as told:
         warnings.simplefilter("always")
@@ -259,6 +261,7 @@ def test_decode_and_rejections_are_those_of_the_client(server: Any) -> None:
         assert not hasattr(clients(server.address), "decode")
 
 
+@pytest.mark.slow
 def test_nothing_that_was_proved_by_nobody_passes(server: Any) -> None:
     class Silent(AsyncStore):
         async def subscribe(self, prefix: str, deliver: Callable[[Delivery], None]) -> None:

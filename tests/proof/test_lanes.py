@@ -259,6 +259,7 @@ def test_the_same_is_played_and_found_first_for_any_number_of_lanes(toy: Any, se
     assert len(found) == 1
 
 
+@pytest.mark.slow
 def test_what_touches_the_server_goes_to_one_of_its_lane(toy: Any) -> None:
     class Server(toy.ToyServer):  # type: ignore[misc, name-defined]
         made: list[Any]

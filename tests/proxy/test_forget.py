@@ -247,6 +247,7 @@ def test_with_packets_a_user_timeout_finds_out(rig: Any, pair: Any, direction: s
     assert rig.nothing(receiver)
 
 
+@pytest.mark.slow
 def test_with_packets_a_keepalive_finds_out(rig: Any, pair: Any) -> None:
     for option, value in [(socket.TCP_KEEPIDLE, 1), (socket.TCP_KEEPINTVL, 1), (socket.TCP_KEEPCNT, 1)]:
         pair.client.setsockopt(socket.IPPROTO_TCP, option, value)

@@ -51,6 +51,7 @@ def truth(server: Any, **more: Any) -> Any:
     )
 
 
+@pytest.mark.slow
 def test_an_open_store_that_hangs_is_named(server: Any, hang: Any) -> None:
     with pytest.raises(TimeoutError, match=r"open_store\('127.*'\) did not return within 2 s, .*max_seconds"):
         verify.no_update_lost(hang, server, max_seconds=1)
@@ -64,6 +65,7 @@ def test_an_open_store_that_hangs_has_a_bound_without_max_seconds(
         verify.replay(hang, server, LOSS)
 
 
+@pytest.mark.slow
 def test_what_was_proved_before_it_hung_is_kept_and_the_report_names_it(
     toy: Any, server: Any, hang: Any
 ) -> None:
@@ -84,12 +86,14 @@ def test_what_was_proved_before_it_hung_is_kept_and_the_report_names_it(
     assert report.inconclusive == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["revision", "log"])
 def test_a_server_that_does_not_answer_is_named(toy: Any, server: Any, hang: Any, name: str) -> None:
     with pytest.raises(TimeoutError, match=rf"server\.{name}\(\) did not return within"):
         verify.no_update_lost(toy.RightStore, truth(server, **{name: hang}), max_seconds=1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "step"), [("restart", Restart()), ("pause", Pause()), ("resume", Resume()), ("read", Write("a"))]
 )
@@ -116,17 +120,20 @@ def hanging(toy: Any, hang: Any, method: str) -> Any:
     return Hangs
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["put", "subscribe"])
 def test_a_client_that_hangs_in_a_call_hangs_nothing(toy: Any, server: Any, hang: Any, method: str) -> None:
     with pytest.raises(verify.ProvedNothing):
         verify.no_update_lost(hanging(toy, hang, method), server, seed=1, max_seconds=3)
 
 
+@pytest.mark.slow
 def test_a_client_that_hangs_in_decode_is_named(toy: Any, server: Any, hang: Any) -> None:
     with pytest.raises(TimeoutError, match=r"server\.log\(\) with the client's decode\(\) did not return"):
         verify.no_update_lost(hanging(toy, hang, "decode"), server, seed=1, max_seconds=1)
 
 
+@pytest.mark.slow
 def test_a_client_that_hangs_in_close_costs_no_more_than_max_seconds(
     toy: Any, server: Any, hang: Any
 ) -> None:
@@ -156,6 +163,7 @@ def test_a_play_that_hangs_while_it_is_made_small_does_not_hide_the_loss(
         verify.no_update_lost(Deaf, server, seed=1, settle=0.3, max_seconds=6, faults=[Reset], lanes=1)
 
 
+@pytest.mark.slow
 def test_an_example_that_was_cut_short_counts_for_nothing(toy: Any, server: Any) -> None:
     report = verify.no_update_lost(
         toy.RightStore, server, seed=1, max_examples=10**6, max_seconds=3, faults=[Reset]

@@ -49,11 +49,13 @@ def test_the_right_client_notices_and_is_kept(toy: Any, server: Any) -> None:
     assert "3 dead flows noticed" in str(report)
 
 
+@pytest.mark.slow
 def test_without_notice_there_are_none(deaf: Any, server: Any) -> None:
     report = verify.no_update_lost(deaf, server, seed=3, max_examples=10, notice=None)
     assert (report.examples, report.dead_flows) == (10, 0)
 
 
+@pytest.mark.slow
 def test_the_message_says_what_died_how_long_was_waited_and_what_helps(deaf: Any, server: Any) -> None:
     with pytest.raises(verify.UpdateLost) as caught:
         verify.replay(deaf, server, FORGOTTEN, notice=1.0, seed=1)
@@ -67,6 +69,7 @@ def test_the_message_says_what_died_how_long_was_waited_and_what_helps(deaf: Any
     assert caught.value.trace["notice"] == 1.0
 
 
+@pytest.mark.slow
 def test_a_silent_cut_of_one_connection_that_lasts_has_the_same_patience(deaf: Any, server: Any) -> None:
     cut = Break(Cut(150, direction="down", connection=2, how="blackhole"), lasting=True)
     schedule = Schedule([cut, Subscribe(), *[Write("a")] * 5])
@@ -92,6 +95,7 @@ def test_settle_still_governs_what_is_healed(toy: Any, server: Any) -> None:
     assert time.monotonic() - began < 30  # notice is 60 s
 
 
+@pytest.mark.slow
 def test_a_client_that_notices_late_but_in_time_is_kept(toy: Any, server: Any) -> None:
     class Slow(toy.RightStore):  # type: ignore[misc, name-defined]
         idle_seconds = 2.0
@@ -100,6 +104,7 @@ def test_a_client_that_notices_late_but_in_time_is_kept(toy: Any, server: Any) -
     assert report.dead_flows == 1
 
 
+@pytest.mark.slow
 def test_a_client_that_notices_and_comes_back_at_a_later_place_is_found(toy: Any, server: Any) -> None:
     """The last writes of the end must go on for as long as it takes to notice."""
 
@@ -121,6 +126,7 @@ def test_a_client_that_notices_and_comes_back_at_a_later_place_is_found(toy: Any
     assert "reliable" in caught.value.broken
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("faults", "drawn"),
     [
@@ -206,6 +212,7 @@ def test_a_loss_among_the_examples_does_not_wait_for_the_dead_flows(deaf: Any, s
     assert not has_dead_flow(caught.value.schedule)
 
 
+@pytest.mark.slow
 def test_max_seconds_bounds_the_waiting_too_and_the_report_says_so(deaf: Any, server: Any) -> None:
     report = verify.no_update_lost(
         deaf, server, seed=1, max_examples=3, faults=[Blackhole, Forget], notice=3600, max_seconds=6
@@ -216,6 +223,7 @@ def test_max_seconds_bounds_the_waiting_too_and_the_report_says_so(deaf: Any, se
     assert not [one for one in threading.enumerate() if one.name.startswith("netfault beside")]
 
 
+@pytest.mark.slow
 def test_progress_tells_that_they_are_pending(toy: Any, server: Any) -> None:
     seen: list[verify.Progress] = []
     verify.no_update_lost(toy.RightStore, server, seed=1, max_examples=5, progress=seen.append)
@@ -247,6 +255,7 @@ def test_a_sweep_finds_a_client_that_never_notices(deaf: Any, toy: Any, server: 
     assert report.dead_flows >= 2
 
 
+@pytest.mark.slow
 def test_a_sweep_that_touches_the_one_server_of_all_has_no_dead_flows(
     toy: Any, server: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -217,6 +217,7 @@ def test_bad_arguments_are_refused_at_the_call(prove: Any, server: Any) -> None:
             prove(toy.RightStore, server, executor=executor)
 
 
+@pytest.mark.slow
 def test_max_seconds_ends_it_with_what_was_played() -> None:
     with concurrent.futures.ThreadPoolExecutor(1) as executor:
         report = verify.no_update_lost(

@@ -239,6 +239,7 @@ class TestApplying:
             peers.link.apply(Held("never"))  # type: ignore[arg-type]
 
 
+@pytest.mark.slow
 def test_a_proof_draws_shrinks_and_tells_it(toy: Any, server: Any, tmp_path: Path) -> None:
     class FromNow(toy.RightStore):  # type: ignore[misc]
         def resume_at(self) -> None:

@@ -48,6 +48,7 @@ def test_one_that_heals_itself_is_told(from_now: Any, server: Any, tmp_path: Pat
     assert Schedule.from_json(json.loads(saved.read_text())["schedule"]) == schedule
 
 
+@pytest.mark.slow
 def test_a_fault_that_was_asked_for_with_limits_keeps_them(from_now: Any, server: Any) -> None:
     asked = Sever(connections=1)
     with pytest.raises(UpdateLost) as lost:
@@ -65,6 +66,7 @@ def test_a_limit_that_plays_no_part_is_dropped() -> None:
     assert all(not limits_of(fault).share for fault in smaller)
 
 
+@pytest.mark.slow
 def test_a_right_client_survives_limits(toy: Any, server: Any) -> None:
     faults = [Sever(seconds=0.05), Refuse(count=2), Sever(share=0.5), Sever(connections=range(1, 3))]
     report = verify.no_update_lost(

@@ -126,6 +126,7 @@ def test_each_mistake_is_caught(server: Any, name: str) -> None:
     assert set(caught.value.broken) & set(kind.expects), caught.value
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("schedule", dict.fromkeys(CAUGHT_BY.values()), ids=str)
 def test_the_client_without_a_mistake_survives_it(server: Any, schedule: Schedule) -> None:
     verify.replay(toy.RightStore, server, schedule)

@@ -80,6 +80,7 @@ def client(toy: Any, flaw: str) -> ProcessStore:
     return ProcessStore([sys.executable, "-c", PROGRAM, str(Path(toy.__file__).parent), flaw])
 
 
+@pytest.mark.slow
 def test_a_right_program_is_kept(toy: Any, server: Any) -> None:
     report = verify.no_update_lost(
         client(toy, "right"), server, faults=[Reset, Sever], max_examples=3, seed=1, notice=None
@@ -88,6 +89,7 @@ def test_a_right_program_is_kept(toy: Any, server: Any) -> None:
     assert report.client_failures == 0
 
 
+@pytest.mark.slow
 def test_a_program_that_loses_an_update_is_caught(toy: Any, server: Any) -> None:
     with pytest.raises(verify.UpdateLost) as lost:
         verify.replay(client(toy, "deaf"), server, SCHEDULE, settle=1.0)
@@ -110,6 +112,7 @@ def test_a_program_that_crashes_proves_nothing_although_it_had_lost_updates(
     assert str(nothing.value).endswith("segmentation fault")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("flaw", ["right", "deaf", "phantom"])
 def test_a_program_that_dies_before_it_has_closed_is_not_judged_by_what_it_had_delivered(
     toy: Any, server: Any, flaw: str

@@ -25,6 +25,7 @@ def lost(name: str, server: Any, **more: Any) -> verify.UpdateLost:
     return caught.value
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "headline", "row"),
     [
@@ -54,6 +55,7 @@ def test_a_loss_says_in_its_first_line_what_it_means(name: str, headline: str, r
     assert loss.timeline.headline.startswith(headline.split(":")[0])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["IsDeafAfterAnOutage", "LosesTheLastValueOfAKey", "TellsAnOldValueOfAKey"])
 def test_its_file_says_the_same(name: str, server: Any, tmp_path: Path) -> None:
     loss = lost(name, server, report_dir=tmp_path)
@@ -89,6 +91,7 @@ def test_shrinking_keeps_the_promise(server: Any) -> None:
     verify.replay(toy.ComesBackStore, server, Schedule(long), promise=kind.promise)
 
 
+@pytest.mark.slow
 def test_a_client_that_never_notices_a_dead_flow_does_not_come_back(server: Any) -> None:
     class NoticesNothing(toy.ComesBackStore):
         idle_seconds = None
