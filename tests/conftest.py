@@ -15,7 +15,7 @@ from types import ModuleType
 
 import pytest
 from support.mutants import toy as toy_store
-from support.processes import Script, interruptible
+from support.processes import Script, owned
 
 pytest_plugins = ["pytester"]
 
@@ -35,7 +35,7 @@ def run_script() -> Iterator[Callable[..., Script]]:
 
     def run(text: str, *arguments: object, env: dict[str, str] | None = None) -> Script:
         process = subprocess.Popen(
-            interruptible([sys.executable, "-c", text, *map(str, arguments)]),
+            owned([sys.executable, "-c", text, *map(str, arguments)]),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,

@@ -59,6 +59,7 @@ def add_parser(commands: Subparsers) -> None:
     )
     _flag(parser, "proxy-metrics", "show bytes of the proxies in /metrics")
     _flag(parser, "runtime-metrics", "show the state of this process in /metrics")
+    _flag(parser, "until-stdin-ends", "end, as after SIGTERM, when the standard input ends")
     parser.add_argument(
         "-report-version",
         "--report-version",
@@ -112,6 +113,7 @@ def run(arguments: argparse.Namespace) -> int:
                 toxics_in_config=arguments.toxics_in_config,
                 token=arguments.token or os.environ.get(_TOKEN_VARIABLE) or None,
                 needs_token=not arguments.no_token,
+                until_stdin_ends=arguments.until_stdin_ends,
             )
         )
     except CannotServe as error:

@@ -12,6 +12,7 @@ is done in a millisecond or two.
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import logging
 import os
@@ -19,6 +20,7 @@ import secrets
 import signal
 import socket
 import sys
+from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -83,6 +85,7 @@ class Settings:
         toxics_in_config: ``toxics`` of a proxy that is created count.
         token: what control from another machine needs; drawn if it is None.
         needs_token: whether it is needed at all.
+        until_stdin_ends: end, as after SIGTERM, once the standard input ends.
     """
 
     host: str = "localhost"
@@ -95,13 +98,14 @@ class Settings:
     toxics_in_config: bool = False
     token: str | None = None
     needs_token: bool = True
+    until_stdin_ends: bool = False
 
 
 def run_server(settings: Settings) -> int:
-    """Serve until SIGTERM or Ctrl-C.
+    """Serve until SIGTERM or Ctrl-C, or the end of the standard input if that is asked for.
 
     Returns:
-        0 after SIGTERM, 130 after Ctrl-C. Everything has ended then: requests, connections, ports, threads.
+        0 after SIGTERM or that end, 130 after Ctrl-C. Everything has ended then: requests, connections, ports, threads.
 
     Raises:
         CannotServe: the address cannot be listened on.
@@ -126,7 +130,7 @@ async def _serve(settings: Settings) -> int:
             async with trio.open_nursery() as nursery:
                 ended = trio.Event()
                 await _begin(nursery, settings, sockets, collection, ended)
-                number = await anext(signals)
+                number = await _first_of(signals, stdin=settings.until_stdin_ends)
                 log.info("ending")
                 ended.set()
             collection.close()
@@ -139,6 +143,29 @@ async def _serve(settings: Settings) -> int:
         for one in sockets:
             one.close()
     return 0 if number == signal.SIGTERM else 128 + number
+
+
+async def _first_of(signals: AsyncIterator[int], *, stdin: bool) -> int:
+    """The signal that comes; SIGTERM if the standard input counts and ends before."""
+    number: int = signal.SIGTERM
+    async with trio.open_nursery() as nursery:
+
+        async def stdin_ends() -> None:
+            await trio.to_thread.run_sync(_read_stdin, abandon_on_cancel=True)
+            log.info("the standard input has ended")
+            nursery.cancel_scope.cancel()
+
+        if stdin:
+            nursery.start_soon(stdin_ends)
+        number = await anext(signals)
+        nursery.cancel_scope.cancel()
+    return number
+
+
+def _read_stdin() -> None:
+    with contextlib.suppress(OSError):  # there is none
+        while os.read(0, 65536):
+            pass
 
 
 async def _begin(

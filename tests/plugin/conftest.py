@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
-from support.processes import interruptible
+from support.processes import owned
 
 # What the tests inside those sessions share: an echo server, and a client that says something and reads it back.
 INNER_CONFTEST = """
@@ -91,7 +91,7 @@ class Sessions:
         """Start pytest, its output a pipe; it is killed when the test ends, if it is still there."""
         command = [sys.executable, "-u", "-m", "pytest", "-p", "no:cacheprovider"]
         process = subprocess.Popen(
-            interruptible([*command, *_naming(("netfault", *plugins)), *arguments]),
+            owned([*command, *_naming(("netfault", *plugins)), *arguments]),
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,

@@ -6,11 +6,11 @@ import os
 import re
 import shutil
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from support.serving import Serving
 
 pytest.importorskip("hypercorn", reason="the extra 'serve' is not installed")
 
@@ -19,16 +19,8 @@ HERE = Path(__file__).parents[2] / "docs" / "examples" / "serve"
 
 @pytest.fixture(scope="module")
 def url() -> Iterator[str]:
-    command = [sys.executable, "-m", "pytest_netfault", "serve", "--host=127.0.0.1", "--port=0"]
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as server:
-        assert server.stderr is not None
-        found = None
-        while found is None:
-            line = server.stderr.readline()
-            assert line, "the server has ended"
-            found = re.search(r"control on (http://\S+),", line)
-        yield found[1]
-        server.terminate()
+    with Serving() as serving:
+        yield serving.url
 
 
 def run(language: str, command: list[str], url: str) -> str:

@@ -4,16 +4,29 @@ from __future__ import annotations
 
 import base64
 import json
+import os
 import signal
 import socket
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from support.processes import Script
 from support.serving import Serving, Upstream
 
 pytestmark = pytest.mark.slow
+
+
+TESTS = """
+import sys, time
+sys.path.insert(0, sys.argv[1])
+from support.serving import Serving
+serving = Serving()
+print(serving.process.pid, serving.port, sep="\\n", flush=True)
+time.sleep(3600)
+"""
 
 
 def elsewhere() -> str:
@@ -55,6 +68,25 @@ class TestEnd:
             answer = serving.ask("POST", "/netfault/proxies/p/schedules", steps)
             assert answer.status == 202, answer
             assert serving.end()[0] == 0
+
+    def test_the_end_of_its_standard_input_if_that_is_asked_for(self, upstream: Upstream) -> None:
+        ours, writes = os.pipe()
+        with os.fdopen(ours, "rb") as reads, Serving("--until-stdin-ends", stdin=reads.fileno()) as serving:
+            client, server = upstream.connect(serving.create("p", upstream.address))
+            os.write(writes, b"anything")
+            os.close(writes)
+            assert client.recv(10) == server.recv(10) == b""
+            assert serving.process.wait(30) == 0
+
+    def test_it_dies_with_the_tests_that_started_it(
+        self, run_script: Callable[..., Script], wait_for_end: Callable[[int], None]
+    ) -> None:
+        tests = run_script(TESTS, Path(__file__).parents[1])
+        pid, port = int(tests.line()), int(tests.line())
+        tests.process.kill()
+        wait_for_end(pid)
+        with pytest.raises(ConnectionRefusedError):
+            socket.create_connection(("127.0.0.1", port))
 
 
 class TestFlags:

@@ -1,26 +1,22 @@
-"""Child processes of tests: programs whose lines are read, and commands that SIGINT ends."""
+"""Child processes of tests: programs whose lines are read, and commands that no test process leaves behind."""
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from collections.abc import Sequence
 
-# Run before a program, in its own process: code between fork and exec in a process with threads may deadlock.
-_INTERRUPTIBLE = """
-import os, signal, sys
-signal.signal(signal.SIGINT, signal.SIG_DFL)
-os.execv(sys.argv[1], sys.argv[1:])
-"""
+from pytest_netfault.servers import launcher
 
 
-def interruptible(command: Sequence[str]) -> list[str]:
-    """The command, with the default action of SIGINT restored, for a test that presses Ctrl-C.
+def owned(command: Sequence[str]) -> list[str]:
+    """The command, such that it dies with the test process, in whatever way that ends, and that SIGINT ends it.
 
-    Under ``nohup``, or as a background job of a shell, the test process ignores the signal, and its children inherit
-    that.
+    The kernel kills it with the *thread* that starts it, so that must be one that lives as long as it shall. Under
+    ``nohup``, or as a background job of a shell, the test process ignores SIGINT, and its children would inherit that.
     """
-    return [sys.executable, "-I", "-S", "-c", _INTERRUPTIBLE, *command]
+    return [sys.executable, "-I", "-S", launcher.__file__, str(os.getpid()), "", *command]
 
 
 class Script:

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
-from support.processes import interruptible
+from support.processes import owned
 
 __all__ = ["Answer", "Serving", "Upstream"]
 
@@ -41,10 +41,11 @@ class Answer:
 class Serving:
     """A server on a free port of 127.0.0.1, or with the flags that a test gives."""
 
-    def __init__(self, *flags: str, env: Mapping[str, str] | None = None) -> None:
+    def __init__(self, *flags: str, env: Mapping[str, str] | None = None, stdin: int | None = None) -> None:
         command = [sys.executable, "-m", "pytest_netfault", "serve", "--host=127.0.0.1", "--port=0", *flags]
         self.process = subprocess.Popen(
-            interruptible(command),
+            owned(command),
+            stdin=stdin,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
             text=True,
