@@ -15,7 +15,7 @@ import grpc
 import pytest
 from runtime_config.compat import etcd3
 
-from pytest_netfault.servers import ReservedPort
+from pytest_netfault.servers import OwnedProcess, ReservedPort
 
 START_SECONDS = 60.0
 
@@ -67,7 +67,6 @@ class Members:
         cluster = ",".join(f"m{n}=http://127.0.0.1:{port}" for n, port in enumerate(peers))
         self.processes = []
         for n in range(count):
-            log = (folder / f"m{n}.log").open("wb")
             command = [
                 binary, f"--name=m{n}", f"--data-dir={folder}/m{n}", "--unsafe-no-fsync=true",
                 f"--listen-client-urls={scheme}://{self.addresses[n]}",
@@ -76,17 +75,14 @@ class Members:
                 f"--initial-advertise-peer-urls=http://127.0.0.1:{peers[n]}",
                 f"--initial-cluster={cluster}", "--heartbeat-interval=50", "--election-timeout=500", *flags,
             ]  # fmt: skip
-            with log:
-                self.processes.append(subprocess.Popen(command, stdout=log, stderr=log))
+            self.processes.append(OwnedProcess(command, output=folder / f"m{n}.log"))
 
     def kill(self, number: int) -> None:
         self.processes[number].kill()
-        self.processes[number].wait()
 
     def close(self) -> None:
         for process in self.processes:
             process.kill()
-            process.wait()
         for port in self._ports:
             port.close()
 
