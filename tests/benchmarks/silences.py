@@ -1,28 +1,35 @@
 """What a client sees under each silence: ``python tests/benchmarks/silences.py [SECONDS]``.
 
-Each cell of the table is a real connection on this kernel: the client exchanges a byte, the silence begins, and the
-client reads, writes and reads, or has a call of gRPC under way. Measured is what it sees and when, after the silence
-began; at most SECONDS (75) are waited for. All cells are played at the same time. The first row is the same without any
-silence: it shows that none of the clients ends by itself.
+Each cell of a table is a real connection on this kernel: the client exchanges a byte, the silence begins, and the
+client reads, writes and reads, or has a call of gRPC or a statement of libpq under way. Measured is what it sees and
+when, after the silence began; at most SECONDS (75) are waited for. All cells of a table are played at the same time.
+The first row is the same without any silence: it shows that none of the clients ends by itself.
 
 Intervals are short so that the table does not take hours. They grow as they are set: a keepalive finds out after
 ``TCP_KEEPIDLE + TCP_KEEPINTVL * TCP_KEEPCNT`` seconds, which is 2 h 11 min by default on Linux, and a writer without a
 user timeout after about 15 minutes (``net.ipv4.tcp_retries2``).
+
+libpq (by psycopg) talks to a real PostgreSQL; where that or psycopg is not installed, its table is left out.
 """
 
 from __future__ import annotations
 
 import errno
+import os
 import platform
+import shutil
 import socket
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Callable
 from concurrent import futures
 from contextlib import ExitStack, suppress
+from pathlib import Path
 
 import grpc
+import trustme
 
 from pytest_netfault import Link, NetFault
 
@@ -146,6 +153,46 @@ def in_a_call_of_grpc(*options: tuple[str, int]) -> Measure:
     return measure
 
 
+def in_libpq(statement: str, settings: str = "") -> Measure:
+    """A client of PostgreSQL; it waits for a slow answer when the silence begins, or asks when it has begun."""
+
+    def measure(link: Link, silence: Callable[[Link], object], seconds: float) -> str:
+        import psycopg
+
+        where = f"host=127.0.0.1 port={link.port} user=postgres dbname=postgres {settings}"
+        connection = psycopg.connect(where, autocommit=True)
+        over = threading.Event()
+
+        def give_up() -> None:
+            over.set()
+            with socket.socket(fileno=os.dup(connection.fileno())) as sock, suppress(OSError):
+                sock.shutdown(socket.SHUT_RDWR)
+
+        timer = threading.Timer(seconds, give_up)
+        if statement == "waits":
+            threading.Timer(0.5, silence, [link]).start()  # the statement is on its way by then
+        else:
+            silence(link)
+        began = time.monotonic() + (0.5 if statement == "waits" else 0)
+        timer.start()
+        try:
+            connection.execute("SELECT pg_sleep(1000)" if statement == "waits" else "SELECT 1")
+        except psycopg.OperationalError as error:
+            if over.is_set():
+                return "nothing"
+            why = str(error).strip().rpartition(": ")[2]
+            names = {os.strerror(number): name for number, name in errno.errorcode.items()}
+            return f"{names.get(why, why)}, {time.monotonic() - began:.1f} s"
+        finally:
+            timer.cancel()
+            connection.close()
+        return seen(began, None)
+
+    return measure
+
+
+_KEEPALIVES = "keepalives=1 keepalives_idle=1 keepalives_interval=1 keepalives_count=2"
+_USER_TIMEOUT = f"tcp_user_timeout={USER_TIMEOUT_MS}"
 PLAIN: dict[str, Measure] = {
     "reads; defaults": on_an_open_connection(lambda _: None, writes=False),
     "reads; keepalive 1 + 3 x 1 s": on_an_open_connection(keepalive, writes=False),
@@ -157,6 +204,17 @@ PLAIN: dict[str, Measure] = {
 GRPC: dict[str, Measure] = {
     "gRPC; keepalive 1 + 1 s": in_a_call_of_grpc(),
     "gRPC; and ping timeout 1 s": in_a_call_of_grpc(("grpc.http2.ping_timeout_ms", 1000)),
+}
+
+LIBPQ: dict[str, Measure] = {
+    "waits; defaults": in_libpq("waits"),
+    "waits; keepalives 1 + 2 x 1 s": in_libpq("waits", _KEEPALIVES),
+    "waits; `tcp_user_timeout` 3 s": in_libpq("waits", _USER_TIMEOUT),
+    "waits; both": in_libpq("waits", f"{_KEEPALIVES} {_USER_TIMEOUT}"),
+    "asks; defaults": in_libpq("asks"),
+    "asks; keepalives 1 + 2 x 1 s": in_libpq("asks", _KEEPALIVES),
+    "asks; `tcp_user_timeout` 3 s": in_libpq("asks", _USER_TIMEOUT),
+    "asks; both": in_libpq("asks", f"{_KEEPALIVES} {_USER_TIMEOUT}"),
 }
 
 
@@ -189,47 +247,79 @@ class Watch(grpc.GenericRpcHandler):  # type: ignore[misc]
         return grpc.unary_stream_rpc_method_handler(stream)
 
 
-def table(seconds: float) -> list[list[str]]:
-    """The rows of the table, with a headline."""
+def watch_server(stack: ExitStack) -> str:
+    server = grpc.server(futures.ThreadPoolExecutor(2), handlers=[Watch()], options=SERVER_OPTIONS)
+    port = server.add_insecure_port("127.0.0.1:0")
+    server.start()
+    stack.callback(server.stop, None)
+    return f"127.0.0.1:{port}"
+
+
+def echo_server(stack: ExitStack) -> str:
+    server = stack.enter_context(socket.create_server(("127.0.0.1", 0), backlog=100))
+    threading.Thread(target=echo, args=(server,), daemon=True).start()
+    return f"127.0.0.1:{server.getsockname()[1]}"
+
+
+def postgres(stack: ExitStack) -> str | None:
+    """The address of a PostgreSQL; None if there is none on this machine."""
+    sys.path.insert(0, str(Path(__file__).parents[1]))
+    from support.postgres import FOLDERS, postgres_server
+
+    path = os.pathsep.join([os.environ.get("PATH", os.defpath), *FOLDERS])
+    try:
+        import psycopg  # noqa: F401
+    except ImportError:
+        return None
+    if shutil.which("initdb", path=path) is None:
+        return None
+    folder = stack.enter_context(tempfile.TemporaryDirectory())
+    pem = Path(folder, "server.pem")
+    trustme.CA().issue_cert("127.0.0.1").private_key_and_cert_chain_pem.write_to_path(str(pem))
+    return stack.enter_context(
+        postgres_server(lambda name: shutil.which(name, path=path) or name, pem)
+    ).address
+
+
+def table(seconds: float, clients: dict[str, Measure], upstream: Callable[[Measure], str]) -> None:
+    """Play all cells at the same time, and print them."""
     with ExitStack() as stack:
-        plain = stack.enter_context(socket.create_server(("127.0.0.1", 0), backlog=100))
-        threading.Thread(target=echo, args=(plain,), daemon=True).start()
         pool = stack.enter_context(futures.ThreadPoolExecutor(100))
         net = stack.enter_context(NetFault(seed=1))
 
         def cell(name: str, measure: Measure) -> str:
-            with ExitStack() as mine:
-                upstream: object = plain.getsockname()
-                if measure in GRPC.values():
-                    server = grpc.server(
-                        futures.ThreadPoolExecutor(2), handlers=[Watch()], options=SERVER_OPTIONS
-                    )
-                    upstream = server.add_insecure_port("127.0.0.1:0")
-                    server.start()
-                    mine.callback(server.stop, None)
-                link = mine.enter_context(net.forward(upstream))  # type: ignore[arg-type]
+            with net.forward(upstream(measure)) as link:
                 return measure(link, SILENCES[name], seconds)
 
-        clients = {**PLAIN, **GRPC}
         cells = {
             (name, client): pool.submit(cell, name, measure)
             for name in SILENCES
             for client, measure in clients.items()
         }
-        return [
-            ["silence", *clients],
-            *([name, *(cells[name, client].result() for client in clients)] for name in SILENCES),
-        ]
+        print(f"| silence | {' | '.join(clients)} |")
+        print(f"|{'---|' * (len(clients) + 1)}")
+        for name in SILENCES:
+            print(f"| {' | '.join([name, *(cells[name, client].result() for client in clients)])} |")
 
 
 def main() -> None:
     seconds = float(sys.argv[1]) if len(sys.argv) > 1 else 75.0
-    head, *rows = table(seconds)
-    print(f"| {' | '.join(head)} |")
-    print(f"|{'---|' * len(head)}")
-    for row in rows:
-        print(f"| {' | '.join(row)} |")
-    print(f"\nLinux {platform.release()}, grpcio {grpc.__version__}.")
+    with ExitStack() as stack:
+        echoes = echo_server(stack)
+        # A server of gRPC for each cell: those of one process share their threads.
+        table(
+            seconds,
+            {**PLAIN, **GRPC},
+            lambda measure: watch_server(stack) if measure in GRPC.values() else echoes,
+        )
+        print(f"\nLinux {platform.release()}, grpcio {grpc.__version__}.")
+        database = postgres(stack)
+        if database is not None:
+            import psycopg
+
+            print()
+            table(seconds, LIBPQ, lambda _: database)
+            print(f"\nlibpq {psycopg.pq.version()} by psycopg {psycopg.__version__}.")
     print(f"'nothing': nothing within {seconds:g} s. 'x + n x y s': idle for x, then n probes, y apart.")
 
 

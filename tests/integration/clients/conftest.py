@@ -7,10 +7,6 @@ ready when its fixture is; a program or package that is missing is a skip that n
 from __future__ import annotations
 
 import contextlib
-import os
-import pwd
-import shutil
-import signal
 import socketserver
 import ssl
 import sys
@@ -21,8 +17,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.postgres import FOLDERS, CannotRunPostgres, postgres_server
 
-from pytest_netfault.servers import OwnedProcess, OwnedServer
+from pytest_netfault.servers import OwnedServer
 
 # Far longer than a server takes to start: reached only when something is broken.
 PATIENCE = 60.0
@@ -66,54 +63,13 @@ def redis_tls_address(helpers: Any, certificate: Certificate) -> Iterator[str]:
 @pytest.fixture(scope="session")
 def postgres_address(helpers: Any, certificate: Certificate) -> Iterator[str]:
     """With TLS for those who ask for it."""
-    folders = [str(path) for path in sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)]
-    postgres, initdb = helpers.program("postgres", *folders), helpers.program("initdb", *folders)
-    user = None
-    if os.geteuid() == 0:  # PostgreSQL refuses to run as root
-        try:
-            pwd.getpwnam("postgres")
-        except KeyError:
-            pytest.skip("PostgreSQL does not run as root, and there is no user postgres")
-        user = "postgres"
-
-    def prepare(folder: Path) -> None:
-        options = ["-U", "postgres", "-A", "trust", "-N", "-E", "UTF8", "--locale=C"]
-        command = [initdb, "-D", str(folder / "data"), *options]
-        with OwnedProcess(command, output=folder / "initdb.txt", folder=folder, user=user) as made:
-            assert made.wait(PATIENCE)
-            assert made.returncode == 0, made.output()
-        key = folder / "data" / "server.pem"
-        key.write_bytes(certificate.pem.read_bytes())
-        key.chmod(0o600)
-        if user is not None:
-            shutil.chown(key, user)
-
-    def command(port: int, folder: Path) -> list[str]:
-        options = {
-            "listen_addresses": "127.0.0.1",
-            "unix_socket_directories": "",
-            "fsync": "off",
-            "dynamic_shared_memory_type": "mmap",
-            "ssl": "on",
-            "ssl_cert_file": "server.pem",
-            "ssl_key_file": "server.pem",
-        }
-        settings = [text for name, value in options.items() for text in ("-c", f"{name}={value}")]
-        return [postgres, "-D", str(folder / "data"), "-p", str(port), *settings]
-
-    # SIGINT, so that it gives its shared memory back.
-    with OwnedServer(
-        command, ready=_answers_postgres, prepare=prepare, stop_signal=signal.SIGINT, user=user
-    ) as server:
-        yield server.address
-
-
-def _answers_postgres(port: int) -> None:
-    psycopg = pytest.importorskip("psycopg", reason="psycopg is not installed")
+    pytest.importorskip("psycopg", reason="psycopg is not installed")
     try:
-        psycopg.connect(f"host=127.0.0.1 port={port} user=postgres dbname=postgres").close()
-    except psycopg.OperationalError as error:
-        raise OSError(str(error)) from error
+        made = postgres_server(lambda name: helpers.program(name, *FOLDERS), certificate.pem)
+    except CannotRunPostgres as error:
+        pytest.skip(str(error))
+    with made as server:
+        yield server.address
 
 
 @dataclass(frozen=True)
