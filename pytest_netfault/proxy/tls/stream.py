@@ -43,6 +43,9 @@ class TlsStream:
         self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
         self._shut_when_sent = False
         self._failure: ssl.SSLError | None = None
+        self._reset: OSError | None = (
+            None  # what the socket has reported behind bytes that were still to be read
+        )
         self._failure_said = False
 
     # -- as a socket has them -------------------------------------------------------------------------------
@@ -78,7 +81,7 @@ class TlsStream:
         got, fed, self.more = 0, False, False
         while got < size:
             read = self._read(buffer[got:size])
-            if read is None or (read == 0 and (fed or not self.feed())):
+            if read is None or (read == 0 and (fed or not self._feed_behind(got))):
                 break
             got += read
             fed = fed or read == 0
@@ -88,11 +91,24 @@ class TlsStream:
         if not got and not self.ended:
             raise BlockingIOError
         # The socket may report nothing more: what is left was read from it already.
-        self.more = bool(got) and (got == size or self.ended or self._failure is not None)
+        broken = self._failure is not None or self._reset is not None
+        self.more = bool(got) and (got == size or self.ended or broken)
         return got
 
+    def _feed_behind(self, got: int) -> bool:
+        """Take in more behind what was read; a reset comes after that, and a socket reports it only once."""
+        try:
+            return self.feed()
+        except OSError as error:
+            if not got:
+                raise
+            self._reset = error
+            return False
+
     def _raise_failure(self) -> None:
-        """Raise that TLS has failed, if it has: nothing more can be read."""
+        """Raise that TLS or the socket has failed, if it has: nothing more can be read."""
+        if self._reset is not None:
+            raise self._reset
         if self._failure is not None:
             if not self._failure_said:
                 self._failure_said = True

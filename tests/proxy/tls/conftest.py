@@ -54,6 +54,10 @@ class Hosted:
             setattr(context, name, value)
         return context
 
+    def upstream_trusting(self) -> ssl.SSLContext:
+        """The context of a client that speaks to the server without the link."""
+        return ssl.create_default_context(cafile=self.ca_file)
+
     def own(self, sock: Any) -> Any:
         self._stack.callback(sock.close)
         sock.settimeout(PATIENCE)
