@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import itertools
 import json
 from collections import Counter
 from pathlib import Path
@@ -19,7 +20,17 @@ from pytest_netfault.checks.trace import Promise, Trace
 from pytest_netfault.cli.judge import judge
 from pytest_netfault.proof.contract import Run, Timeouts
 from pytest_netfault.proof.files import document
-from pytest_netfault.schedules import Blackhole, Compact, Reset, Schedule, Sever, Subscribe, Write, schedules
+from pytest_netfault.schedules import (
+    Blackhole,
+    Break,
+    Compact,
+    Reset,
+    Schedule,
+    Sever,
+    Subscribe,
+    Write,
+    schedules,
+)
 from pytest_netfault.store import WriteRejected
 
 PROMISES = get_args(Promise)
@@ -78,6 +89,13 @@ def of_run(run: Run) -> tuple[str, tuple[str, ...]]:
 def test_a_run_and_its_file_have_the_same_verdict(make_world: Any) -> None:
     seen: Counter[Any] = Counter()
 
+    def compare(schedule: Schedule, promise: Any, kind: str, after_outage: str, **flaws: Any) -> None:
+        world = make_world()
+        world.server = server_of(world, kind)
+        run = world.play(schedule, world.opener(after_outage, **flaws), timeouts=PACE, promise=promise)
+        assert judged_file(run) == of_run(run)
+        seen[promise, kind == "log", bool(run.broken)] += 1
+
     @settings(deadline=None, max_examples=200)
     @given(
         schedule=SCHEDULES,
@@ -90,13 +108,14 @@ def test_a_run_and_its_file_have_the_same_verdict(make_world: Any) -> None:
     def prove(
         schedule: Schedule, promise: Any, kind: str, after_outage: str, write: str | None, flags: set[str]
     ) -> None:
-        world = make_world()
-        world.server = server_of(world, kind)
-        flaws = {**dict.fromkeys(flags, True), **({"write": WRITES[write]} if write else {})}
-        run = world.play(schedule, world.opener(after_outage, **flaws), timeouts=PACE, promise=promise)
-        assert judged_file(run) == of_run(run)
-        seen[promise, kind == "log", bool(run.broken)] += 1
+        compare(
+            schedule, promise, kind, after_outage, **dict.fromkeys(flags, True), write=WRITES.get(write or "")
+        )
 
+    # Nothing is left to chance of what must occur: a client that resumes, and one that never comes back.
+    lost = Schedule([Subscribe(), Write("a"), Break(Sever()), Write("a")])
+    for promise, kind, after_outage in itertools.product(PROMISES, ["log", "nothing"], ["resume", "never"]):
+        compare(lost, promise, kind, after_outage)
     prove()
     assert len(seen) == 16, seen  # each promise, with a log and without one, kept and broken
 
