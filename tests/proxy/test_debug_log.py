@@ -15,16 +15,29 @@ from pytest_netfault import NetFault, Sever
 from pytest_netfault.events import describe
 
 
+class Keeps(logging.Handler):
+    """Keeps all records. That of pytest misses what another thread logs between two phases of a test."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.records: list[logging.LogRecord] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.records.append(record)
+
+
 @pytest.fixture
-def debug(caplog: pytest.LogCaptureFixture) -> Iterator[pytest.LogCaptureFixture]:
+def debug(caplog: pytest.LogCaptureFixture) -> Iterator[Keeps]:
+    """Level DEBUG is on, and all that is logged is kept, from before the other fixtures on."""
+    handler, logger = Keeps(), logging.getLogger("pytest_netfault")
+    logger.addHandler(handler)
     with caplog.at_level(logging.DEBUG, "pytest_netfault"):
-        yield caplog
+        yield handler
+    logger.removeHandler(handler)
 
 
-def lines(caplog: pytest.LogCaptureFixture) -> list[str]:
-    """What was logged since the beginning of the test, its fixtures included."""
-    records = caplog.get_records("setup") + caplog.get_records("call")
-    return [record.getMessage() for record in records if record.name.startswith("pytest_netfault.")]
+def lines(kept: Keeps) -> list[str]:
+    return [record.getMessage() for record in kept.records]
 
 
 def log_threads() -> set[threading.Thread]:
@@ -56,7 +69,7 @@ def test_nothing_is_logged_and_no_thread_starts_while_debug_is_off(caplog: Any, 
     with caplog.at_level(logging.INFO, "pytest_netfault"):
         rig.link.sever()
         rig.link.heal()
-    assert lines(caplog) == []
+    assert [one for one in caplog.records if one.name.startswith("pytest_netfault.")] == []
     assert log_threads() <= before
 
 
@@ -76,7 +89,7 @@ class Waits(logging.Handler):
 
 
 @pytest.fixture
-def waits(debug: pytest.LogCaptureFixture) -> Iterator[Waits]:
+def waits(debug: Keeps) -> Iterator[Waits]:
     assert debug is not None  # level DEBUG is on
     handler = Waits()
     logging.getLogger("pytest_netfault").addHandler(handler)

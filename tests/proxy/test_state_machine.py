@@ -1,4 +1,4 @@
-"""A link against a plain model: random faults, heals, connects, writes, half-closes and resets.
+"""A link against a plain model: random faults, heals, connects, writes, half-closes and resets; a TLS link as well.
 
 The model knows what each side has said, which connections something has ended, and which directions a fault
 keeps from moving. It never looks inside the proxy. What it checks:
@@ -7,6 +7,7 @@ keeps from moving. It never looks inside the proxy. What it checks:
 * what nothing holds arrives; what was held arrives once it is healed;
 * a fault that is limited to some connections does nothing to the others, and refuses those that come;
 * connections end only for a reason, and in the way of that reason; a cut is exact;
+* on a TLS link all of that is so of the plaintext, an end with close_notify stays one, and one without is truncation;
 * the counts that the link shows are what the receivers got;
 * bytes are damaged only where a corruption was in force;
 * a bad argument is an error at the call and changes nothing; once all is closed, the proxy watches and waits for
@@ -23,13 +24,16 @@ from __future__ import annotations
 import contextlib
 import os
 import socket
+import ssl
 import struct
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import pytest
+import trustme
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -41,7 +45,9 @@ from hypothesis.stateful import (
     rule,
     run_state_machine_as_test,
 )
+from support.tls_peer import TlsPeer, shake_hands
 
+from pytest_netfault import TLS
 from pytest_netfault.control import ActiveFault, Link, ProxyThread, net_on
 from pytest_netfault.faults import (
     Blackhole,
@@ -130,11 +136,12 @@ def holds(fault: Fault) -> bool:
 class Way:
     """One direction of one connection as its two ends know it."""
 
-    sender: socket.socket
-    receiver: socket.socket
+    sender: Any  # a socket, or what has its methods
+    receiver: Any
     said: bytes = b""
     got: bytes = b""
     fin: bool = False  # the sender has ended its side
+    in_order: bool = True  # with close_notify, where there is such a thing
     gone: bool = False  # the receiver has reset: nobody reads any more
     endings: set[str] = field(default_factory=set)  # how it may end beside what the sender did
     ended: str = ""  # how the receiver saw it end
@@ -180,6 +187,7 @@ class LinkMachine(RuleBasedStateMachine):
     active = Bundle("active")
     thread: ProxyThread
     steps = 0
+    shakes_hands = False
 
     def __init__(self) -> None:
         super().__init__()
@@ -188,7 +196,7 @@ class LinkMachine(RuleBasedStateMachine):
         self.server = self.stack.enter_context(socket.create_server(("127.0.0.1", 0)))
         self.server.settimeout(PATIENCE)
         self.net = self.stack.enter_context(net_on(self.thread, 3))
-        self.link = self.net.forward(self.server.getsockname())
+        self.link = self.forward()
         calm = self.net.forward(self.server.getsockname(), name="fence")
         self.calm = self.own(socket.create_connection((calm.host, calm.port), timeout=PATIENCE))
         self.calm_server = self.own(self.server.accept()[0])
@@ -200,6 +208,14 @@ class LinkMachine(RuleBasedStateMachine):
     def own(self, sock: socket.socket) -> socket.socket:
         sock.settimeout(PATIENCE)
         return self.stack.enter_context(sock)
+
+    def forward(self) -> Link:
+        return self.net.forward(self.server.getsockname())
+
+    def open(self) -> tuple[Any, Any]:
+        """A connection that is served: its client, and its end at the upstream."""
+        client = self.own(socket.create_connection((self.link.host, self.link.port), timeout=PATIENCE))
+        return client, self.own(self.server.accept()[0])
 
     def fence(self) -> None:
         """Returns once the proxy has handled what was sent before."""
@@ -265,7 +281,7 @@ class LinkMachine(RuleBasedStateMachine):
         cut = [active.fault for active in self.faults if isinstance(active.fault, Cut)]
         if any(
             fault.after_bytes == 0
-            and fault.how != "blackhole"
+            and (fault.how != "blackhole" or self.shakes_hands)
             and fault.connection in (None, number)
             and self.holds_for(fault, number)
             for fault in cut
@@ -278,8 +294,7 @@ class LinkMachine(RuleBasedStateMachine):
         if meets == "refuse":
             self.be_refused()
             return
-        client = self.own(socket.create_connection((self.link.host, self.link.port), timeout=PATIENCE))
-        upstream = self.own(self.server.accept()[0])
+        client, upstream = self.open()
         made = Known(number, Way(client, upstream), Way(upstream, client))
         self.known.append(made)
         for fault in cut:
@@ -329,15 +344,23 @@ class LinkMachine(RuleBasedStateMachine):
         way.said += data
 
     @precondition(lambda self: any(not one.over for one in self.known))
-    @rule(which=st.integers(0, 4), direction=directions)
-    def half_close(self, which: int, direction: str) -> None:
+    @rule(which=st.integers(0, 4), direction=directions, in_order=st.booleans())
+    def half_close(self, which: int, direction: str, in_order: bool) -> None:
         one = self.known[which % len(self.known)]
         way = one.way(direction)
         if one.over or way.fin or way.gone:
             return
         with contextlib.suppress(OSError):
+            if in_order:
+                self.say_goodbye(way)
             way.sender.shutdown(socket.SHUT_WR)
-        way.fin = True
+        way.fin, way.in_order = True, in_order
+
+    def say_goodbye(self, way: Way) -> None:
+        """What comes before a FIN that is in order."""
+
+    def check_fin(self, way: Way) -> None:
+        """The receiver has seen an end that nothing but the sender can have caused."""
 
     @precondition(lambda self: any(not one.over for one in self.known))
     @rule(which=st.integers(0, 4), direction=directions)
@@ -464,7 +487,7 @@ class LinkMachine(RuleBasedStateMachine):
             if ending == "fin":
                 with contextlib.suppress(OSError):
                     way.sender.shutdown(socket.SHUT_WR)
-            elif ending == "rst":
+            elif ending == "rst" and way.sender.fileno() >= 0:
                 way.sender.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
                 way.sender.close()
 
@@ -525,7 +548,7 @@ class LinkMachine(RuleBasedStateMachine):
         self.known.clear()
         self.numbered = self.refused = 0
         self.link.close()
-        self.link = self.net.forward(self.server.getsockname())
+        self.link = self.forward()
 
     def settle(self, one: Known) -> None:
         for way in one.ways:
@@ -536,6 +559,7 @@ class LinkMachine(RuleBasedStateMachine):
                 assert way.whole()
                 if way.fin:
                     assert way.receiver.recv(1) == b""
+                    self.check_fin(way)
                 continue
             if not one.over and self.alive(one):  # it might have been cut, and was not
                 self.receive(way, len(way.said) - len(way.got))
@@ -560,6 +584,8 @@ class LinkMachine(RuleBasedStateMachine):
         self.hear(way, wait=True)
         assert way.right()
         assert way.ended in way.endings | ({"fin"} if way.fin else set())
+        if way.ended == "fin" and not way.endings:
+            self.check_fin(way)
         if not way.short:
             assert way.whole(), "a reset by a peer comes behind all its bytes"
 
@@ -590,21 +616,61 @@ class LinkMachine(RuleBasedStateMachine):
         assert engine.call(engine._timers.next_at) == float("inf")
 
 
+class TlsLinkMachine(LinkMachine):
+    """The same of the plaintext on a TLS link."""
+
+    shakes_hands = True
+    upstream_ca: str
+    serving: ssl.SSLContext
+
+    def forward(self) -> Link:
+        return self.net.forward(self.server.getsockname(), tls=TLS(upstream_ca=self.upstream_ca))
+
+    def open(self) -> tuple[Any, Any]:
+        raw_client, raw_upstream = super().open()
+        trusting = ssl.create_default_context(cafile=self.net.ca.file)
+        client = TlsPeer(raw_client, trusting, name="localhost")
+        upstream = TlsPeer(raw_upstream, self.serving)
+        shake_hands(client, upstream)
+        return client, upstream
+
+    def say_goodbye(self, way: Way) -> None:
+        way.sender.say_goodbye()
+
+    def check_fin(self, way: Way) -> None:
+        assert way.receiver.truncated is not way.in_order
+
+
+def machine_of(base: type[LinkMachine], thread: ProxyThread, folder: Path) -> type[LinkMachine]:
+    """The machine on this thread, with no steps played yet."""
+    ca = trustme.CA()
+    ca.cert_pem.write_to_path(str(folder / "ca.pem"))
+    serving = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    ca.issue_cert("127.0.0.1").configure_cert(serving)
+    given = {"thread": thread, "upstream_ca": str(folder / "ca.pem"), "serving": serving}
+    return type(base.__name__, (base,), given)
+
+
 @pytest.fixture
-def machine() -> Iterator[type[LinkMachine]]:
+def thread() -> Iterator[ProxyThread]:
     thread = ProxyThread()
-    yield type("LinkMachine", (LinkMachine,), {"thread": thread})
+    yield thread
     thread.close()
 
 
 @pytest.mark.slow
-def test_a_link_does_what_the_model_says(machine: Any) -> None:
+@pytest.mark.parametrize(("base", "share"), [(LinkMachine, 1.0), (TlsLinkMachine, 0.5)], ids=["plain", "tls"])
+def test_a_link_does_what_the_model_says(
+    thread: ProxyThread, tmp_path: Path, base: type[LinkMachine], share: float
+) -> None:
     start = time.monotonic()
-    while machine.steps < STEPS:
+    machine = machine_of(base, thread, tmp_path)
+    most = STEPS if "NETFAULT_STEPS" in os.environ else int(STEPS * share)
+    while machine.steps < most:
         run_state_machine_as_test(
             machine,
             settings=settings(
-                max_examples=max(1, (STEPS - machine.steps) // STEPS_OF_ONE),
+                max_examples=max(1, (most - machine.steps) // STEPS_OF_ONE),
                 stateful_step_count=STEPS_OF_ONE,
                 deadline=None,
                 suppress_health_check=list(HealthCheck),
@@ -612,6 +678,5 @@ def test_a_link_does_what_the_model_says(machine: Any) -> None:
             ),
         )
     # Shown with -s, and beside a failure.
-    print(  # noqa: T201
-        f"{machine.steps:,} steps in {time.monotonic() - start:.0f} s: the link did what the model said"
-    )
+    seconds = time.monotonic() - start
+    print(f"{base.__name__}: {machine.steps:,} steps in {seconds:.0f} s: the link did what the model said")  # noqa: T201

@@ -21,6 +21,8 @@ class TlsPeer:
     """Plaintext in, plaintext out; its socket is its own from now on."""
 
     def __init__(self, raw: socket.socket, context: ssl.SSLContext, *, name: str | None = None) -> None:
+        # What Nagle's algorithm holds back behind the session tickets would be thrown away by a reset.
+        raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.raw = raw
         self.truncated = False  # the peer has ended its direction without close_notify
         self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()

@@ -24,6 +24,7 @@ from collections.abc import Generator, Iterator
 from typing import TYPE_CHECKING, Literal
 
 from pytest_netfault.events import Cause
+from pytest_netfault.proxy import kernel
 from pytest_netfault.proxy.connection import Connection
 from pytest_netfault.proxy.engine import TROUBLE
 from pytest_netfault.proxy.stage import Ending
@@ -98,6 +99,8 @@ class Handshake:
             # It is not its turn, and it is gone: it reports so for ever.
             end.unwatch()
             end.parked = True
+            if end is self._upstream and kernel.unread(end.sock):
+                return  # what it has sent comes before its end, once the client has agreed
             self._fail(_Failed(end.side, "it was gone before the handshake was over", Ending.RST))
         else:
             self.go_on()

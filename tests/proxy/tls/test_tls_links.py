@@ -8,12 +8,14 @@ import os
 import socket
 import ssl
 import stat
+import struct
 import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from support.tls_peer import TlsPeer
 
 from pytest_netfault import TLS, Blackhole, NetFault
 
@@ -326,6 +328,20 @@ class TestFailingHandshakes:
             client.do_handshake()
         thread.join(20)
         assert hosted.failure()[0] == "upstream"
+
+    def test_what_an_upstream_said_before_it_reset_comes_before_that(self, hosted: Any) -> None:
+        client = TlsPeer(hosted.dial(), hosted.trusting(), name="localhost")
+        client.shake(whole=False)
+        upstream = TlsPeer(hosted.accept(), hosted.context)
+        upstream.shake()
+        upstream.sendall(b"hello")
+        upstream.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        upstream.close()
+        hosted.connect()  # by now the link knows, and the client has not agreed yet
+        client.shake()
+        assert client.recv(9) == b"hello"
+        with pytest.raises(ConnectionResetError):
+            client.recv(9)
 
     def test_an_upstream_that_is_not_there(self, hosted: Any) -> None:
         hosted.server.close()
