@@ -336,10 +336,7 @@ class LinkMachine(RuleBasedStateMachine):
         try:
             way.sender.sendall(data)
         except OSError:
-            assert way.endings, "nothing had ended this connection"
-            one.over = True
-            # The kernel reports a reset once: who heard of it by writing then reads an ordinary end.
-            one.way("down" if direction == "up" else "up").endings.add("fin")
+            self.heard_by_writing(one, direction)
             return
         way.said += data
 
@@ -350,11 +347,21 @@ class LinkMachine(RuleBasedStateMachine):
         way = one.way(direction)
         if one.over or way.fin or way.gone:
             return
-        with contextlib.suppress(OSError):
+        try:
             if in_order:
                 self.say_goodbye(way)
+        except OSError:
+            self.heard_by_writing(one, direction)
+            return
+        with contextlib.suppress(OSError):
             way.sender.shutdown(socket.SHUT_WR)
         way.fin, way.in_order = True, in_order
+
+    def heard_by_writing(self, one: Known, direction: str) -> None:
+        """A write has failed. The kernel reports a reset once: who hears of it by writing reads an ordinary end."""
+        assert one.way(direction).endings, "nothing had ended this connection"
+        one.over = True
+        one.way("down" if direction == "up" else "up").endings.add("fin")
 
     def say_goodbye(self, way: Way) -> None:
         """What comes before a FIN that is in order."""
