@@ -1,6 +1,7 @@
 """The ``netfault`` command.
 
 netfault demo                   a real etcd, the naive loop caught, the bundled wrapper proved
+netfault examples DIR           the examples of the documentation as files
 netfault prove MODULE:NAME      a client of yours, under generated outages
 netfault judge PLACE...         judge recorded traces, histories and acknowledgements
 netfault replay TRACE           play the schedule of a recorded loss again

@@ -25,6 +25,7 @@ __all__ = ["COMMANDS", "main"]
 #: The modules of the commands, in the order of the help.
 COMMANDS = (
     "pytest_netfault.cli.demo",
+    "pytest_netfault.cli.examples",
     "pytest_netfault.cli.prove",
     "pytest_netfault.cli.judge",
     "pytest_netfault.cli.replay",
@@ -36,6 +37,7 @@ _EXAMPLES = """\
 examples:
   netfault demo                                a minute that shows what this is for
   netfault demo --etcd docker --seed 7         the same with an etcd from an image, and other outages
+  netfault examples DIR                        the examples of the documentation, to run and to change
   netfault prove stores.py:open_store          a client of yours, under generated outages
   netfault judge netfault-reports/*/*.json     judge again what failing proofs have left
   netfault COMMAND --help                      what a command takes

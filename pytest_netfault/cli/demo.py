@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 from pytest_netfault import verify
 from pytest_netfault.cli.console import Console, Subparsers, whole_number
+from pytest_netfault.cli.examples import examples_folder
 from pytest_netfault.cli.exit_codes import CommandFailed
 from pytest_netfault.cli.progress import progress_lines
 from pytest_netfault.common.wording import counted
@@ -80,12 +81,8 @@ def example_store(name: str) -> OpenStore:
     Raises:
         CommandFailed: the file, or a package that it imports, is not installed.
     """
-    here = Path(__file__).parents[1]
-    for folder in (here / "_examples", here.parent / "docs" / "examples" / "stores"):
-        path = folder / f"{name}.py"
-        if path.exists():
-            break
-    else:
+    path = examples_folder() / "stores" / f"{name}.py"
+    if not path.is_file():
         raise CommandFailed(
             f"the example {name}.py is not part of this installation; install from a checkout"
         )
@@ -100,7 +97,7 @@ def example_store(name: str) -> OpenStore:
         del sys.modules[spec.name]
         if (error.name or "").partition(".")[0] in ("runtime_config", "etcd3", "grpc"):
             raise CommandFailed(
-                "the bundled wrapper is not installed: pip install etcd-runtime-config, or from a checkout "
+                "the bundled wrapper is not installed: pip install 'pytest-netfault[wrapper]', or from a checkout "
                 "pip install -e wrapper"
             ) from error
         raise

@@ -25,16 +25,21 @@ def _version(project: str) -> str:
 
 
 def _sources(project: str) -> set[str]:
-    package = PROJECTS[project] / PACKAGES[project]
+    return _listed(PACKAGES[project], PROJECTS[project])
+
+
+def _listed(folder: str, root: Path) -> set[str]:
+    """The files of a folder that are, or can be, in a commit."""
     listed = subprocess.run(
-        ["git", "ls-files", "--cached", "--others", "--exclude-standard", PACKAGES[project]],
-        cwd=PROJECTS[project],
+        ["git", "ls-files", "--cached", "--others", "--exclude-standard", folder],
+        cwd=root,
         capture_output=True,
         text=True,
         check=True,
     ).stdout.split()
-    assert listed, f"git knows no file of {package}"
-    return set(listed)
+    there = {name for name in listed if (root / name).exists()}
+    assert there, f"git knows no file of {root / folder}"
+    return there
 
 
 def test_the_index_will_take_them(built: Any) -> None:
@@ -57,9 +62,8 @@ def test_a_wheel_holds_the_package_and_nothing_else(built: Any, project: str) ->
     if project == "pytest_netfault":
         expected.add(f"{info}/entry_points.txt")
         expected |= {
-            f"pytest_netfault/_examples/{path.name}"
-            for path in (ROOT / "docs/examples/stores").iterdir()
-            if path.suffix in (".py", ".md")
+            f"pytest_netfault/_examples/{name.removeprefix('docs/examples/')}"
+            for name in _listed("docs/examples", ROOT)
         }
     assert names == expected
     assert f"{PACKAGES[project]}/py.typed" in names
@@ -91,7 +95,13 @@ def test_the_metadata_say_what_an_installer_needs(built: Any, project: str) -> N
     assert metadata["Version"] == _version(project)
     assert metadata["License-Expression"] == "MIT"
     assert metadata["Requires-Python"] == ">=3.10"
-    assert "Typing :: Typed" in metadata.get_all("Classifier", [])
+    classifiers = metadata.get_all("Classifier", [])
+    assert {"Typing :: Typed", "Programming Language :: Python :: Implementation :: CPython"} <= set(
+        classifiers
+    )
+    links = dict(one.split(", ") for one in metadata.get_all("Project-URL", []))
+    assert {"Homepage", "Documentation", "Changelog", "Source", "Issues", "Contact", "Security"} <= set(links)
+    assert all(link.startswith("https://") for link in links.values())
     required = metadata.get_all("Requires-Dist", [])
     if project == "pytest_netfault":
         core = sorted(re.split(r"[<>=!~;\[ ]", one)[0] for one in required if "extra ==" not in one)
@@ -104,9 +114,21 @@ def test_the_metadata_say_what_an_installer_needs(built: Any, project: str) -> N
             "report",
             "serve",
             "tls",
+            "wrapper",
         }
         assert "Framework :: Pytest" in metadata.get_all("Classifier", [])
+        everything = {re.split(r"[<>=!~; ]", one)[0] for one in required if "extra == 'all'" in one}
+        assert "etcd-runtime-config" in everything or any("wrapper" in one for one in everything)
     assert not any("<" in one for one in required), "an upper bound keeps others from installing"
+
+
+def test_both_distributions_have_one_version_and_the_changelog_a_section_for_it() -> None:
+    (version,) = {_version(project) for project in PROJECTS}
+    changelog = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    released = re.findall(r"^## \[(.+?)\](?: - (\d{4}-\d\d-\d\d))?$", changelog, re.MULTILINE)
+    assert released[0] == ("Unreleased", "")
+    assert released[1][0] == version
+    assert all(date for _, date in released[1:])
 
 
 @pytest.mark.parametrize("project", PROJECTS)

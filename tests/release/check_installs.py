@@ -108,6 +108,10 @@ with NetFault() as net:
     net.forward(80, tls=True)
     assert "BEGIN CERTIFICATE" in open(net.ca.file).read()
 """,
+    "wrapper": """
+import runtime_config
+runtime_config.Key
+""",
     "report": """
 from pytest_netfault.report.html import _environment
 assert "timeline" in str(_environment().get_template("timeline.html"))
@@ -124,11 +128,3 @@ def test_an_extra_alone_works(fresh: Any, extra: str) -> None:
     (environment.path / "test_it.py").write_text("def test_it(netfault): assert netfault.seed >= 0\n")
     run = environment.run("python", "-m", "pytest", "-q", "-W", "error", "test_it.py")
     assert run.returncode == 0, run.stdout
-
-
-def test_all_of_it_and_the_wrapper_play_the_demo(fresh: Any, note: Callable[[str, str], None]) -> None:
-    environment = fresh("pytest-netfault[all]", "etcd-runtime-config")
-    run = environment.run("netfault", "demo", "--examples", "5", "--seed", "5")
-    assert run.returncode == 0, run.stdout + run.stderr
-    assert "An update was lost" in run.stdout
-    note("installed by all, with the wrapper", f"{len(_distributions(environment))} distributions")
