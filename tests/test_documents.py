@@ -187,6 +187,38 @@ def test_the_page_of_options_is_complete(pytester: pytest.Pytester) -> None:
         assert [word for word in words if word not in what + default] == []
 
 
+def _extras() -> dict[str, list[str]]:
+    """The extras of our metadata, and the packages that they ask for; without ``all``, which is all of them."""
+    text = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+    table = text.partition("[project.optional-dependencies]\n")[2].partition("\n[")[0]
+    found = {
+        extra: re.findall(r'"([\w-]+)', packages)
+        for extra, packages in re.findall(r"^(\w+) = (.*)$", table, re.MULTILINE)
+    }
+    assert found.pop("all") == ["pytest-netfault"]
+    return found
+
+
+def test_the_page_about_installing_has_every_extra() -> None:
+    text = (ROOT / "docs/install.md").read_text(encoding="utf-8")
+    assert set(re.findall(r"^\| `(\w+)` \|", text, re.MULTILINE)) == {*_extras(), "all"}
+
+
+@pytest.mark.parametrize("extra", _extras())
+def test_the_page_of_licences_has_what_an_extra_asks_for(extra: str) -> None:
+    text = (ROOT / "docs/licences.md").read_text(encoding="utf-8")
+    rows = {
+        package: (stated, extras)
+        for package, stated, extras in re.findall(
+            r"^\| ([\w-]+) \| \S+ \| (.+) \| (.+) \|$", text, re.MULTILINE
+        )
+    }
+    for package in _extras()[extra]:
+        if package != "etcd-runtime-config":  # ours
+            assert f"`{extra}`" in rows[package][1], "run docs/licences.py"
+    assert "not stated" not in text
+
+
 # -- examples ------------------------------------------------------------------------------------------------
 
 
