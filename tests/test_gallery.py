@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import importlib
 import json
 from pathlib import Path
@@ -29,17 +30,47 @@ def test_a_row_has_a_store_that_its_users_would_write_and_says_what_is_promised(
     rows = gallery("rows").ROWS
     assert {row.name for row in rows} == {path.stem for path in (GALLERY / "stores").glob("*.py")}
     for row in rows:
-        lines = (GALLERY / "stores" / f"{row.name}.py").read_text("utf-8").splitlines()
-        assert len(lines) <= 60, row.name
+        sources = [GALLERY / "stores" / f"{row.name}.py"]
+        if row.program:
+            sources.append(ROOT / "docs" / "examples" / "languages" / row.program)
+        for source in sources:
+            assert len(source.read_text("utf-8").splitlines()) <= 60, source
         assert row.place, row.name
         module, *functions = row.server
-        source = (GALLERY / "servers" / f"{module}.py").read_text("utf-8")
+        server = (GALLERY / "servers" / f"{module}.py").read_text("utf-8")
         for function in functions:
-            assert f"\ndef {function}(" in source, row.name
+            assert f"\ndef {function}(" in server, row.name
+
+
+@pytest.mark.parametrize(
+    ("manifest", "text", "client"),
+    [
+        ("go.mod", "module store\n\nrequire (\n\tx.org/y v0.1.0\n\tx.org/y/v3 v3.7.3\n)\n", "x.org/y/v3"),
+        ("go.mod", "module store\n\nrequire x.org/y/v3 v3.7.3\n", "x.org/y/v3"),
+        ("package-lock.json", '{"packages": {"node_modules/redis": {"version": "3.7.3"}}}', "redis"),
+        ("pom.xml", "<artifactId>core</artifactId>\n      <version>3.7.3</version>", "core"),
+    ],
+)
+def test_the_version_of_a_program_is_the_one_that_its_manifest_pins(
+    gallery: Any, tmp_path: Path, manifest: str, text: str, client: str
+) -> None:
+    (tmp_path / manifest).write_text(text)
+    pinned = dataclasses.replace(gallery("rows").ROWS[0], client=client, manifest=manifest)
+    assert gallery("versions").version_of(pinned, tmp_path) == "3.7.3"
+    with pytest.raises(LookupError):
+        gallery("versions").version_of(dataclasses.replace(pinned, client="another"), tmp_path)
+
+
+def test_a_played_program_is_of_the_version_that_is_pinned(gallery: Any, results: Any) -> None:
+    for row in gallery("rows").ROWS:
+        if row.manifest and row.name in results:
+            assert results[row.name]["client"] == f"{row.client} {gallery('versions').version_of(row)}"
 
 
 def test_a_defect_is_reduced_to_a_script_that_a_maintainer_believes() -> None:
-    for script in (GALLERY / "reduced").glob("*.py"):
+    scripts = list((GALLERY / "reduced").glob("*.*"))
+    assert {script.suffix for script in scripts} == {".py", ".java"}
+    for script in scripts:
         text = script.read_text("utf-8")
         assert len(text.splitlines()) <= 30
         assert "pytest_netfault" not in text

@@ -68,6 +68,9 @@ def _section(row: Row, result: Mapping[str, Any]) -> str:
     if row.instead:
         lines += [row.instead, ""]
     lines += [f"```{{literalinclude}} stores/{row.name}.py", "```", ""]
+    if row.program:
+        lines += ["The program:", ""]
+        lines += [f"```{{literalinclude}} ../examples/languages/{row.program}", "```", ""]
     return "\n".join(lines)
 
 

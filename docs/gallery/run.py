@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 import importlib
-import importlib.metadata
 import json
 import logging
 import os
@@ -24,9 +23,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from docs.examples.programs import CannotBuild
 from docs.gallery.page import page, table
 from docs.gallery.play import PARTS, SEED, Budget, play
 from docs.gallery.rows import ROWS, Row
+from docs.gallery.versions import version_of
 from pytest_netfault.servers import ServerNotFound
 
 HERE = Path(__file__).parent
@@ -96,11 +97,11 @@ def _play_here(row: Row, budget: Budget, parts: Sequence[str]) -> int:
                 budget=budget,
                 parts=parts,
             )
-    except (ServerNotFound, ModuleNotFoundError) as missing:
+    except (CannotBuild, ServerNotFound, ModuleNotFoundError) as missing:
         sys.stdout.write(f"{row.name}: {missing}\n")
         return SKIPPED
     result = {
-        "client": f"{row.client} {importlib.metadata.version(row.client)}",
+        "client": f"{row.client} {version_of(row)}",
         "server": server_version,
         "promise": row.promise,
         "seed": SEED,

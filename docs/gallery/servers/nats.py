@@ -15,6 +15,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import nats
+from nats.js.errors import NotFoundError
 
 from docs.gallery.servers.common import Revision, program, revision, said
 from pytest_netfault.servers import OwnedServer, ReservedPort
@@ -69,7 +70,9 @@ class Stream:
 
     def revision(self) -> int:
         async def last(stream: Any) -> int:
-            return int((await stream.stream_info(self._name)).state.last_seq)
+            with contextlib.suppress(NotFoundError):  # nobody has made it yet
+                return int((await stream.stream_info(self._name)).state.last_seq)
+            return 0
 
         return int(asyncio.run(self._server.run(last)))
 
@@ -117,6 +120,13 @@ def open_bucket() -> Iterator[Stream]:
     with _running() as server:
         asyncio.run(server.run(lambda js: js.create_key_value(bucket=BUCKET, history=64)))
         yield Stream(server, f"KV_{BUCKET}", f"$KV.{BUCKET}.")
+
+
+@contextlib.contextmanager
+def open_config() -> Iterator[Stream]:
+    """The bucket of the program in Go, which makes it."""
+    with _running() as server:
+        yield Stream(server, "KV_config", "$KV.config.")
 
 
 def version() -> str:

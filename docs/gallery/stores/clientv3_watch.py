@@ -1,0 +1,6 @@
+"""etcd clientv3: the program below, which the kit drives by lines of JSON."""
+
+from docs.examples.programs import command
+from pytest_netfault import ProcessStore
+
+open_store = ProcessStore(command("go-etcd"))
