@@ -19,7 +19,7 @@ import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Executor
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from pytest_netfault.checks.trace import Promise
 from pytest_netfault.common.wording import counted
@@ -31,7 +31,7 @@ from pytest_netfault.proof.contract import Server
 from pytest_netfault.proof.dealing import Dealt, deal
 from pytest_netfault.proof.ledger import Ledger
 from pytest_netfault.proof.parts import find_parts, merge_parts, read_part, recorded
-from pytest_netfault.proof.plans import Examples, Proof, Replay, Sweep
+from pytest_netfault.proof.plans import Examples, Proof, Replay, Search, Sweep
 from pytest_netfault.proof.playing import play_proof
 from pytest_netfault.proof.property_tests import as_bad_draw
 from pytest_netfault.proof.results import (
@@ -99,6 +99,7 @@ def no_update_lost(
     lanes: int | None = None,
     executor: Executor | None = None,
     shard: str | None = None,
+    search: Search = "seeded",
     report_dir: str | os.PathLike[str] | None = None,
     progress: ProgressCallback | None = None,
 ) -> Report:
@@ -142,6 +143,10 @@ def no_update_lost(
         shard: ``"2/8"`` plays the second of eight parts of the schedules, for several machines or workers: all eight
             with the same seed play each schedule once. ``"auto"`` takes the part of this job of a CI system (GitLab,
             Buildkite, CircleCI, Bazel), and the whole elsewhere. See :func:`merge`.
+        search: ``"seeded"``: the seed alone decides what is played. ``"guided"``: so do the plays themselves: schedules
+            that have shown something new are varied. It finds what needs a long history in fewer examples. The number
+            of lanes changes nothing; but what a play shows may depend on the machine, so the same seed may play other
+            schedules another time. Each part, and each share of an executor, is a search of its own.
         report_dir: where the trace and the schedule of a loss are written, and the result of a shard.
         progress: called after each play.
 
@@ -176,7 +181,9 @@ def no_update_lost(
     )
     mix = FaultMix(faults)  # type: ignore[arg-type]
     count("max_examples", max_examples, least=1)
-    return _proved(Examples(mix, max_examples), open_store, server, settings, executor)
+    if search not in get_args(Search):
+        raise ValueError(f"search must be {' or '.join(map(repr, get_args(Search)))}, not {search!r}")
+    return _proved(Examples(mix, max_examples, search), open_store, server, settings, executor)
 
 
 def replay(

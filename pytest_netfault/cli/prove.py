@@ -16,7 +16,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, TextIO, get_args
 
 from pytest_netfault import verify
 from pytest_netfault.checks.trace import PROMISES
@@ -29,6 +29,7 @@ from pytest_netfault.common.files import why_no_file, why_no_folder, why_refused
 from pytest_netfault.common.printable import represented
 from pytest_netfault.faults import FAULTS, Fault
 from pytest_netfault.proof.arguments import pick_seed
+from pytest_netfault.proof.plans import Search
 from pytest_netfault.proof.process_store import ProcessStore
 from pytest_netfault.proof.shards import chosen_shard
 from pytest_netfault.schedules.dead_flows import NOTICE_SECONDS
@@ -47,6 +48,7 @@ _REPEATED = {
     "settle": 5.0,
     "notice": NOTICE_SECONDS,
     "shard": None,
+    "search": "seeded",
 }
 _FAULTS = {kind.__name__.lower(): kind for kind in FAULTS}
 
@@ -135,6 +137,12 @@ def _add_arguments_of_the_proof(parser: argparse.ArgumentParser) -> None:
         type=_shard,
         metavar="N/M",
         help="play the N-th of M parts of it; auto is the part of this job of a CI system",
+    )
+    group.add_argument(
+        "--search",
+        choices=get_args(Search),
+        default=_REPEATED["search"],
+        help="guided: what was played decides what is played next (default: %(default)s)",
     )
     group.add_argument(
         "--report-dir",
@@ -240,6 +248,7 @@ def run_prove(options: argparse.Namespace, *, out: TextIO | None = None) -> int:
                 notice=options.notice,
                 lanes=options.lanes,
                 shard=options.shard,
+                search=options.search,
                 report_dir=report_dir,
             ),
         )

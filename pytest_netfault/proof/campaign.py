@@ -24,11 +24,14 @@ from pytest_netfault.proof.arguments import Settings
 from pytest_netfault.proof.bench import Bench, OpenBench
 from pytest_netfault.proof.beside import Beside
 from pytest_netfault.proof.contract import Run
+from pytest_netfault.proof.guided import BEHIND, Guided
 from pytest_netfault.proof.lanes import Lanes
 from pytest_netfault.proof.ledger import Ledger
 from pytest_netfault.proof.limits import Deadline, DidNotReturn, Recallable
 from pytest_netfault.proof.losses import Losses
 from pytest_netfault.proof.noticing import smallest_loss
+from pytest_netfault.proof.observed import observe
+from pytest_netfault.proof.property_tests import in_property_test
 from pytest_netfault.proof.results import Kept, Lost, Nothing, Progress, Result
 from pytest_netfault.proof.sweep import (
     LEARNING_RUNS,
@@ -82,12 +85,20 @@ class Campaign:
         self.settings = settings
         self._deadline = settings.deadline
         self._losses = Losses(lanes, settings, self.ledger, asked)
+        self._guided: Guided | None = None
         self._tried = 0
         self._drawn = False
         self._over_link = True  # whether the client uses the address that it is given
         self._lost_beside: list[tuple[int, Run]] = []
 
-    def prove(self, schedules: Iterable[Schedule], *, of: int, dead_flows: Sequence[Schedule] = ()) -> Result:
+    def prove(
+        self,
+        schedules: Iterable[Schedule],
+        *,
+        of: int,
+        dead_flows: Sequence[Schedule] = (),
+        guided: Guided | None = None,
+    ) -> Result:
         """Play schedules until one breaks a guarantee or the time is up.
 
         Args:
@@ -95,9 +106,11 @@ class Campaign:
             of: how many examples there are.
             dead_flows: schedules in which a flow dies without a word, which are played beside the examples. Whoever
                 has no other examples has these.
+            guided: the search that draws the schedules, if it wants to know what they have shown.
 
         What touches a server that all share waits until all else has ended, and is played by itself.
         """
+        self._guided = guided
         with (
             self._losses.kept_if_interrupted(),
             Beside(dead_flows, len(dead_flows), self._open_bench, deadline=self._deadline) as beside,
@@ -113,7 +126,8 @@ class Campaign:
 
     def replay(self, schedule: Schedule) -> Result:
         """Play one schedule."""
-        run = self.bench.play(schedule)
+        run = self.bench.play(schedule, learn=in_property_test())
+        observe(run)
         self.ledger.count(run)
         self.ledger.played("playing", 1, 1, run)
         return self._losses.as_played(run, "Played as given.") if run.broken else self._done()
@@ -194,11 +208,13 @@ class Campaign:
         self, items: Iterable[tuple[int, Schedule]], of: int, beside: Beside, lanes: int | None
     ) -> Lost | None:
         def play(bench: Bench, numbered: tuple[int, Schedule], until: Deadline) -> Run:
-            return self._lanes.fairly(bench, numbered[1], until)
+            return self._lanes.fairly(bench, numbered[1], until, learn=self._guided is not None)
 
         # However short the time is, one example has the time that one takes.
         until = Recallable(max(self._deadline.at, self.ledger.began + _FIRST_SECONDS))
-        with contextlib.closing(self._lanes.in_order(play, items, lanes=lanes, until=until)) as played:
+        ahead = None if self._guided is None else BEHIND
+        played_in_order = self._lanes.in_order(play, items, lanes=lanes, until=until, ahead=ahead)
+        with contextlib.closing(played_in_order) as played:
             while (done := self._next_example(played)) is not None:
                 number, run = done
                 until.bring_forward(self._deadline.at)
@@ -240,6 +256,8 @@ class Campaign:
             self.ledger.interrupted = "the last one was cut short by max_seconds and is not counted"
             return None
         self.ledger.count(run)
+        if self._guided is not None:
+            self._guided.learn(run)
         return number, run
 
     def _share_of_waiting(self, later: Sequence[object]) -> Deadline:

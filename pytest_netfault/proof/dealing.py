@@ -44,6 +44,8 @@ OpenServer = Callable[[], AbstractContextManager[Server]]
 
 # A share takes some seconds then, and the start of its server is a small part of that.
 _EXAMPLES_IN_A_SHARE = 8
+# A guided search begins anew in each share, and must get somewhere.
+_EXAMPLES_IN_A_GUIDED_SHARE = 128
 _SHARES_OF_A_SWEEP = 16
 _MOST_SHARES = 64
 # How often a share is dealt whose worker dies each time.
@@ -118,7 +120,8 @@ def shares_of(proof: Proof, part: Shard) -> list[Shard]:
     """
     if isinstance(proof, Examples):
         mine = sum(part.holds(number) for number in range(proof.count))
-        many = min(max(1, -(-mine // _EXAMPLES_IN_A_SHARE)), _MOST_SHARES)
+        each = _EXAMPLES_IN_A_GUIDED_SHARE if proof.search == "guided" else _EXAMPLES_IN_A_SHARE
+        many = min(max(1, -(-mine // each)), _MOST_SHARES)
     else:
         many = _SHARES_OF_A_SWEEP
     return [Shard(part.number + part.of * number, part.of * many) for number in range(many)]

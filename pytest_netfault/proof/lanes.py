@@ -113,6 +113,7 @@ class Lanes:
         *,
         lanes: int | None = None,
         until: Recallable | None = None,
+        ahead: int | None = None,
     ) -> Generator[tuple[T, R], None, None]:
         """Play each item, and give it back with its result, in the order of the items.
 
@@ -124,6 +125,8 @@ class Lanes:
             items: drawn as they are needed, a few ahead.
             lanes: at most so many; one plays in the caller's thread.
             until: the deadline of the plays, if it is another than that of the lanes; it is recalled in the end.
+            ahead: at most so many are drawn before the result of the first of them was given back; by default a few for
+                each lane.
         """
         recallable = Recallable(self._until.at) if until is None else until
         if min(self.count, lanes or self.count) == 1:
@@ -134,10 +137,10 @@ class Lanes:
         results: queue.SimpleQueue[tuple[int, Any, BaseException | None]] = queue.SimpleQueue()
         under_way: deque[T] = deque()
         ended: dict[int, tuple[Any, BaseException | None]] = {}
-        number = 0
+        number, most = 0, min(_AHEAD * self.count, ahead or _AHEAD * self.count)
         try:
             while True:
-                while not exhausted and len(under_way) < _AHEAD * self.count:
+                while not exhausted and len(under_way) < most:
                     try:
                         item = next(todo)
                     except StopIteration:
@@ -159,16 +162,16 @@ class Lanes:
         finally:
             recallable.recall()
 
-    def fairly(self, bench: Bench, schedule: Schedule, deadline: Deadline) -> Run:
+    def fairly(self, bench: Bench, schedule: Schedule, deadline: Deadline, *, learn: bool = False) -> Run:
         """Play a schedule; if it was judged by silence while the machine fell behind, play it once more, alone."""
         began = time.monotonic()
-        run = bench.play(schedule, deadline=deadline)
+        run = bench.play(schedule, deadline=deadline, learn=learn)
         if self.count == 1 or not run.broken or not run.naming.quiet_at_end:
             return run
         if self._pulse.on_time_since(began) or deadline.over:
             return run
         with self._pulse.alone():
-            return bench.play(schedule, deadline=deadline)
+            return bench.play(schedule, deadline=deadline, learn=learn)
 
     def _begin(self, job: _Job) -> None:
         self._jobs.put(job)

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar, Protocol
+from typing import ClassVar, Literal, Protocol
 
 from pytest_netfault.faults import Cut
 from pytest_netfault.proof.campaign import Campaign
+from pytest_netfault.proof.guided import Guided
 from pytest_netfault.proof.results import Result
 from pytest_netfault.proof.sweep import Wanted
-from pytest_netfault.schedules.dead_flows import Plan, dead_flow
+from pytest_netfault.schedules.dead_flows import Plan, dead_flow, touches_server
 from pytest_netfault.schedules.generate import ALL, FaultMix, seeded
 from pytest_netfault.schedules.schedule import Schedule
 from pytest_netfault.schedules.shrink import ANYTHING, Asked
 from pytest_netfault.schedules.steps import Break
 
-__all__ = ["Examples", "Proof", "Replay", "Sweep"]
+__all__ = ["Examples", "Proof", "Replay", "Search", "Sweep"]
+
+#: What decides which schedules are played: the seed alone, or also what was played.
+Search = Literal["seeded", "guided"]
 
 
 class Proof(Protocol):
@@ -40,10 +44,12 @@ class Examples:
     Attributes:
         mix: the faults that they are drawn from.
         count: how many.
+        search: ``"guided"`` if what was played decides what is played next.
     """
 
     mix: FaultMix
     count: int
+    search: Search = "seeded"
     call: ClassVar[str] = "no_update_lost"
 
     @property
@@ -57,8 +63,12 @@ class Examples:
         plan = Plan.of(possible, self.count, notice=settings.notice, named=named)
         part, seed = settings.part, settings.seed
         mine = [example for example in range(plan.examples) if part.holds(example)]
-        drawn = (seeded(seed, example, plan.mix) for example in mine)
         beside = [dead_flow(seed, one, possible) for one in range(plan.dead_flows) if part.holds(one)]
+        if self.search == "guided":
+            shared = not campaign.bench.has_servers_apart
+            guided = Guided(seed, mine, plan.mix, waits=lambda one: shared and touches_server(one))
+            return campaign.prove(guided, of=len(mine), dead_flows=beside, guided=guided)
+        drawn = (seeded(seed, example, plan.mix) for example in mine)
         return campaign.prove(drawn, of=len(mine), dead_flows=beside)
 
 

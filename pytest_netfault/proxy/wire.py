@@ -41,6 +41,8 @@ class ConnectionFrames:
         down: those from server to client.
         lost_up: from which position on there are no frames any more, if that is so.
         lost_down: the same from server to client.
+        turns: how many bytes went which way before the other side had its turn, while all of it was kept; without a
+            protocol that is known this is what says how far a conversation has come.
     """
 
     protocol: str | None
@@ -48,6 +50,7 @@ class ConnectionFrames:
     down: tuple[Message, ...] = ()
     lost_up: int | None = None
     lost_down: int | None = None
+    turns: tuple[tuple[Way, int], ...] = ()
 
 
 Listener = Callable[[Way, bytes | memoryview], None]
@@ -60,12 +63,23 @@ class Wire:
         frames: whether its link names frames in any case.
     """
 
-    __slots__ = ("_conversation", "_count", "_frames", "_kept", "_listeners", "_lost", "_messages", "idle")
+    __slots__ = (
+        "_conversation",
+        "_count",
+        "_frames",
+        "_kept",
+        "_listeners",
+        "_lost",
+        "_messages",
+        "_turns",
+        "idle",
+    )
 
     def __init__(self, frames: Frames) -> None:
         self._frames = frames
         self._conversation = Conversation(frames) if isinstance(frames, str) else None
         self._kept: list[tuple[Way, bytearray]] = []
+        self._turns: tuple[tuple[Way, int], ...] = ()  # of what was kept, once it is not any more
         self._count = 0  # bytes of both directions that were delivered
         self._lost = False  # its beginning was not kept, or it speaks nothing that is known
         self._listeners: list[Listener] = []
@@ -93,6 +107,7 @@ class Wire:
             if self._frames:
                 self._messages = {"up": [], "down": []}
                 self._conversation = self._found()
+                self._turns = self._kept_turns()
             self._kept.clear()
             self._lost = self._conversation is None
             self._settle()
@@ -105,6 +120,9 @@ class Wire:
         )
         protocol = detect(up, down)
         return self._replayed(protocol) if protocol else None
+
+    def _kept_turns(self) -> tuple[tuple[Way, int], ...]:
+        return tuple((way, len(data)) for way, data in self._kept)
 
     def _replayed(self, protocol: str) -> Conversation:
         conversation = Conversation(protocol)
@@ -151,16 +169,17 @@ class Wire:
 
     def frames(self) -> ConnectionFrames:
         """What was delivered so far, in frames."""
-        conversation = self._conversation
+        conversation, turns = self._conversation, self._turns or self._kept_turns()
         if conversation is None:
             self._messages = {"up": [], "down": []}
             conversation = None if self._lost else self._found()
         if conversation is None:
-            return ConnectionFrames(None)
-        lost = [None if one.lost is None else one.lost_at for one in (conversation.up, conversation.down)]
-        return ConnectionFrames(
-            conversation.protocol, tuple(self._messages["up"]), tuple(self._messages["down"]), *lost
+            return ConnectionFrames(None, turns=turns)
+        lost_up, lost_down = (
+            None if one.lost is None else one.lost_at for one in (conversation.up, conversation.down)
         )
+        messages = tuple(self._messages["up"]), tuple(self._messages["down"])
+        return ConnectionFrames(conversation.protocol, *messages, lost_up, lost_down, turns)
 
     def listen(self, listener: Listener) -> None:
         """Call this with all that is delivered from now on."""

@@ -53,7 +53,9 @@ __all__ = [
     "Ability",
     "FaultMix",
     "RandRange",
+    "draw_break",
     "draw_limits",
+    "draw_moment",
     "draw_opening",
     "draw_outage",
     "draw_scene",
@@ -182,6 +184,16 @@ def draw_limits(steps: Iterable[Step], randrange: RandRange, mix: FaultMix) -> l
     ]
 
 
+def draw_break(randrange: RandRange, mix: FaultMix) -> Break:
+    """One fault, with the arguments that are drawn for it."""
+    return _Drawing(randrange, mix).any_break()
+
+
+def draw_moment(randrange: RandRange, mix: FaultMix) -> list[Step]:
+    """Something to wait for; nothing, now and then."""
+    return _Drawing(randrange, mix).any_moment()
+
+
 def draw_opening(randrange: RandRange, mix: FaultMix) -> list[Step]:
     """What is there before, and the subscription."""
     return _Drawing(randrange, mix).opening()
@@ -235,6 +247,12 @@ class _Drawing:
         if self._abilities & {"restart", "pause"}:
             scenes.append(self._server_trouble)
         return self._one(scenes)()
+
+    def any_break(self) -> Break:
+        return self._break(self._faults)
+
+    def any_moment(self) -> list[Step]:
+        return [WaitForConnection()] if self._once_in(4) else self._moment(self._fault(self._faults))
 
     # -- scenes -----------------------------------------------------------------------------------------
 

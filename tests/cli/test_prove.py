@@ -239,7 +239,7 @@ def test_every_argument_reaches_the_proof(
     words = (
         "--promise latest-value --max-examples 7 --max-seconds 60.5 --seed 3 --settle 2 --notice 9 --lanes 3"
     )
-    faults = ["--faults", f"Sever,cut, {stores}:five", "--shard", "2/8"]
+    faults = ["--faults", f"Sever,cut, {stores}:five", "--shard", "2/8", "--search", "guided"]
     proved(stores, "right", *words.split(), *faults, "--report-dir", tmp_path / "there")
     assert given == {
         "promise": "latest-value",
@@ -251,6 +251,7 @@ def test_every_argument_reaches_the_proof(
         "notice": 9.0,
         "lanes": 3,
         "shard": "2/8",
+        "search": "guided",
         "report_dir": tmp_path / "there",
     }
     names = set(inspect.signature(signed).parameters) - {"open_store", "server", "progress", "executor"}

@@ -140,7 +140,7 @@ class TestFairness:
         )
 
         class Plays(Bench):
-            def play(self, schedule: object, *, deadline: object) -> object:
+            def play(self, schedule: object, *, deadline: object, learn: bool = False) -> object:
                 plays.append(schedule)
                 if late and len(plays) == 1:
                     made._pulse.feel(time.monotonic(), late=True)
