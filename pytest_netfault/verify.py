@@ -144,9 +144,9 @@ def no_update_lost(
             with the same seed play each schedule once. ``"auto"`` takes the part of this job of a CI system (GitLab,
             Buildkite, CircleCI, Bazel), and the whole elsewhere. See :func:`merge`.
         search: ``"seeded"``: the seed alone decides what is played. ``"guided"``: so do the plays themselves: schedules
-            that have shown something new are varied. It finds what needs a long history in fewer examples. The number
-            of lanes changes nothing; but what a play shows may depend on the machine, so the same seed may play other
-            schedules another time. Each part, and each share of an executor, is a search of its own.
+            that have shown something new are varied. On most seeds it finds more of what needs a long history. The
+            number of lanes changes nothing; but what a play shows may depend on the machine, so the same seed may play
+            other schedules another time. Each part, and each share of an executor, is a search of its own.
         report_dir: where the trace and the schedule of a loss are written, and the result of a shard.
         progress: called after each play.
 

@@ -82,6 +82,7 @@ def test_what_is_noted_of_the_right_client_is_what_the_one_with_the_mistake_lose
         assert set(caught.value.broken) & set(DEEP[name].expects)
 
 
+@pytest.mark.slow
 def test_a_guided_search_varies_what_it_has_played_and_blames_no_right_client() -> None:
     played: list[Schedule] = []
     with toy.ToyServer() as server:

@@ -170,6 +170,11 @@ def main() -> int:
     say("|---" * (1 + len(options.arms)) + "|")
     for name in DEEP:
         say(f"| {name} | " + " | ".join(median(name, done[arm]) for arm in options.arms) + " |")
+    for arm, searches in done.items():
+        say(
+            f"{arm}: found {sum(len(one.first) for one in searches)} of {len(DEEP) * len(searches)}, "
+            f"in {sum(sum(one.counts.values()) for one in searches)} plays"
+        )
     return 0
 
 
