@@ -17,10 +17,9 @@ UnixAddress(path='/run/db.sock')
 from __future__ import annotations
 
 import os
-import socket
 import string
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from pytest_netfault.faults import shown
 
@@ -31,7 +30,7 @@ __all__ = [
     "TcpAddress",
     "UnixAddress",
     "UpstreamAddress",
-    "address_of",
+    "name_of",
     "parse_address",
 ]
 
@@ -47,7 +46,7 @@ class TcpAddress:
     port: int
 
     def __str__(self) -> str:
-        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+        return _tcp_name(self.host, self.port)
 
 
 @dataclass(frozen=True)
@@ -146,12 +145,12 @@ def parse_address(value: object, *, what: str, any_port: bool = False) -> Addres
     return _tcp(host, int(port), what, least)
 
 
-def address_of(sock: socket.socket, *, peer: bool = False) -> str:
-    """The address of a socket (or of its peer) in the form that users write; empty if it is gone."""
-    try:
-        name = sock.getpeername() if peer else sock.getsockname()
-    except OSError:
-        return ""
-    if sock.family == socket.AF_UNIX:
-        return f"unix:{os.fsdecode(name)}" if name else "unix:"
-    return str(TcpAddress(name[0], name[1]))
+def _tcp_name(host: str, port: int) -> str:
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def name_of(address: Any, *, unix: bool) -> str:
+    """An address as the socket module has it, in the form that users write."""
+    if unix:
+        return f"unix:{os.fsdecode(address)}" if address else "unix:"
+    return _tcp_name(address[0], address[1])

@@ -51,6 +51,7 @@ _QUEUE_POLL_SECONDS = 0.02
 _NO_SOCKET = socket.socket(socket.AF_UNIX)
 _NO_SOCKET.close()
 _OURS = Cause()
+_PEERS: dict[Actor, Cause] = {"client": Cause("client"), "upstream": Cause("upstream")}
 
 
 class Recorder(Protocol):
@@ -227,7 +228,8 @@ class Connection:
                 end = self._end(attempt, "upstream")
                 end.outgoing, end.incoming = self.down, self.up
                 self.upstream = self.down.source = self.up.sink = end
-                self._set_loss()
+                if self._loss[1]:
+                    self._set_loss()
                 end.want(reading=False, writing=True)
                 return
             if attempt is None:
@@ -291,7 +293,7 @@ class Connection:
 
     def _upstream_failed(self, why: str) -> None:
         """Nobody answers upstream: the client gets an ending, through whatever faults hold that direction."""
-        self.cause = Cause("upstream")
+        self.cause = _PEERS["upstream"]
         self.log("upstream_failed", self.cause, address=self.upstream_name, detail=why)
         if self.upstream is None:
             end = End(self.engine, _NO_SOCKET, "upstream")
@@ -330,7 +332,7 @@ class Connection:
 
     def ended_by(self, side: Actor, ending: Ending) -> None:
         """A peer has ended its direction, or reset the connection."""
-        cause = Cause(side)
+        cause = _PEERS[side]
         if self.cause is None or ending is Ending.RST:  # a RST ends what was half-closed until then
             self.cause = cause
         if ending is Ending.FIN:
@@ -344,7 +346,8 @@ class Connection:
 
     def one_way_done(self) -> None:
         """A FIN was forwarded. When both were, and nothing is behind them, the connection is over."""
-        if all(pipe.finished and pipe.flow.empty for pipe in self.pipes):
+        up, down = self.pipes
+        if up.finished and down.finished and up.flow.empty and down.flow.empty:
             if not any(end.waiting for end in self._ends()):  # otherwise it comes back once nothing does
                 self.close()
         elif self.state == "open":
@@ -448,7 +451,7 @@ class Connection:
             return
         ended = end.peer_ended
         if ended and self.cause is None:
-            self.cause = Cause(end.side)
+            self.cause = _PEERS[end.side]
         if end.peer_gone:
             end.close()
         elif ended:
@@ -497,7 +500,8 @@ class Connection:
         for pipe in self.pipes:
             pipe.cancel_timer()
             pipe.flow.clear()
-            pipe.account()
+            if pipe.cost:
+                pipe.account()
             self.budget.forget(pipe)
 
     def _finish(self, *, reset: bool) -> None:

@@ -28,6 +28,7 @@ FORGOTTEN_KEPT = 256
 
 # Connections that have ended whose frames are remembered; at most 16 KiB are kept of each.
 _WIRES_KEPT = 200
+_CLIENT = Cause("client")
 
 
 class Connections:
@@ -147,7 +148,7 @@ class Connections:
             frames=self._frames,
             secure=self._secure,
         )
-        self._log.write("accepted", connection, Cause("client"), address=name)
+        self._log.write("accepted", connection, _CLIENT, address=name)
         return connection
 
     def start(self, connection: Connection) -> None:

@@ -39,7 +39,7 @@ class DebugLog:
     def write(self, event: LinkEvent) -> None:
         """Take an event. On the engine's thread; waits for nobody."""
         # Not isEnabledFor(), which may take the lock of logging.
-        logger = _logger_of(event)
+        logger = _FAULTS if event.kind in _ABOUT_FAULTS else _CONNECTIONS
         if logger.getEffectiveLevel() > logging.DEBUG or logger.manager.disable >= logging.DEBUG:
             return
         self._waiting.append(event)

@@ -28,6 +28,8 @@ __all__ = ["End", "Side"]
 # stops a stream where it is and not megabytes later; large enough that a bulk stream finds room for most of a read.
 _UNSENT_LOW_WATER = 256 * 1024
 
+_NOT_SENT = getattr(socket, "TCP_NOTSENT_LOWAT", 0)  # not on every system
+
 _PEER_ENDED = getattr(select, "POLLRDHUP", 0)  # named on Linux only
 
 _RESET = struct.pack("ii", 1, 0)
@@ -68,8 +70,8 @@ class End:
         self.outgoing: Pipe  # the pipe that reads from it
         if sock.family != socket.AF_UNIX:
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            if hasattr(socket, "TCP_NOTSENT_LOWAT"):
-                sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, _UNSENT_LOW_WATER)
+            if _NOT_SENT:
+                sock.setsockopt(socket.IPPROTO_TCP, _NOT_SENT, _UNSENT_LOW_WATER)
 
     def want(self, reading: bool, writing: bool) -> None:
         """Wait for these from now on."""
@@ -115,9 +117,9 @@ class End:
         """Whether each write must leave as a segment of its own, so that the next one waits until it has."""
         if self.separate != separate:
             self.separate = separate
-            if self.sock.family != socket.AF_UNIX and hasattr(socket, "TCP_NOTSENT_LOWAT"):
+            if self.sock.family != socket.AF_UNIX and _NOT_SENT:
                 mark = 1 if separate else _UNSENT_LOW_WATER
-                self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, mark)
+                self.sock.setsockopt(socket.IPPROTO_TCP, _NOT_SENT, mark)
 
     def _trouble(self) -> None:
         """The socket reports a hang-up while nothing is read from it.

@@ -52,12 +52,12 @@ class Flow:
     @property
     def separate(self) -> bool:
         """Whether pieces must reach the receiver as segments of their own."""
-        return any(stage.separate for stage in self.stages)
+        return bool(self.stages) and any(stage.separate for stage in self.stages)
 
     @property
     def empty(self) -> bool:
         """Whether nothing is on its way, no byte and no ending."""
-        if self._moved and not self.out and not any(stage.queue for stage in self.stages):
+        if self._moved and not self.out and not (self.stages and any(stage.queue for stage in self.stages)):
             self._moved = False
         return not self._moved
 
@@ -147,6 +147,8 @@ class Flow:
         """When a stage may let something out that it holds now; never earlier than ``now``."""
         if self._more:
             return now
+        if not self.stages:
+            return None
         times = [
             when
             for index, stage in enumerate(self.stages, start=1)

@@ -322,6 +322,9 @@ class FaultsInForce:
 
     def welcome(self, connection: Connection) -> None:
         """Let every fault act on a new connection, and let it reach for the upstream if none keeps it from that."""
+        if not self.active and not self._listener.was_lossy:
+            self._connections.start(connection)
+            return
         if self._admission.refuses(connection):
             return
         for active in list(self.active):

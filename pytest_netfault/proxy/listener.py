@@ -25,7 +25,7 @@ from typing import Literal
 
 from pytest_netfault.faults import shown
 from pytest_netfault.proxy import kernel
-from pytest_netfault.proxy.addresses import Address, TcpAddress, UnixAddress, address_of
+from pytest_netfault.proxy.addresses import Address, TcpAddress, UnixAddress, name_of
 from pytest_netfault.proxy.engine import READ, Engine
 
 __all__ = ["Listener", "Mode"]
@@ -87,7 +87,7 @@ class Listener:
         except UnicodeError as error:
             raise ValueError(f"listen: {shown(str(address))} is no address: {error}") from error
         self._inode = os.stat(self._path).st_ino if self._path else 0  # noqa: PTH116
-        self.address = address_of(self._sock)
+        self.address = name_of(self._sock.getsockname(), unix=self._path is not None)
 
     @property
     def drops(self) -> int:
@@ -157,7 +157,7 @@ class Listener:
 
     def _accept_some(self) -> bool:
         try:
-            sock, _ = self._sock.accept()
+            sock, client = self._sock.accept()
         except BlockingIOError:
             return False
         except OSError as error:
@@ -168,7 +168,7 @@ class Listener:
             self._engine.call_at(self._engine.now() + _RETRY_SECONDS, self._try_again)
             return False
         sock.setblocking(False)
-        self._on_accept(sock, address_of(sock, peer=True))
+        self._on_accept(sock, name_of(client, unix=self._path is not None))
         return True
 
     def _try_again(self) -> None:

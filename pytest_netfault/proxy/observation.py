@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from pytest_netfault.events import Cause, ConnectionState, EventKind, LinkEvent
 from pytest_netfault.faults import Direction
+from pytest_netfault.framers import Spot
 from pytest_netfault.proxy.calls import Moment
 from pytest_netfault.proxy.connection import Connection, Meter
 from pytest_netfault.proxy.debug_log import DebugLog
@@ -17,6 +18,8 @@ __all__ = ["EVENTS_KEPT", "ConnectionInfo", "EventLog", "Waiters", "info_of"]
 # The last events of a link that are kept. An event takes about 300 bytes, so this is 3 MB at most.
 EVENTS_KEPT = 10_000
 _OURS = Cause()
+# Of a fault: these say in which frame it has met or ended a connection.
+_TELL_WHERE = ("hit", "fin", "rst")
 
 
 @dataclass(frozen=True)
@@ -80,30 +83,31 @@ class EventLog:
         at: float | None = None,
     ) -> None:
         """Append an event that happens now, or has happened ``at`` a moment ago."""
+        number, up, down = None, 0, 0
+        frames: tuple[Spot, ...] = ()
+        if connection is not None:
+            number, up, down = connection.number, connection.up.count, connection.down.count
+            if cause.fault is not None and kind in _TELL_WHERE:
+                frames = connection.stand(direction)
         event = LinkEvent(
-            time=self._now() if at is None else at,
-            link=self._link,
-            kind=kind,
-            connection=connection.number if connection else None,
-            by=cause.by,
-            bytes_up=connection.up.count if connection else 0,
-            bytes_down=connection.down.count if connection else 0,
-            detail=detail,
-            fault=cause.fault,
-            fault_id=cause.fault_id,
-            direction=direction,
-            address=address,
-            met=met,
-            source=cause.source,
-            frames=connection.stand(direction) if connection and _tells_where(kind, cause) else (),
+            self._now() if at is None else at,
+            self._link,
+            kind,
+            number,
+            cause.by,
+            up,
+            down,
+            detail,
+            cause.fault,
+            cause.fault_id,
+            direction,
+            address,
+            met,
+            cause.source,
+            frames,
         )
         self.events.append(event)
         self._debug.write(event)
-
-
-def _tells_where(kind: EventKind, cause: Cause) -> bool:
-    """Whether the event says in which frame a fault has met or ended a connection."""
-    return cause.fault is not None and kind in ("hit", "fin", "rst")
 
 
 @dataclass(eq=False)

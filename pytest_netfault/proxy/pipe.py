@@ -210,7 +210,7 @@ class Pipe:
         connection = self.connection
         if connection.caught_up != connection.standing.number:
             connection.catch_up()
-        if connection.state == "connecting" or not connection.alive:
+        if connection.state != "open" and (connection.state == "connecting" or not connection.alive):
             connection.shake_hands()
             return
         flow = self.flow
@@ -315,8 +315,9 @@ class Pipe:
             again: there is more to hand on, as soon as other sockets had their turn.
         """
         connection = self.connection
-        self.account()
-        if connection.state == "connecting" or not connection.alive:
+        if self.cost or not self.flow.plain:
+            self.account()
+        if connection.state != "open" and (connection.state == "connecting" or not connection.alive):
             return
         now = connection.engine.now()
         flow = self.flow

@@ -91,10 +91,10 @@ class Wire:
         for listener in self._listeners:
             listener(way, data)
         self._count += len(data)
-        if self._conversation is None and not self._lost:
-            self._keep(way, data)
-        elif self._conversation is not None:
+        if self._conversation is not None:
             self._note(way, self._conversation.feed(way, data))
+        elif not self._lost:
+            self._keep(way, data)
 
     def _keep(self, way: Way, data: bytes | memoryview) -> None:
         full = self._count > BYTES_KEPT

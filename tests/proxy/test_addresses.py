@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_netfault.proxy.addresses import TcpAddress, UnixAddress, address_of, parse_address
+from pytest_netfault.proxy.addresses import TcpAddress, UnixAddress, name_of, parse_address
 
 ports = st.integers(1, 65535)
 hosts = st.one_of(
@@ -123,6 +123,11 @@ def test_port_0_only_where_any_port_will_do() -> None:
 
 def test_the_address_of_a_socket_reads_back() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
-        assert parse_address(address_of(server), what="upstream") == TcpAddress(*server.getsockname())
-        assert address_of(server, peer=True) == ""
-    assert address_of(server) == ""
+        name = server.getsockname()
+    assert parse_address(name_of(name, unix=False), what="upstream") == TcpAddress(*name)
+
+
+def test_a_name_of_ipv6_and_of_a_path_reads_back() -> None:
+    assert name_of(("::1", 80, 0, 0), unix=False) == "[::1]:80"
+    assert name_of("/run/db.sock", unix=True) == "unix:/run/db.sock"
+    assert name_of("", unix=True) == "unix:"

@@ -188,8 +188,9 @@ class TestDescriptorsAndThreads:
 def test_of_healed_faults_nothing_is_kept_where_nothing_passes() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server, NetFault() as net:
         link = net.forward(server.getsockname())
-        with socket.create_connection((link.host, link.port)):
-            link.wait_for_connection(timeout=20)
+        with socket.create_connection((link.host, link.port)) as client, server.accept()[0] as upstream:
+            client.sendall(b"!")
+            assert upstream.recv(1) == b"!"  # both sides are connected: nothing moves from now on
             [connection] = link._link.connections.live.values()
             for fault in (Delay(1), Blackhole(), Slice(1), Throttle(1), Cut(3)):
                 for moves in (False, True):
