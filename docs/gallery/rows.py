@@ -254,8 +254,8 @@ ROWS = (
         ),
         instead=(
             "It comes back after outages that end its connection, but not always after one in which the next "
-            "connection is reset in its first bytes. That is no defect of etcetra: below it a call of grpc.aio "
-            "(1.62.2) then sometimes never ends, 8 of 213 times as counted here ([in 30 lines, without the kit "
+            "connection is reset in its first bytes. We have not traced that to its end; a call of grpc.aio "
+            "(1.62.2), which is below it, sometimes never ends after the same reset ([in 30 lines, without the kit "
             "and without etcetra](https://github.com/pytest-netfault/pytest-"
             "netfault/blob/main/docs/gallery/reduced/grpc_stream.py)). And it does not notice a connection that has "
             "gone silent for good. It gives no revision with an event, so that what was missed meanwhile cannot "
@@ -310,8 +310,9 @@ ROWS = (
             "that asked goes on after the listeners have heard of it, the watch counts as established, asks "
             "never again, and new nodes stay unseen for as long as the session lasts ([in 30 lines, without "
             "the kit](https://github.com/pytest-netfault/pytest-"
-            "netfault/blob/main/docs/gallery/reduced/kazoo_children.py)). It takes luck: 1 of 10 plays of "
-            "that schedule, and no schedule of the proof. A watch is a hint: read the folder and its nodes again "
+            "netfault/blob/main/docs/gallery/reduced/kazoo_children.py)). That such a race was at work in the "
+            "schedule above, which failed in 1 of 10 plays, is likely and not shown. A watch is a hint: read the "
+            "folder and its nodes again "
             "when a listener (`client.add_listener`) says CONNECTED, and every so often. We found no report "
             "of it."
         ),
@@ -388,14 +389,15 @@ ROWS = (
         ),
         place="etcd, API guarantees of watches; jetcd resumes its watches, and says nothing of what that keeps",
         instead=(
-            "It is rare in the proof, and certain where the connection is cut in the midst of what was missed: "
-            "a watch that ends between the word that it is created and its first events goes on at the "
+            "Two defects of the resuming show in scripts of their own; which of them the schedule above met, in 1 of "
+            "10 plays, we have not traced. A watch that ends between the word that it is created and its first "
+            "events goes on at the "
             "revision that this word carried, behind them ([in 30 lines, without the kit and without etcd]"
             "(https://github.com/pytest-netfault/pytest-netfault/blob/main/docs/gallery/reduced/"
             "JetcdResume.java)). And where the status of an error has no text, a `NullPointerException` ends "
             "the resuming for good. We found no report of the first; the second resembles jetcd's issue 867. "
             "Keep the revision yourself, close the watcher when its listener hears of an error, and watch again "
-            "from there: the program below does so without `-Dresume=true`, and loses nothing in the same cut."
+            "from there: the program below does so without `-Dresume=true`."
         ),
         program="java/Store.java",
         manifest="java/pom.xml",
