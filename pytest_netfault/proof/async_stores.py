@@ -20,7 +20,7 @@ import inspect
 import logging
 import threading
 import weakref
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from typing import TYPE_CHECKING, Any
 
 from pytest_netfault.proof.process_store import ProcessStore
@@ -54,11 +54,11 @@ def is_async(function: object) -> bool:
 
 
 class _Tasks:
-    """The tasks of one client: all of them, and those that are calls of the kit's."""
+    """The tasks of one client, and the coroutines of those that are calls of the kit's."""
 
     def __init__(self) -> None:
         self.all: weakref.WeakSet[asyncio.Task[Any]] = weakref.WeakSet()
-        self.calls: weakref.WeakSet[asyncio.Task[Any]] = weakref.WeakSet()
+        self.calls: weakref.WeakSet[Coroutine[Any, Any, Any]] = weakref.WeakSet()
 
 
 class AsyncClients:
@@ -185,7 +185,7 @@ async def _cancel(tasks: _Tasks) -> list[str]:
     for task in left:
         task.cancel()
     _, deaf = await asyncio.wait(left, timeout=_CANCEL_SECONDS)
-    return sorted(_name(task, deaf=task in deaf) for task in left if task not in tasks.calls)
+    return sorted(_name(task, deaf=task in deaf) for task in left if task.get_coro() not in tasks.calls)
 
 
 def _name(task: asyncio.Task[Any], *, deaf: bool) -> str:
@@ -207,14 +207,14 @@ class _LoopThread:
         """Call a function or coroutine function on the loop, as the client that owns these tasks; wait for it."""
 
         async def calling() -> Any:
-            if tasks is not None and (task := asyncio.current_task()) is not None:
-                tasks.calls.add(task)
             result = function(*arguments)
             return await result if inspect.isawaitable(result) else result
 
         context = contextvars.copy_context()
         context.run(_CLIENT.set, tasks)
         coroutine = calling()
+        if tasks is not None:
+            tasks.calls.add(coroutine)  # before it begins: it may be cancelled before that
         try:
             future = context.run(asyncio.run_coroutine_threadsafe, coroutine, self._loop)
         except RuntimeError:  # the loop is closed already: a client that never closes is called until then

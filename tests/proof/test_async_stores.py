@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import concurrent.futures
 import contextlib
 import functools
 import json
@@ -16,6 +17,7 @@ import pytest
 
 from pytest_netfault import Delivery, Event, ProvedNothing, Resync, UpdateLost, WriteRejected, verify
 from pytest_netfault.faults import Reset, Sever
+from pytest_netfault.proof import async_stores
 from pytest_netfault.proof.async_stores import AsyncClients
 
 REQUEST_SECONDS = 0.4
@@ -269,3 +271,34 @@ def test_nothing_that_was_proved_by_nobody_passes(server: Any) -> None:
 
     with pytest.raises(ProvedNothing):
         verify.no_update_lost(Silent, server, faults=[Sever], max_examples=2, seed=1, settle=0.2)
+
+
+def test_a_call_that_is_cancelled_before_it_has_begun_is_not_the_clients(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    loop, tasks = async_stores._LoopThread(), async_stores._Tasks()
+    asked, schedule = threading.Event(), asyncio.run_coroutine_threadsafe
+
+    def schedule_and_say(coroutine: Any, on: asyncio.AbstractEventLoop) -> Any:
+        future = schedule(coroutine, on)
+        asked.set()
+        return future
+
+    def call() -> None:
+        with contextlib.suppress(concurrent.futures.CancelledError):
+            loop.call(tasks, asyncio.sleep, 60)
+
+    async def cancel_before_it_begins() -> list[str]:
+        caller = threading.Thread(target=call)
+        caller.start()
+        assert asked.wait(20)  # the loop stands still here: the call is a task after the next turn
+        await asyncio.sleep(0)
+        assert len(tasks.all) == 1
+        left = await async_stores._cancel(tasks)
+        await asyncio.to_thread(caller.join)
+        return left
+
+    with contextlib.closing(loop):
+        monkeypatch.setattr(asyncio, "run_coroutine_threadsafe", schedule_and_say)
+        waiting = schedule(cancel_before_it_begins(), loop._loop)
+        assert waiting.result(20) == []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
@@ -114,6 +115,15 @@ def test_a_forgotten_flow_is_let_go_of(thread: ProxyThread, opened: Open, server
         assert made.connections.live == {}
 
 
+def taken_on_ipv6_alone(stack: contextlib.ExitStack) -> int:
+    """A port that somebody serves on ``::1``, and that is free on 127.0.0.1."""
+    while True:
+        taken = stack.enter_context(socket.create_server(("::1", 0), family=socket.AF_INET6))
+        port: int = taken.getsockname()[1]
+        with contextlib.suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            return port
+
+
 class TestSeveralAddresses:
     @pytest.fixture(autouse=True)
     def _needs_ipv6(self) -> None:
@@ -147,8 +157,8 @@ class TestSeveralAddresses:
             pass
 
     def test_only_the_first_must_be_free(self, opened: Open, server: socket.socket) -> None:
-        with socket.create_server(("::1", 0), family=socket.AF_INET6) as taken:
-            port = taken.getsockname()[1]
+        with contextlib.ExitStack() as stack:
+            port = taken_on_ipv6_alone(stack)
             _, link = opened(where(server), (TcpAddress("127.0.0.1", port), TcpAddress("::1", port)))
             assert link.address == f"127.0.0.1:{port}"
             with pytest.raises(OSError, match="cannot listen on"):
