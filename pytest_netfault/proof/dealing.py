@@ -280,4 +280,6 @@ class _Dealer:
 def _cannot_be_sent(error: Exception) -> bool:
     if isinstance(error, pickle.PicklingError):
         return True
+    if isinstance(error, AttributeError) and "Can't get local object" in str(error):
+        return True  # Python 3.13
     return isinstance(error, (AttributeError, TypeError)) and "pickle" in str(error).lower()

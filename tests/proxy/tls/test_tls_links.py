@@ -201,9 +201,8 @@ class TestFaults:
             secure.client.sendall(b"never acknowledged")
             with pytest.raises(OSError) as seen:
                 secure.client.recv(1)
-            assert not isinstance(seen.value, TimeoutError), (
-                "it was the connection that ended, not our patience"
-            )
+            # The kernel has given a reason; that of our own patience has no number.
+            assert seen.value.errno is not None, "it was the connection that ended, not our patience"
 
     def test_silence_holds_a_handshake(self, hosted: Any) -> None:
         context = hosted.trusting()
