@@ -20,6 +20,17 @@ from support.processes import Script, owned
 pytest_plugins = ["pytester"]
 
 
+@pytest.fixture(autouse=True)
+def import_path_restored() -> Iterator[None]:
+    """Commands that run in this process put the folder of a store file on the path: it is taken off again.
+
+    A worker process of a later test gets this process's path, and would import a ``stores`` of another test.
+    """
+    before = list(sys.path)
+    yield
+    sys.path[:] = before
+
+
 @pytest.fixture
 def engine_alone() -> Iterator[None]:
     """Use the Docker engine while no other worker does: whoever starts a container sweeps those of dead owners."""
