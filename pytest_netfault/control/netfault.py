@@ -23,7 +23,7 @@ from pytest_netfault.proxy.tls.settings import TLS, check_tls
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-    from pytest_netfault.proxy.connection import Securing
+    from pytest_netfault.proxy.surroundings import Securing
     from pytest_netfault.proxy.tls.authority import Authority
 
 __all__ = ["NetFault", "net_on"]

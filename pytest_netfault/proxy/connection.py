@@ -18,12 +18,9 @@ Rules of this file:
 
 from __future__ import annotations
 
-import errno
 import functools
-import os
 import socket
 from collections.abc import Callable
-from typing import Protocol
 
 from pytest_netfault.events import Actor, Cause, ConnectionState, EventKind
 from pytest_netfault.faults import Direction as FaultDirection
@@ -31,87 +28,29 @@ from pytest_netfault.framers import Spot
 from pytest_netfault.proxy import kernel
 from pytest_netfault.proxy.budget import Budget
 from pytest_netfault.proxy.cuts import CutStage
+from pytest_netfault.proxy.dialing import Dial, no_end
+from pytest_netfault.proxy.drain import Drain
 from pytest_netfault.proxy.end import End, Side
-from pytest_netfault.proxy.engine import READ, READ_SIZE, Engine, Timer
+from pytest_netfault.proxy.engine import Engine, Timer
 from pytest_netfault.proxy.pipe import Direction, Pipe
 from pytest_netfault.proxy.stage import Ending
 from pytest_netfault.proxy.stages import HoldStage
+from pytest_netfault.proxy.surroundings import Handshaking, Meter, Recorder, Securing, Standing
 from pytest_netfault.proxy.wire import Frames, Wire
 
-__all__ = ["Connection", "Meter", "Standing"]
+__all__ = ["Connection"]
 
 # How long a severed peer may take to close its side before the socket is closed under it, as servers do
 # ("lingering close"). Long enough for any peer that reads, short enough that a writer soon learns the truth.
 _LINGER_SECONDS = 1.0
 # How long a client that has reset waits for an upstream that does not answer, in case it still takes the bytes.
 _GIVE_UP_SECONDS = 1.0
-# How soon to try a Unix upstream again whose queue of connections is full. The kernel has no event for it.
-_QUEUE_POLL_SECONDS = 0.02
-# What stands for the upstream's socket once it is known that there will be none.
-_NO_SOCKET = socket.socket(socket.AF_UNIX)
-_NO_SOCKET.close()
 _OURS = Cause()
 _PEERS: dict[Actor, Cause] = {"client": Cause("client"), "upstream": Cause("upstream")}
 
 
-class Recorder(Protocol):
-    """Records an event of a link; :meth:`.ProxyLink.log` is one."""
-
-    def __call__(
-        self,
-        kind: EventKind,
-        connection: Connection | None,
-        cause: Cause,
-        detail: str = "",
-        direction: FaultDirection | None = None,
-        *,
-        address: str = "",
-    ) -> None: ...
-
-
-class Meter:
-    """Who waits for bytes to pass. Shared by the connections of a link, so that unwatched bytes cost nothing."""
-
-    __slots__ = ("look", "watched")
-
-    def __init__(self, look: Callable[[], None]) -> None:
-        self.look = look
-        self.watched = False
-
-
-class Standing:
-    """The faults in force on a link, for connections on which nothing moves.
-
-    A connection at rest gets the stages of a new fault when something next happens on it. Nothing passes until
-    then, so it is the same as at once, and a fault costs a thousand idle connections nothing.
-    """
-
-    __slots__ = ("number", "place")
-
-    def __init__(self, place: Callable[[Connection], None]) -> None:
-        self.number = 0  # of the newest fault that some connection may not have yet
-        self.place = place
-
-
 # More methods, and a longer file, than a class of ours should have: this is the state machine of a connection, each
 # method is one thing that can happen to it, and which of them may follow which is only seen where they stand together.
-class Handshaking(Protocol):
-    """The way of a connection from TCP to what is spoken above it."""
-
-    def go_on(self) -> None:
-        """Go as far as there is something to go on with."""
-
-
-class Securing(Protocol):
-    """What makes the connections of a link speak TLS."""
-
-    def end(self, engine: Engine, sock: socket.socket, side: Side) -> End:
-        """An end of a connection, around its socket."""
-
-    def handshake(self, connection: Connection) -> Handshaking:
-        """What comes once both sockets are connected, and ends with :meth:`Connection.opened`."""
-
-
 class Connection:
     """A client's connection through a link.
 
@@ -157,7 +96,7 @@ class Connection:
         self.standing = standing
         self.wire = Wire(frames)
         self.caught_up = standing.number
-        self._connect: Callable[[], socket.socket | OSError | None] = lambda: None
+        self._dial: Dial | None = None
         self._log = log
         self._on_closed = on_closed
         self._timers: set[Timer] = set()
@@ -209,59 +148,33 @@ class Connection:
             self.client.want(reading=False, writing=False)
 
     def start(self, connect: Callable[[], socket.socket | OSError | None]) -> None:
-        """Begin to connect. Until the upstream answers, the client's bytes wait in the kernel.
-
-        Args:
-            connect: makes the next attempt to reach the upstream and returns the connecting socket, the error if it
-                failed at once (``BlockingIOError``: try the same again soon), or None if there is nothing more to try.
-        """
+        """Begin to connect, see :class:`.Dial`. Until the upstream answers, the client's bytes wait in the kernel."""
         if self.alive:
-            self._connect = connect
+            self._dial = Dial(self, connect)
             self.client.want(reading=False, writing=False)
-            self._attempt()
+            self._dial.attempt()
 
-    def _attempt(self, failed: OSError | None = None) -> None:
-        """Try the next address; ``failed`` says what became of the one before."""
-        while self.state == "connecting":
-            attempt = self._connect()
-            if isinstance(attempt, socket.socket):
-                end = self._end(attempt, "upstream")
-                end.outgoing, end.incoming = self.down, self.up
-                self.upstream = self.down.source = self.up.sink = end
-                if self._loss[1]:
-                    self._set_loss()
-                end.want(reading=False, writing=True)
-                return
-            if attempt is None:
-                self._upstream_failed(
-                    str((failed and failed.strerror) or failed or "no address to connect to")
-                )
-            elif isinstance(attempt, BlockingIOError):
-                self.call_at(self.engine.now() + _QUEUE_POLL_SECONDS, self._attempt)
-                return
-            else:
-                failed = attempt
+    def reach(self, sock: socket.socket) -> None:
+        """An attempt is under way: this socket is connecting."""
+        end = self._end(sock, "upstream")
+        self._attach_upstream(end)
+        if self._loss[1]:
+            self._set_loss()
+        end.want(reading=False, writing=True)
+
+    def _attach_upstream(self, end: End) -> None:
+        end.outgoing, end.incoming = self.down, self.up
+        self.upstream = self.down.source = self.up.sink = end
 
     def upstream_ready(self) -> None:
         """An attempt to connect has ended, one way or the other."""
+        assert self._dial is not None
         assert self.upstream is not None
-        sock = self.upstream.sock
-        error = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
-        if error in (errno.ECONNRESET, errno.EPIPE):
-            # It had answered, and has reset since. What it sent before is still there to be read.
-            self.upstream.reset = True
-            error = 0
-        elif not error:
-            try:
-                if sock.getpeername() == sock.getsockname() and sock.family != socket.AF_UNIX:
-                    # Nobody listened, and the kernel gave us the very port that we called: TCP connects it to itself.
-                    error = errno.ECONNREFUSED
-            except OSError:  # spurious readiness: still connecting
-                return
-        if error:
-            self.upstream.close(reset=True)
-            self._attempt(OSError(error, os.strerror(error)))
-            return
+        self._dial.ready(self.upstream)
+
+    def reached(self) -> None:
+        """The upstream is there."""
+        self._dial = None
         if self._secure is None:
             self.opened()
         else:
@@ -291,14 +204,12 @@ class Connection:
 
         self.call_at(self.engine.now() + _GIVE_UP_SECONDS, give_up)
 
-    def _upstream_failed(self, why: str) -> None:
+    def upstream_failed(self, why: str) -> None:
         """Nobody answers upstream: the client gets an ending, through whatever faults hold that direction."""
         self.cause = _PEERS["upstream"]
         self.log("upstream_failed", self.cause, address=self.upstream_name, detail=why)
         if self.upstream is None:
-            end = End(self.engine, _NO_SOCKET, "upstream")
-            end.outgoing, end.incoming = self.down, self.up
-            self.upstream = self.down.source = self.up.sink = end
+            self._attach_upstream(no_end(self))
         self.state = "half-closed"
         self.up.abandon()
         self.down.ended = self.unreachable
@@ -419,7 +330,7 @@ class Connection:
             if end.outgoing.ended is not None or not end.connected:
                 end.close()
             else:
-                _Drain(end, self._drained).start()
+                Drain(end, self._drained).start()
         self.call_at(self.engine.now() + _LINGER_SECONDS, self.close)
         self._drained()
 
@@ -544,28 +455,3 @@ class _CutHold(HoldStage):
     def __init__(self, key: CutStage) -> None:
         super().__init__()
         self.key = key
-
-
-class _Drain:
-    """Reads and discards what a severed peer still sends, until it closes."""
-
-    def __init__(self, end: End, on_end: Callable[[], None]) -> None:
-        self._end = end
-        self._on_end = on_end
-
-    def start(self) -> None:
-        end = self._end
-        end.unwatch()
-        end.engine.register(end.fd, READ, self._on_ready)
-        end.watched = True
-
-    def _on_ready(self, _mask: int) -> None:
-        try:
-            data = self._end.sock.recv(READ_SIZE)
-        except BlockingIOError:
-            return
-        except OSError:
-            data = b""
-        if not data:
-            self._end.close()
-            self._on_end()

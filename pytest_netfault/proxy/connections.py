@@ -12,9 +12,10 @@ import trio
 from pytest_netfault.events import Cause
 from pytest_netfault.proxy.addresses import UpstreamAddress
 from pytest_netfault.proxy.budget import Budget
-from pytest_netfault.proxy.connection import Connection, Securing, Standing
+from pytest_netfault.proxy.connection import Connection
 from pytest_netfault.proxy.engine import Engine, Timer
 from pytest_netfault.proxy.observation import ConnectionInfo, EventLog, Waiters, info_of
+from pytest_netfault.proxy.surroundings import Securing, Standing
 from pytest_netfault.proxy.upstream import Candidates, Upstream
 from pytest_netfault.proxy.wire import ConnectionFrames, Frames, Wire
 

@@ -23,7 +23,7 @@ from pytest_netfault.events import Cause
 from pytest_netfault.faults import Fault, OnHeal
 from pytest_netfault.proxy.addresses import UpstreamAddress
 from pytest_netfault.proxy.admission import Admission
-from pytest_netfault.proxy.connection import Connection, Standing
+from pytest_netfault.proxy.connection import Connection
 from pytest_netfault.proxy.connections import Connections
 from pytest_netfault.proxy.cuts import CutStage
 from pytest_netfault.proxy.evidence import Evidence, InForce
@@ -34,6 +34,7 @@ from pytest_netfault.proxy.observation import EventLog
 from pytest_netfault.proxy.pipe import Pipe
 from pytest_netfault.proxy.stacking import CustomFault, Ordinals, Place, has_stages, may_wait, stage_of
 from pytest_netfault.proxy.stage import Stage
+from pytest_netfault.proxy.surroundings import Standing
 
 __all__ = ["FaultsInForce"]
 

@@ -15,13 +15,14 @@ from pytest_netfault.events import Cause
 from pytest_netfault.proxy.addresses import Address, UpstreamAddress
 from pytest_netfault.proxy.budget import MAX_HELD
 from pytest_netfault.proxy.calls import Moment
-from pytest_netfault.proxy.connection import Connection, Securing
+from pytest_netfault.proxy.connection import Connection
 from pytest_netfault.proxy.connections import Connections
 from pytest_netfault.proxy.engine import Engine, EngineStopped, Started
 from pytest_netfault.proxy.in_force import FaultsInForce
 from pytest_netfault.proxy.listeners import open_port
 from pytest_netfault.proxy.observation import EventLog, Waiters
 from pytest_netfault.proxy.stage import Ending
+from pytest_netfault.proxy.surroundings import Securing
 from pytest_netfault.proxy.wire import Frames
 
 __all__ = ["ProxyLink"]

@@ -10,8 +10,9 @@ from pytest_netfault.events import Cause, ConnectionState, EventKind, LinkEvent
 from pytest_netfault.faults import Direction
 from pytest_netfault.framers import Spot
 from pytest_netfault.proxy.calls import Moment
-from pytest_netfault.proxy.connection import Connection, Meter
+from pytest_netfault.proxy.connection import Connection
 from pytest_netfault.proxy.debug_log import DebugLog
+from pytest_netfault.proxy.surroundings import Meter
 
 __all__ = ["EVENTS_KEPT", "ConnectionInfo", "EventLog", "Waiters", "info_of"]
 
