@@ -35,6 +35,9 @@ if TYPE_CHECKING:
     from pytest_netfault.faults import StallAccept as StallAccept
     from pytest_netfault.faults import Throttle as Throttle
     from pytest_netfault.faults import UnsupportedFault as UnsupportedFault
+    from pytest_netfault.plugin.fixtures import NetFaultFactory as NetFaultFactory
+    from pytest_netfault.plugin.shared_etcd import EtcdCluster as EtcdCluster
+    from pytest_netfault.plugin.shared_etcd import EtcdServer as EtcdServer
     from pytest_netfault.proof.process_store import ProcessStore as ProcessStore
     from pytest_netfault.proxy.tls.settings import TLS as TLS
     from pytest_netfault.schedules.schedule import Schedule as Schedule
@@ -75,6 +78,8 @@ __all__ = [
     "Delay",
     "Delete",
     "Delivery",
+    "EtcdCluster",
+    "EtcdServer",
     "Event",
     "Fault",
     "Forget",
@@ -86,6 +91,7 @@ __all__ = [
     "Lose",
     "NetFault",
     "NetFaultClosed",
+    "NetFaultFactory",
     "OpenStore",
     "Pause",
     "ProcessStore",
@@ -123,6 +129,8 @@ _HOMES = {
         "Blackhole Corrupt Cut Delay Fault Forget Frame Lose Refuse Reset Sever Slice StallAccept Throttle "
         "UnsupportedFault"
     ),
+    "plugin.fixtures": "NetFaultFactory",
+    "plugin.shared_etcd": "EtcdCluster EtcdServer",
     "proof.process_store": "ProcessStore",
     "proxy.tls.settings": "TLS",
     "schedules.schedule": "Schedule",

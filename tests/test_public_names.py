@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import pickle
 import subprocess
 import sys
@@ -10,6 +11,9 @@ from pathlib import Path
 import pytest
 
 import pytest_netfault
+from pytest_netfault.plugin import shared_etcd
+from pytest_netfault.servers.etcd.cluster import EtcdCluster as OwnCluster
+from pytest_netfault.servers.etcd.server import EtcdServer as OwnServer
 
 PROMISED = {
     # links
@@ -24,6 +28,8 @@ PROMISED = {
     # schedules
     "Break", "Compact", "Delete", "Heal", "Pause", "Restart", "Resume", "Schedule", "Subscribe", "WaitForBytes",
     "WaitForConnection", "WaitForEvents", "Write", "WriteMany",
+    # the types of fixtures
+    "EtcdCluster", "EtcdServer", "NetFaultFactory",
     # the proof
     "ProvedNothing", "Report", "UpdateLost", "verify",
 }  # fmt: skip
@@ -94,3 +100,29 @@ def test_an_exception_goes_through_a_pickle(name: str) -> None:
     error = getattr(pytest_netfault, name)("words", **carried)
     again = pickle.loads(pickle.dumps(error))
     assert (type(again), str(again), vars(again)) == (type(error), "words", vars(error))
+
+
+def test_the_types_of_fixtures_are_those_of_what_they_give(
+    netfault: pytest_netfault.NetFault, netfault_factory: pytest_netfault.NetFaultFactory
+) -> None:
+    assert type(netfault) is pytest_netfault.NetFault
+    assert type(netfault_factory) is pytest_netfault.NetFaultFactory
+    # What the fixtures of etcd give is made of these; no server is started for this.
+    assert pytest_netfault.EtcdServer is shared_etcd.SharedEtcd
+    assert pytest_netfault.EtcdCluster is shared_etcd.SharedCluster
+
+
+@pytest.mark.parametrize(
+    ("shared", "own"), [(shared_etcd.EtcdServer, OwnServer), (shared_etcd.EtcdCluster, OwnCluster)]
+)
+def test_what_type_checkers_see_of_a_shared_etcd_is_there(shared: type, own: type) -> None:
+    (kind,) = (
+        node
+        for node in ast.walk(ast.parse(Path(str(shared_etcd.__file__)).read_text(encoding="utf-8")))
+        if isinstance(node, ast.ClassDef) and node.name == shared.__name__
+    )
+    (declared,) = (node for node in kind.body if isinstance(node, ast.If))
+    names = [getattr(node, "name", None) or node.target.id for node in declared.body]  # type: ignore[attr-defined]
+    assert len(names) > 4
+    missing = [name for name in names if not hasattr(own, name) and name not in own.__annotations__]
+    assert missing == []

@@ -14,11 +14,14 @@ from typing import TYPE_CHECKING, Any
 from pytest_netfault.plugin.shared_servers import SharedServer
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
     import pytest
 
-    from pytest_netfault.control import NetFault
+    from pytest_netfault.control import Link, NetFault
+    from pytest_netfault.servers.etcd.cluster import EtcdMember, Partition
 
-__all__ = ["SharedCluster", "SharedEtcd", "open_cluster", "open_etcd"]
+__all__ = ["EtcdCluster", "EtcdServer", "SharedCluster", "SharedEtcd", "open_cluster", "open_etcd"]
 
 # A member that was cut off for long learns what it missed once it is let in again; three together take longer on a
 # busy machine.
@@ -53,11 +56,11 @@ def open_cluster(net: NetFault, where: str | None) -> SharedCluster:
         ServerError: the binary that was asked for cannot be used, or a member does not start.
         ServerNotFound: there is no binary to start members of.
     """
-    from pytest_netfault.servers.etcd.cluster import EtcdCluster
+    from pytest_netfault.servers.etcd.cluster import EtcdCluster as Cluster
     from pytest_netfault.servers.etcd.find import find_binary
 
     try:
-        return SharedCluster(EtcdCluster(find_binary(where), net.forward).start(), net)
+        return SharedCluster(Cluster(find_binary(where), net.forward).start(), net)
     except BaseException:
         net.close()
         raise
@@ -83,6 +86,19 @@ class SharedEtcd(SharedServer):
     >>> first != etcd.prefix, len(first) == len(etcd.prefix), hasattr(etcd, "compact")
     (True, True, False)
     """
+
+    if TYPE_CHECKING:
+        # What is passed on to the server behind it, for editors and type checkers; one that is not ours may lack some.
+        @property
+        def version(self) -> str: ...
+
+        def compact(self) -> int: ...
+        def kill(self) -> None: ...
+        def start(self) -> object: ...
+        def restart(self) -> None: ...
+        def pause(self) -> None: ...
+        def resume(self) -> None: ...
+        def output(self, lines: int = 30) -> str: ...
 
     def __init__(self, server: Any, name: str = "etcd_server") -> None:
         super().__init__(server, name)
@@ -126,6 +142,17 @@ class SharedCluster(SharedEtcd):
         net: what owns the links between its members.
     """
 
+    if TYPE_CHECKING:
+        members: Mapping[str, EtcdMember]
+        links: Mapping[tuple[str, str], Link]
+
+        @property
+        def addresses(self) -> list[str]: ...
+
+        def leader(self, *, timeout: float = 5.0) -> str: ...
+        def links_between(self, *groups: Iterable[str]) -> list[Link]: ...
+        def partition(self, *groups: Iterable[str], fault: Callable[[Link], Any] = ...) -> Partition: ...
+
     def __init__(self, cluster: Any, net: NetFault) -> None:
         super().__init__(cluster, "etcd_cluster")
         self._net = net
@@ -154,3 +181,8 @@ class SharedCluster(SharedEtcd):
             super().close()
         finally:
             self._net.close()
+
+
+#: The types of the fixtures, as a test imports them: ``from pytest_netfault import EtcdServer``.
+EtcdServer = SharedEtcd
+EtcdCluster = SharedCluster
