@@ -27,6 +27,7 @@ SLOW = {
     "test_prove_asyncio.py",
     "test_redis.py",
     "test_redis_cluster.py",
+    "test_stateful.py",
     "test_without_pytest.py",
     "test_workers.py",
 }
