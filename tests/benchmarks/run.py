@@ -25,7 +25,7 @@ PAGE = """\
 What `python tests/benchmarks/run.py {command}`
 printed on {date} on {machine}.
 {busy}
-All is measured in one run, side by side and in turns, with load generators that nobody here wrote: `iperf3`,
+Everything is measured in one run, side by side and in turns, with independent load generators: `iperf3`,
 `redis-benchmark`, `nginx` and `ab`. Load generator, proxy and server share the cores. The ratios say more than the
 figures; on another machine both differ. Nothing of this is asserted in the test suite.
 {parts}
