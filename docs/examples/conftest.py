@@ -33,6 +33,12 @@ SLOW = {
 }
 
 
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """The suites change their environment, so here they have a session of their own."""
+    here = any(marker.startswith("slow:") for marker in config.getini("markers"))
+    return True if here and collection_path == Path(__file__).parent / "suites" else None
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     if not any(marker.startswith("slow:") for marker in config.getini("markers")):
         return  # somewhere else, where `netfault examples` has written them
