@@ -18,6 +18,7 @@ import os
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Executor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -25,6 +26,7 @@ from pytest_netfault.checks.trace import Promise
 from pytest_netfault.common.wording import counted
 from pytest_netfault.faults import CutHow, Direction, Fault
 from pytest_netfault.faults.arguments import count
+from pytest_netfault.proof.again import play_again
 from pytest_netfault.proof.announce import announced
 from pytest_netfault.proof.arguments import Settings, check_how, settings_of
 from pytest_netfault.proof.contract import Server
@@ -34,6 +36,7 @@ from pytest_netfault.proof.parts import find_parts, merge_parts, read_part, reco
 from pytest_netfault.proof.plans import Examples, Proof, Replay, Search, Sweep
 from pytest_netfault.proof.playing import play_proof
 from pytest_netfault.proof.property_tests import as_bad_draw
+from pytest_netfault.proof.remembered import Remembered
 from pytest_netfault.proof.results import (
     Kept,
     Progress,
@@ -150,6 +153,9 @@ def no_update_lost(
         report_dir: where the trace and the schedule of a loss are written, and the result of a shard.
         progress: called after each play.
 
+    Where Hypothesis is installed and its settings have a database, the smallest schedule of a loss is saved there, and
+    what was saved of this client, kind of server and promise is played before the examples, whatever the seed.
+
     Returns:
         What was tried, if nothing was lost.
 
@@ -183,7 +189,17 @@ def no_update_lost(
     count("max_examples", max_examples, least=1)
     if search not in get_args(Search):
         raise ValueError(f"search must be {' or '.join(map(repr, get_args(Search)))}, not {search!r}")
-    return _proved(Examples(mix, max_examples, search), open_store, server, settings, executor)
+    remembered = Remembered(open_store, server, promise)
+    try:
+        lost_again, played_again = play_again(remembered, mix, open_store, server, settings, executor)
+        if lost_again is not None:
+            return _returned(announced(Examples.call, settings.seed, lambda: lost_again))
+        report = _proved(Examples(mix, max_examples, search), open_store, server, settings, executor)
+    except UpdateLost as lost:
+        if trouble := remembered.save(lost.schedule):
+            lost.args = (f"{lost}\n{trouble}", *lost.args[1:])
+        raise
+    return replace(report, played_again=played_again)
 
 
 def replay(

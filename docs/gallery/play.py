@@ -23,6 +23,7 @@ from pytest_netfault import (
     Write,
     verify,
 )
+from pytest_netfault.proof.remembered import forgetful
 
 __all__ = ["PARTS", "Budget", "Played", "play", "recoveries"]
 
@@ -88,7 +89,8 @@ def play(
 
     def proof() -> Played:
         how = {"max_examples": budget.examples, "max_seconds": budget.seconds, "notice": notice}
-        return _played(verify.no_update_lost, open_store, server, **how, **common)
+        with forgetful():
+            return _played(verify.no_update_lost, open_store, server, **how, **common)
 
     def first_connection() -> Played:
         how = {"stride": stride, "how": ("fin", "rst"), "notice": None}

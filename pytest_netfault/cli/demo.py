@@ -27,6 +27,7 @@ from pytest_netfault.cli.exit_codes import CommandFailed
 from pytest_netfault.cli.progress import progress_lines
 from pytest_netfault.common.wording import counted
 from pytest_netfault.proof.progress import progress_line
+from pytest_netfault.proof.remembered import forgetful
 
 if TYPE_CHECKING:
     from pytest_netfault.store import OpenStore
@@ -212,7 +213,7 @@ def _server(option: str | None) -> Iterator[Any]:
 
 
 def _catch(store: OpenStore, server: Any, *, seed: int, console: Console) -> verify.UpdateLost | None:
-    with progress_lines(console, "   ") as show:
+    with progress_lines(console, "   ") as show, forgetful():
         try:
             verify.no_update_lost(
                 store,
@@ -233,7 +234,7 @@ def _catch(store: OpenStore, server: Any, *, seed: int, console: Console) -> ver
 def _prove(
     store: OpenStore, server: Any, *, seed: int, examples: int, console: Console
 ) -> verify.Report | AssertionError:
-    with progress_lines(console, "   ") as show:
+    with progress_lines(console, "   ") as show, forgetful():
         try:
             return verify.no_update_lost(
                 store,

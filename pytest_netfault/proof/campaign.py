@@ -45,7 +45,7 @@ from pytest_netfault.proof.sweep import (
     scenario_with,
     with_dead_flows,
 )
-from pytest_netfault.schedules.dead_flows import touches_server
+from pytest_netfault.schedules.dead_flows import has_dead_flow, touches_server
 from pytest_netfault.schedules.schedule import Schedule
 from pytest_netfault.schedules.shrink import ANYTHING, Asked
 
@@ -57,6 +57,10 @@ T = TypeVar("T")
 _TICK_SECONDS = 1.0
 _SHARE_OF_WAITING = 0.5
 _FIRST_SECONDS = 3.0
+# How often a saved schedule must lose nothing before it is dropped; once, if that takes the time to notice.
+_PLAYS_AGAIN = 3
+# As many steps as most schedules have that were made small.
+_SMALL = 6
 
 
 class Campaign:
@@ -131,6 +135,23 @@ class Campaign:
         self.ledger.count(run)
         self.ledger.played("playing", 1, 1, run)
         return self._losses.as_played(run, "Played as given.") if run.broken else self._done()
+
+    def play_again(self, schedule: Schedule, found: str) -> Result:
+        """Play a schedule that has lost an update before, and might do so by luck only; a large one is made smaller."""
+        plays = 1 if has_dead_flow(schedule) else _PLAYS_AGAIN
+        number, run = 1, self.bench.play(schedule)
+        self.ledger.played("again", number, plays, run)
+        while not run.broken:
+            if number == plays or run.cut_short or self._deadline.over:
+                # This machine may not be able to do what the other one did.
+                self.ledger.count(run, inconclusive=not run.conclusive or len(run.faults) < schedule.faults)
+                return self._done()
+            number, run = number + 1, self.bench.play(schedule)
+            self.ledger.played("again", number, plays, run)
+        self.ledger.count(run)
+        if len(schedule) > _SMALL:
+            return self._losses.shrunk(run, found)
+        return self._losses.as_played(run, f"{found}.", (1, number))
 
     def sweep(self, scenario: Schedule, wanted_places: Wanted) -> Result:
         """Play a scenario once for each place at which a connection of the client can be cut."""

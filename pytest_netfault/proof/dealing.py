@@ -29,7 +29,7 @@ from pytest_netfault.proof.contract import Server
 from pytest_netfault.proof.ledger import Ledger
 from pytest_netfault.proof.limits import NO_DEADLINE, Deadline
 from pytest_netfault.proof.parts import Part, judged, part_of
-from pytest_netfault.proof.plans import Examples, Proof
+from pytest_netfault.proof.plans import Again, Examples, Proof
 from pytest_netfault.proof.playing import play_proof
 from pytest_netfault.proof.results import Progress, Result
 from pytest_netfault.proof.shards import Shard
@@ -123,7 +123,7 @@ def shares_of(proof: Proof, part: Shard) -> list[Shard]:
         each = _EXAMPLES_IN_A_GUIDED_SHARE if proof.search == "guided" else _EXAMPLES_IN_A_SHARE
         many = min(max(1, -(-mine // each)), _MOST_SHARES)
     else:
-        many = _SHARES_OF_A_SWEEP
+        many = 1 if isinstance(proof, Again) else _SHARES_OF_A_SWEEP
     return [Shard(part.number + part.of * number, part.of * many) for number in range(many)]
 
 

@@ -16,7 +16,7 @@ from pytest_netfault.schedules.schedule import Schedule
 from pytest_netfault.schedules.shrink import ANYTHING, Asked
 from pytest_netfault.schedules.steps import Break
 
-__all__ = ["Examples", "Proof", "Replay", "Search", "Sweep"]
+__all__ = ["Again", "Examples", "Proof", "Replay", "Search", "Sweep"]
 
 #: What decides which schedules are played: the seed alone, or also what was played.
 Search = Literal["seeded", "guided"]
@@ -70,6 +70,25 @@ class Examples:
             return campaign.prove(guided, of=len(mine), dead_flows=beside, guided=guided)
         drawn = (seeded(seed, example, plan.mix) for example in mine)
         return campaign.prove(drawn, of=len(mine), dead_flows=beside)
+
+
+@dataclass(frozen=True)
+class Again:
+    """One that has lost an update before: whether it still does.
+
+    Attributes:
+        schedule: which.
+        asked: what a smaller one may have.
+        of: what it is an example of, in words.
+    """
+
+    schedule: Schedule
+    asked: Asked
+    of: str
+    call: ClassVar[str] = "no_update_lost"
+
+    def prove(self, campaign: Campaign) -> Result:
+        return campaign.play_again(self.schedule, f"Played again from the database: example of {self.of}")
 
 
 @dataclass(frozen=True)

@@ -29,6 +29,7 @@ def progress_line(progress: Progress) -> str:
     """
     of = "" if progress.of is None else f" of {progress.of:,}"
     words = {
+        "again": f"what was lost before, played again: {progress.done:,}{of}",
         "playing": f"schedule {progress.done:,}{of}",
         "sweeping": f"place {progress.done:,}{of}",
         "dealing": f"share {progress.done:,}{of}",

@@ -51,6 +51,8 @@ class Report:
         faults: faults that came into force, restarts and pauses of the server included.
         client_failures: examples in which the program of a `ProcessStore` failed; they are inconclusive.
         client_failure: how it failed the first time, in words; None if it did not.
+        played_again: schedules from the example database of Hypothesis, which had lost an update and lose none any
+            more. They are not among the examples.
     """
 
     examples: int
@@ -69,6 +71,7 @@ class Report:
     faults: int = 0
     client_failures: int = 0
     client_failure: str | None = None
+    played_again: int = 0
 
     @property
     def cuts_that_hit_traffic(self) -> int:
@@ -85,6 +88,11 @@ class Report:
             counted(self.faults_that_met_traffic, "cut that hit traffic", "cuts that hit traffic"),
             counted(self.writes_acknowledged, "write acknowledged", "writes acknowledged"),
             *self._of_dead_flows(),
+            *(
+                [f"{counted(self.played_again, 'example')} of the database played again"]
+                if self.played_again
+                else []
+            ),
             f"{self.wall_seconds:.1f} s",
         ]
         if self.gave_up:
@@ -235,7 +243,7 @@ class Nothing:
 
 Result = Kept | Lost | Nothing
 
-Stage = Literal["playing", "sweeping", "noticing", "shrinking", "repeating", "dealing"]
+Stage = Literal["again", "playing", "sweeping", "noticing", "shrinking", "repeating", "dealing"]
 
 
 @dataclass(frozen=True)
@@ -243,9 +251,10 @@ class Progress:
     """Where a proof is; passed to ``progress`` after each schedule that was played.
 
     Attributes:
-        stage: ``"playing"`` the examples, ``"sweeping"`` over places, ``"noticing"``: the client has yet to find out
-            that flows are dead, ``"shrinking"`` a failing schedule, ``"repeating"`` the smallest, or
-            ``"dealing"`` shares to the workers of an executor.
+        stage: ``"again"``: what was lost before and is in the example database of Hypothesis, ``"playing"`` the
+            examples, ``"sweeping"`` over places, ``"noticing"``: the client has yet to find out that flows are dead,
+            ``"shrinking"`` a failing schedule, ``"repeating"`` the smallest, or ``"dealing"`` shares to the workers of
+            an executor.
         done: schedules played in this stage, or shares.
         of: how many there will be, or None if nobody knows.
         seconds: since the start.

@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pytest_netfault import verify
+from pytest_netfault.proof.remembered import forgetful
 from support.mutants import toy
 from support.mutants.subscribers import MUTANTS
 
@@ -63,7 +64,7 @@ def find(name: str, seed: int) -> Search:
         if progress.failed and not first:
             first.append((progress.done, progress.seconds))
 
-    with toy.ToyServer() as server:
+    with toy.ToyServer() as server, forgetful():
         try:
             verify.no_update_lost(
                 kind,
