@@ -5,7 +5,8 @@ Rules of this file:
 * The page carries its own data, style and script, and a policy that forbids the browser to load anything.
 * What comes from a run is escaped as text, or is JSON in which no ``<`` is left: a value that somebody stored cannot
   become markup or script.
-* Without JavaScript, and for those who cannot see the picture, the table below it says the same.
+* Without JavaScript the picture stands there in plain characters; and for those who cannot see it, the table below it
+  says the same.
 """
 
 from __future__ import annotations
@@ -17,9 +18,13 @@ from typing import Any
 
 from pytest_netfault.report.timeline import Mark, Timeline
 from pytest_netfault.report.timeline_axis import squeezed_axis
+from pytest_netfault.report.timeline_legend import SIGNS, legend
+from pytest_netfault.report.timeline_text import drawn
 
 __all__ = ["ReportNotPossible", "embedded", "render"]
 
+# Of the picture in plain characters, which stands in the page for browsers without scripts.
+_COLUMNS = 120
 _MISSING = (
     "the timeline report is drawn with Jinja2, which is not installed: pip install 'pytest-netfault[report]'"
 )
@@ -43,6 +48,9 @@ def render(timeline: Timeline) -> str:
     page = environment.get_template("timeline.html").render(
         timeline=timeline,
         lanes={lane.id: lane.name for lane in timeline.lanes},
+        legend=legend(timeline),
+        signs=SIGNS,
+        text=drawn(timeline, columns=_COLUMNS),
         data=_harmless(data),
         style=_text("timeline.css"),
         script=_text("timeline.js"),

@@ -237,10 +237,20 @@ class Browser:
         self._ask("/actions", {"actions": [{"type": "pointer", "id": "mouse", "actions": [move]}]})
         self.drawn()
 
+    def tab(self, command: str, **parameters: object) -> Any:
+        """A command of the protocol of Chromium's own tools."""
+        return self._ask("/goog/cdp/execute", {"cmd": command, "params": parameters})
+
+    def width(self, pixels: int) -> None:
+        """As on a screen of this width; 0 is the window's own."""
+        self.tab(
+            "Emulation.setDeviceMetricsOverride", width=pixels, height=0, deviceScaleFactor=0, mobile=False
+        )
+        self.drawn()
+
     def prefer(self, scheme: str) -> None:
         features = [{"name": "prefers-color-scheme", "value": scheme}]
-        body = {"cmd": "Emulation.setEmulatedMedia", "params": {"features": features}}
-        self._ask("/goog/cdp/execute", body)
+        self.tab("Emulation.setEmulatedMedia", features=features)
         self.drawn()
 
     def screenshot(self) -> bytes:

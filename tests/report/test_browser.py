@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import os
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -12,7 +14,7 @@ import pytest
 from pytest_netfault.events import LinkEvent
 from pytest_netfault.faults import Sever
 from pytest_netfault.report.network_story import LinkStory, NetworkStory
-from pytest_netfault.report.timeline import Flow, Timeline
+from pytest_netfault.report.timeline import Flow, Mark, Timeline
 from pytest_netfault.report.timeline_links import link_picture
 
 pytest.importorskip("jinja2", reason="the report is drawn with Jinja2: pip install 'pytest-netfault[report]'")
@@ -63,6 +65,7 @@ def show(browser: Any, tmp_path: Path) -> Iterator[Callable[..., Any]]:
     yield show
     assert browser.complaints() == []
     browser.prefer("light")
+    browser.width(0)
 
 
 def test_the_loss_is_in_view_first(show: Callable[..., Any], small: Timeline) -> None:
@@ -265,3 +268,134 @@ def test_the_picture_of_a_test_is_well_too(show: Callable[..., Any]) -> None:
     assert browser.run(SHOWN) == len(drawn.marks)
     assert "TimeoutError: late" in browser.run(SELECTED)
     assert browser.run("return document.getElementById('loss').textContent") == "What is wrong"
+
+
+# What is written in the picture: each text with its place, the axis at y = 13, and how wide it is.
+WRITTEN = """
+const said = [], draw = CanvasRenderingContext2D.prototype.fillText;
+CanvasRenderingContext2D.prototype.fillText = function (text, x, y) {
+  if (this.canvas.id === "chart") {
+    const w = this.measureText(text).width;
+    said.push({text, y, left: x - (this.textAlign === "center" ? w / 2 : 0), width: w});
+  }
+  draw.apply(this, arguments);
+};
+dispatchEvent(new Event("afterprint"));  // draws at once
+CanvasRenderingContext2D.prototype.fillText = draw;
+return [said, document.getElementById("chart").drawn];
+"""
+
+
+@pytest.fixture
+def crowd(small: Timeline) -> Timeline:
+    """Marks that are close to each other, with labels that are long."""
+    marks = [
+        Mark(f"c{n}", lane, at, at, f"{n}: a label that is long", str(n), tone, shape)
+        for n, (lane, at, tone, shape) in enumerate(
+            (lane, 0.001 * place + 0.0001 * one, tone, shape)
+            for lane, tone, shape in (
+                ("store", "lost", "diamond"),
+                ("arrived", "lost", "cross"),
+                ("arrived", "good", "dot"),
+            )
+            for place in range(6)
+            for one in range(2)
+        )
+    ]
+    return replace(small, marks=(*small.marks, *marks))
+
+
+@pytest.mark.parametrize("width", [1280, 768, 390])
+def test_no_label_touches_another_or_a_mark(show: Callable[..., Any], crowd: Timeline, width: int) -> None:
+    browser = show(crowd)
+    browser.width(width)
+    written, drawn = browser.run(WRITTEN)
+    labels = [one for one in written if one["y"] > 30 and one["left"] > (160 if width > 640 else 10)]
+    assert len(labels) > 5
+    boxes = [
+        (one["text"], one["left"], one["y"] - 6, one["left"] + one["width"], one["y"] + 6) for one in labels
+    ]
+    frame = browser.run("return document.getElementById('chart').clientWidth")
+    assert [text for text, left, _, right, _ in boxes if left < 0 or right > frame] == []
+    signs = [
+        (one["id"], x + 1, y + 1, x + w - 1, y + h - 1)
+        for one in drawn
+        if one["shape"] != "bar"
+        for x, y, w, h in [one["box"]]
+    ]
+    touching = [
+        (one[0], other[0])
+        for place, one in enumerate(boxes)
+        for other in [*boxes[place + 1 :], *signs]
+        if one[1] < other[3] and one[3] > other[1] and one[2] < other[4] and one[4] > other[2]
+    ]
+    assert touching == []
+
+
+def test_the_axis_has_the_failure_the_fault_and_the_lengths_of_pauses(
+    show: Callable[..., Any], small: Timeline
+) -> None:
+    written, _ = show(small).run(WRITTEN)
+    axis = {one["text"] for one in written if one["y"] == 13}
+    assert {"14 ms", "10 ms", "30 ms"} <= axis  # never arrived; the fault came into force, and was healed
+    assert {text for text in axis if text.startswith("+")} == {"+1.97 s"}
+
+
+def test_the_selection_is_what_is_zoomed_into(show: Callable[..., Any], small: Timeline) -> None:
+    browser = show(small, "#e7")
+    for _ in range(3):
+        browser.click("#closer")
+    (box,) = browser.run(
+        "return document.getElementById('chart').drawn.filter(one => one.id === 'e7').map(one => one.box)"
+    )
+    left, right = 168, browser.run("return document.getElementById('chart').clientWidth")
+    assert abs(box[0] + box[2] / 2 - (left + right) / 2) < 3
+
+
+def test_on_a_phone_names_stand_above_lanes_and_rows_are_stacked(
+    show: Callable[..., Any], small: Timeline
+) -> None:
+    browser = show(small)
+    browser.width(390)
+    assert browser.run("return document.documentElement.scrollWidth") <= 390
+    written, drawn = browser.run(WRITTEN)
+    names = {one["text"]: one["y"] for one in written}
+    for lane in small.lanes:
+        of_lane = [mark.id for mark in small.marks if mark.lane == lane.id]
+        assert all(one["box"][1] > names[lane.name] for one in drawn if one["id"] in of_lane)
+    first, last = "td:nth-child(1)", "td:nth-child(4)"
+    top = "return document.querySelector('#e3 %s').getBoundingClientRect().top"
+    assert browser.run(top % last) > browser.run(top % first)
+    browser.width(1280)
+    assert browser.run(top % last) == browser.run(top % first)
+
+
+def test_without_scripts_there_is_a_picture_in_plain_characters(
+    show: Callable[..., Any], small: Timeline
+) -> None:
+    browser = show(small)
+    shown = "return document.body.innerText.includes('# a fault holds')"
+    assert not browser.run(shown)
+    browser.tab("Emulation.setScriptExecutionDisabled", value=True)
+    try:
+        browser.tab("Page.reload")
+        page = browser.tab("Accessibility.getFullAXTree")
+        said = " ".join(str(node.get("name", {}).get("value", "")) for node in page["nodes"])
+    finally:
+        browser.tab("Emulation.setScriptExecutionDisabled", value=False)
+    assert "X 7 never arrived" in said
+    assert "Drag to move" not in said
+
+
+@pytest.mark.skipif(
+    "NETFAULT_AXE" not in os.environ, reason="NETFAULT_AXE names no axe.min.js (npm pack axe-core)"
+)
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_nothing(show: Callable[..., Any], small: Timeline, scheme: str) -> None:
+    browser = show(small, "#e2")
+    browser.prefer(scheme)
+    browser.run(Path(os.environ["NETFAULT_AXE"]).read_text(encoding="utf-8"))
+    for width in (1280, 390):
+        browser.width(width)
+        found = browser.run("return axe.run(document).then(result => JSON.stringify(result.violations))")
+        assert [(one["id"], [node["html"] for node in one["nodes"]]) for one in json.loads(found)] == []

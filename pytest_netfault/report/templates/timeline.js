@@ -5,7 +5,7 @@
   const data = JSON.parse(document.getElementById("data").textContent);
   const chart = document.getElementById("chart"), overview = document.getElementById("overview");
   const tip = document.getElementById("tip"), status = document.getElementById("selected");
-  const GUTTER = 168, AXIS = 26, ROW = 26, PAD = 7, SNAP = 6, DENSE = 220, PILE = 3;
+  const AXIS = 26, NAME = 20, NARROW = 640, LEAST = 44, ROW = 26, PAD = 7, SNAP = 6, DENSE = 220, PILE = 3;
   const MONO = '12px ui-monospace, "DejaVu Sans Mono", Consolas, monospace', SANS = '13px system-ui, "Segoe UI", Roboto, "DejaVu Sans", sans-serif';
   const marks = data.marks, byId = new Map(marks.map((mark, n) => [mark.id, n]));
   const flows = data.flows.map(flow => ({lost: flow.lost, wrong: flow.wrong, at: flow.marks.map(id => byId.get(id))}));
@@ -14,7 +14,13 @@
   const main = new Set(data.cards.map(card => byId.get(card.mark))), losers = new Set(flows.filter(flow => flow.lost).flatMap(flow => flow.at));
   for (const flow of flows) if (flow.at.some(n => main.has(n) && marks[n].tone === "lost")) { flow.main = true; for (const n of flow.at) main.add(n); }
   const hidden = new Set();
-  let squeeze = true, view = [0, 1], selected = -1, hovered = -1, asked = false, drawn = [], colours = {};
+  const edges = culprits => marks.filter(mark => mark.shade && (mark.tone === "culprit") === culprits).flatMap(mark => mark.shade.map(time => [time, "fault"]));
+  const times = [
+    ...data.cards.filter(card => card.kind === "missing" && card.mark).map(card => [marks[byId.get(card.mark)].start, "lost"]),
+    ...edges(true), ...edges(false),
+    ...marks.filter(mark => mark.tone === "lost" || mark.tone === "bad").map(mark => [mark.start, mark.tone]),
+  ].slice(0, 200);
+  let gutter = 168, squeeze = true, view = [0, 1], selected = -1, hovered = -1, asked = false, drawn = [], colours = {};
 
   // -- the axis ---------------------------------------------------------------------------------------------
   function between(knots, value, from, to) {
@@ -29,7 +35,9 @@
   function setView(start, end) {
     const [first, last] = extent(), all = (last - first) || 1, margin = all * 0.04;
     let span = Math.min(Math.max(end - start, all * 1e-6), all + 2 * margin);
-    start = Math.min(Math.max(start, first - margin), last + margin - span);
+    // Close to, what is at the very beginning or end can be in the middle too.
+    const spare = span < all * 0.9 ? Math.max(span / 2, margin) : margin;
+    start = Math.min(Math.max(start, first - spare), last + spare - span);
     view = [start, start + span];
     draw();
   }
@@ -42,11 +50,22 @@
     const card = data.cards[data.cards.length - 1];
     if (card && card.mark) select(byId.get(card.mark), false);
   }
-  function zoom(factor, u = (view[0] + view[1]) / 2) { setView(u - (u - view[0]) * factor, u + (view[1] - u) * factor); }
-  const width = () => chart.clientWidth - GUTTER;
-  const x = u => GUTTER + (u - view[0]) / (view[1] - view[0]) * width();
+  // About a place that is pointed at; without one the selection becomes the middle.
+  function zoom(factor, u) {
+    if (u !== undefined) return setView(u - (u - view[0]) * factor, u + (view[1] - u) * factor);
+    const half = (view[1] - view[0]) / 2 * factor, mid = centre();
+    setView(mid - half, mid + half);
+  }
+  function centre() {
+    const mid = (view[0] + view[1]) / 2;
+    if (selected < 0) return mid;
+    const mark = marks[selected], last = mark.end === null ? mark.known : mark.end;
+    return Math.min(Math.max(mid, place(mark.start)), place(last === null ? mark.start : last));
+  }
+  const width = () => chart.clientWidth - gutter;
+  const x = u => gutter + (u - view[0]) / (view[1] - view[0]) * width();
   const X = time => x(place(time));
-  const uAt = px => view[0] + (px - GUTTER) / width() * (view[1] - view[0]);
+  const uAt = px => view[0] + (px - gutter) / width() * (view[1] - view[0]);
 
   // -- how things look --------------------------------------------------------------------------------------
   function readColours() {
@@ -55,23 +74,26 @@
       colours[name] = style.getPropertyValue("--" + name).trim();
     colours.culprit = colours.fault;
   }
+  // On a phone the name of a lane stands above it, and the lane has the whole width.
   function layout() {
+    const narrow = chart.clientWidth < NARROW, head = narrow ? NAME : 0;
     let y = AXIS;
+    gutter = narrow ? 8 : 168;
     const rows = new Map();
     for (const lane of data.lanes) {
       if (hidden.has(lane.id)) continue;
       const piles = {deliveries: PILE, revisions: 2, steps: 2}[lane.kind] || 1;
-      const height = Math.max(lane.rows * (lane.kind === "calls" ? ROW + 16 : ROW), piles * 17 + 12) + PAD * 2;
-      rows.set(lane.id, {lane, y, height, piles});
+      const height = Math.max(lane.rows * (lane.kind === "calls" ? ROW + 16 : ROW), piles * 17 + 12) + PAD * 2 + head;
+      rows.set(lane.id, {lane, y, height, piles, top: y + head});
       y += height;
     }
-    return {rows, height: y + 4};
+    return {rows, height: y + 4, narrow};
   }
   function middle(box, mark) {
     const each = box.lane.kind === "calls" ? ROW + 16 : ROW;
-    if (box.lane.kind === "calls") return box.y + PAD + mark.row * each + 10;
-    if (box.lane.rows > 1 || ["faults", "connections"].includes(box.lane.kind)) return box.y + PAD + mark.row * each + ROW / 2;
-    return box.y + PAD + 8;
+    if (box.lane.kind === "calls") return box.top + PAD + mark.row * each + 10;
+    if (box.lane.rows > 1 || ["faults", "connections"].includes(box.lane.kind)) return box.top + PAD + mark.row * each + ROW / 2;
+    return box.top + PAD + 8;
   }
   function prepare(canvas, height) {
     const scale = window.devicePixelRatio || 1, w = canvas.clientWidth;
@@ -100,7 +122,7 @@
   function draw() { if (!asked) { asked = true; requestAnimationFrame(paint); } }
   function paint() {
     asked = false;
-    const started = performance.now(), {rows, height} = layout(), ctx = prepare(chart, height), right = GUTTER + width();
+    const started = performance.now(), {rows, height, narrow} = layout(), ctx = prepare(chart, height), right = gutter + width();
     drawn = [];
     ctx.textBaseline = "middle";
     let odd = false;
@@ -108,7 +130,7 @@
       if ((odd = !odd)) { ctx.fillStyle = colours.stripe; ctx.fillRect(0, box.y, right, box.height); }
     }
     ctx.save();
-    ctx.beginPath(); ctx.rect(GUTTER, 0, width(), height); ctx.clip();
+    ctx.beginPath(); ctx.rect(gutter, 0, width(), height); ctx.clip();
     drawAxis(ctx, height, right);
     if (!hidden.has("faults")) drawShades(ctx, rows, height, right);
     const seen = [];
@@ -116,19 +138,22 @@
       const mark = marks[n], box = rows.get(mark.lane);
       if (!box) continue;
       const a = X(mark.start), last = mark.end === null ? mark.known : mark.end, b = last === null ? right + 1 : X(last);
-      if (b < GUTTER - 90 || a > right + 10) continue;
+      if (b < gutter - 90 || a > right + 10) continue;
       seen.push({n, mark, box, a, b, y: middle(box, mark)});
     }
     const where = new Map(seen.map(one => [one.n, one]));
     drawFlows(ctx, where, seen.length > DENSE * 3, rows);
     const rank = one => main.has(one.n) ? 3 : one.n === selected || losers.has(one.n) ? 2 : one.mark.tone === "culprit" || one.mark.tone === "bad" ? 1 : 0;
     const filled = new Map();
-    for (const one of seen) if (!rank(one) && !covered(one, filled)) drawMark(ctx, one, right);
-    for (const level of [1, 2, 3]) for (const one of seen) if (rank(one) === level) drawMark(ctx, one, right);
+    const inOrder = [...seen.filter(one => !rank(one) && !covered(one, filled)), ...[1, 2, 3].flatMap(level => seen.filter(one => rank(one) === level))];
+    // Labels stand on bars and under everything else: no text hides a mark.
+    for (const one of inOrder) if (one.mark.shape === "bar") drawMark(ctx, one, right);
     drawLabels(ctx, seen, rank, right);
+    for (const one of inOrder) if (one.mark.shape !== "bar") drawMark(ctx, one, right);
     ctx.restore();
-    drawGutter(ctx, rows, height);
-    drawOverview();
+    drawNames(ctx, rows, height, narrow);
+    drawOverview(narrow);
+    chart.drawn = drawn.map(({n, box}) => ({id: marks[n].id, shape: marks[n].shape, box}));
     chart.dataset.shown = seen.length;
     chart.dataset.painted = (performance.now() - started).toFixed(1);
   }
@@ -139,44 +164,55 @@
     filled.set(row, one.b);
     return false;
   }
+  // First the times that matter: of the failure, of the fault that is blamed, of the others. Then the lengths of pauses
+  // that are squeezed, and even times where there is room for them.
   function drawAxis(ctx, height, right) {
-    const knots = axes[squeeze];
-    ctx.font = SANS; ctx.textAlign = "center";
-    ctx.strokeStyle = colours.line; ctx.lineWidth = 1;
-    const busy = [], words = [];
+    const knots = axes[squeeze], taken = [], said = new Set();
+    ctx.font = SANS; ctx.textAlign = "center"; ctx.lineWidth = 1;
+    const free = (a, b) => a >= gutter && b <= right + 2 && taken.every(([from, to]) => b < from || a > to);
+    const write = (text, px, half, colour) => {
+      taken.push([px - half, px + half]);
+      ctx.fillStyle = colours.page; ctx.fillRect(px - half + 4, 4, 2 * half - 8, 18);
+      ctx.fillStyle = colour; ctx.fillText(text, px, 13);
+    };
+    for (const [time, colour] of times) {
+      const px = X(time), text = exact(time);
+      if (px < gutter || px > right || said.has(text)) continue;
+      const half = measured(ctx, text) / 2 + 6, at = Math.min(Math.max(px, gutter + half), right + 2 - half);
+      if (!free(at - half, at + half)) continue;
+      said.add(text);
+      ctx.strokeStyle = colours[colour]; ctx.beginPath(); ctx.moveTo(px, AXIS - 5); ctx.lineTo(px, AXIS + 3); ctx.stroke();
+      write(text, at, half, colours[colour]);
+    }
+    const pauses = [];
     if (squeeze) for (let n = 1; n < knots.length; n++) {
       const time = knots[n][0] - knots[n - 1][0], room = knots[n][1] - knots[n - 1][1];
       if (time <= room * 1.5) continue;
-      const a = x(knots[n - 1][1]), b = x(knots[n][1]);
-      if (b < GUTTER || a > right || b - a < 3) continue;
+      const a = Math.max(x(knots[n - 1][1]), gutter), b = Math.min(x(knots[n][1]), right);
+      if (b - a < 3) continue;
+      pauses.push([a, b]);
       ctx.save(); ctx.setLineDash([1, 3]); ctx.strokeStyle = colours.quiet;
-      ctx.beginPath(); ctx.moveTo(a + 2, 13); ctx.lineTo(b - 2, 13); ctx.stroke(); ctx.restore();
-      const text = duration(time), w = measured(ctx, text) + 8, at = (Math.max(a, GUTTER) + Math.min(b, right)) / 2;
-      if (b - a > w + 8) {
-        ctx.fillStyle = colours.page; ctx.fillRect(at - w / 2, 4, w, 18);
-        ctx.fillStyle = colours.quiet; ctx.fillText(text, at, 13);
-        words.push([at - w / 2, at + w / 2]);
-      }
-      busy.push([a, b]);
+      ctx.beginPath(); ctx.moveTo(a + 2, AXIS - 1); ctx.lineTo(b - 2, AXIS - 1); ctx.stroke(); ctx.restore();
+      const text = "+" + duration(time), half = measured(ctx, text) / 2 + 4;
+      if (b - a > 2 * half && free((a + b) / 2 - half, (a + b) / 2 + half)) write(text, (a + b) / 2, half, colours.quiet);
     }
-    // Ticks: even times within each stretch that is to scale.
-    ctx.fillStyle = colours.ink; ctx.strokeStyle = colours.line;
-    let free = GUTTER + 4;
     for (let n = 1; n < knots.length; n++) {
-      const a = Math.max(x(knots[n - 1][1]), GUTTER), b = Math.min(x(knots[n][1]), right);
-      if (b <= a || busy.some(([from, to]) => a >= from - 0.5 && b <= to + 0.5)) continue;
+      const a = Math.max(x(knots[n - 1][1]), gutter), b = Math.min(x(knots[n][1]), right);
+      if (b <= a || pauses.some(([from, to]) => a >= from - 0.5 && b <= to + 0.5)) continue;
       const from = timeAt(uAt(a)), to = timeAt(uAt(b)), step = nice((to - from) / ((b - a) / 60));
       if (!(step > 0)) continue;
       for (let k = Math.ceil(from / step); k * step <= to + step * 1e-6; k++) {
-        const px = X(k * step), text = tick(k * step, step), w = measured(ctx, text) / 2 + 6;
+        const px = X(k * step), text = tick(k * step, step), half = measured(ctx, text) / 2 + 6;
+        ctx.strokeStyle = colours.line;
         ctx.beginPath(); ctx.moveTo(px, AXIS - 4); ctx.lineTo(px, height); ctx.stroke();
-        if (px - w < free || px + w > right + 2 || words.some(([from, to]) => px - w < to && px + w > from)) continue;
-        ctx.fillStyle = colours.page; ctx.fillRect(px - w + 4, 4, 2 * w - 8, 18); ctx.fillStyle = colours.ink;
-        ctx.fillText(text, px, 13);
-        free = px + w;
+        if (said.has(text) || !free(px - half, px + half)) continue;
+        said.add(text);
+        write(text, px, half, colours.ink);
       }
     }
   }
+  // A time that somebody will look for in a log.
+  function exact(seconds) { return seconds >= 1 ? +seconds.toFixed(3) + " s" : +(seconds * 1e3).toFixed(1) + " ms"; }
   // As many digits as tell a tick from the next.
   function tick(seconds, step) {
     const [scale, unit] = seconds >= 1 ? [1, " s"] : seconds >= 1e-3 ? [1e3, " ms"] : [1e6, " \u00b5s"];
@@ -190,7 +226,7 @@
     for (const mark of marks) {
       if (!mark.shade) continue;
       const a = X(mark.shade[0]), b = X(mark.shade[1]);
-      if (b < GUTTER || a > right) continue;
+      if (b < gutter || a > right) continue;
       ctx.fillStyle = mark.tone === "culprit" ? colours["shade-loss"] : colours.shade;
       ctx.fillRect(a, AXIS, Math.max(b - a, 2), height - AXIS);
       ctx.strokeStyle = colours.fault; ctx.lineWidth = mark.tone === "culprit" ? 1.5 : 0.75;
@@ -223,7 +259,7 @@
     ctx.fillStyle = ctx.strokeStyle = colour; ctx.lineWidth = 2;
     let box;
     if (mark.shape === "bar") {
-      const b = Math.max(Math.min(one.b, right + 4), a + 3), h = one.box.lane.kind === "connections" ? 18 : 14, start = Math.max(a, GUTTER - 4);
+      const b = Math.max(Math.min(one.b, right + 4), a + 3), h = one.box.lane.kind === "connections" ? 18 : 14, start = Math.max(a, gutter - 4);
       if (mark.tone === "unknown") drawOpen(ctx, mark, start, b, y, h, right);
       else if (mark.tone === "bad") ctx.strokeRect(start + 1, y - h / 2 + 1, Math.max(b - start - 2, 1), h - 2);
       else if (one.box.lane.kind === "connections") {
@@ -270,78 +306,109 @@
     ctx.font = SANS; ctx.textAlign = "left"; ctx.fillStyle = colours.unknown;
     ctx.fillText("?", Math.min(b + 4, right - 12), y + 1);
   }
-  // A label stands inside its bar, or in the next free place beside or below its mark; what finds none is left to hovering.
+  // A label stands inside its bar, or in the first free place beside or below its mark: whole, else as a number, else cut
+  // short. It never touches another label or another mark; what finds no place is left to hovering.
   function drawLabels(ctx, seen, rank, right) {
     ctx.textAlign = "left";
-    const taken = new Map();
-    const fits = (key, a, b) => { for (const [c, d] of taken.get(key) || []) if (a < d && b > c) return false; return true; };
-    const take = (key, a, b) => { if (!taken.has(key)) taken.set(key, []); taken.get(key).push([a, b]); };
-    const crowded = seen.length > DENSE;
+    const crowded = seen.length > DENSE, taken = [];
     const order = crowded ? seen.filter(one => rank(one) || one.box.lane.kind === "faults").slice(0, 400) : seen.slice();
     order.sort((one, two) => rank(two) - rank(one) || one.a - two.a);
-    if (!crowded) for (const one of seen) if (one.mark.shape !== "bar") take(one.mark.lane + one.mark.row + ":0", one.a - 8, one.a + 8);
-    for (const one of order) {
-      const {mark, box} = one, kind = box.lane.kind;
-      if (kind === "connections" && mark.shape !== "bar") continue;
-      ctx.font = kind === "steps" ? SANS : MONO;
-      const strong = main.has(one.n);
-      if (strong) ctx.font = "bold " + ctx.font;
-      for (const text of mark.short && mark.short !== mark.label ? [mark.label, mark.short] : [mark.label]) {
-        const w = measured(ctx, text);
-        let done = false;
-        const a = Math.max(one.a, GUTTER), b = Math.min(one.b, right);
-        if (mark.shape === "bar" && kind !== "calls" && b - a > w + 12) {
-          if (kind === "connections") halo(ctx, text, a + 7, one.y + 1, colours.ink);
-          else if (mark.shade && mark.shade[0] > mark.start) halo(ctx, text, a + 7, one.y + 1, colours.ink);
-          else { ctx.fillStyle = colours.page; ctx.fillText(text, a + 7, one.y + 1); }
-          done = true;
-        } else if (kind === "calls" || box.piles > 1) {
-          const piles = kind === "calls" ? [1] : [...Array(box.piles).keys()];
-          for (const pile of piles) {
-            let left = pile && kind === "calls" ? a : pile ? one.a - 6 : one.a + 11;
-            if (pile && left + w > right - 4) left = right - 4 - w;
-            const key = mark.lane + mark.row + ":" + pile;
-            if (left < GUTTER || left + w > right || !fits(key, left - 4, left + w + 4)) continue;
-            take(key, left - 4, left + w + 4);
-            const y = kind === "calls" ? one.y + 17 : one.y + pile * 17;
-            if (pile && kind !== "calls" && !crowded) { ctx.strokeStyle = colours[mark.tone] || colours.plain; ctx.lineWidth = 1; ctx.beginPath(); ctx.moveTo(one.a, one.y + 8); ctx.lineTo(one.a, y - 7); ctx.stroke(); }
-            halo(ctx, text, left, y + 1, ["lost", "bad", "unknown"].includes(mark.tone) ? colours[mark.tone] : colours.ink);
-            done = true;
-            break;
-          }
-        } else {
-          const key = mark.lane + mark.row + ":0", left = b + 8;
-          if (left + w < right && fits(key, left - 4, left + w + 4)) {
-            take(key, left - 4, left + w + 4);
-            halo(ctx, text, left, one.y + 1, strong ? colours[mark.tone] : colours.ink);
-            done = true;
-          } else if (a - w - 8 > GUTTER && fits(key, a - w - 12, a - 4)) {
-            take(key, a - w - 12, a - 4);
-            halo(ctx, text, a - w - 8, one.y + 1, strong ? colours[mark.tone] : colours.ink);
-            done = true;
-          }
-        }
-        if (done) break;
+    for (const one of crowded ? order : seen) taken.push(extent_of(one, right));
+    // How far a text may reach that begins here: to the next thing in its way, and 0 if it begins in one.
+    const room = (left, y, own) => {
+      let end = right - 4;
+      for (const [owner, a, top, b, bottom] of taken) {
+        if (owner === own || bottom < y - 8 || top > y + 8 || b + 4 <= left) continue;
+        if (a - 4 < left) return 0;
+        end = Math.min(end, a - 4);
       }
+      return left < gutter ? 0 : end - left;
+    };
+    for (const one of order) {
+      const {mark, box} = one, kind = box.lane.kind, bar = mark.shape === "bar";
+      if (kind === "connections" && !bar) continue;
+      ctx.font = (main.has(one.n) ? "bold " : "") + (kind === "steps" ? SANS : MONO);
+      const colour = ["lost", "bad", "unknown"].includes(mark.tone) ? colours[mark.tone] : colours.ink;
+      const texts = mark.short && mark.short !== mark.label ? [mark.label, mark.short] : [mark.label];
+      const put = (text, left, y, paint) => { taken.push([-1, left, y - 8, left + measured(ctx, text), y + 8]); paint(text, left, y + 1); };
+      const plain = (text, left, y) => halo(ctx, text, left, y, colour);
+      if (bar && kind !== "calls" && inBar(ctx, one, texts, right, taken, put)) continue;
+      const a = Math.max(one.a, gutter), b = Math.min(one.b, right), piles = box.piles > 1 && !bar ? [...Array(box.piles).keys()].slice(1) : [];
+      const spots = w => kind === "calls" ? [[a, one.y + 17], [right - 4 - w, one.y + 17]]
+        : bar ? [[b + 8, one.y], [a - 8 - w, one.y]]
+        : [[one.a + 11, one.y], ...piles.flatMap(pile => [[one.a - 6, one.y + pile * 17], [right - 4 - w, one.y + pile * 17]]), [one.a - 11 - w, one.y]];
+      const near = ([left, y], w) => left <= one.b + 12 && left + w >= one.a - 12 && (y <= one.y + 17 || room(one.a - 1, one.y + 17, one.n) >= 2);
+      let done = false;
+      for (const text of texts) {
+        const w = measured(ctx, text), spot = spots(w).find(spot => near(spot, w) && room(...spot, one.n) >= w);
+        if (!spot) continue;
+        if (spot[1] > one.y && kind !== "calls" && !crowded) lead(ctx, one, spot[1], taken);
+        put(text, ...spot, plain);
+        done = true;
+        break;
+      }
+      if (done) continue;
+      const widest = spots(0).filter(([left, y]) => y > one.y ? left <= one.b : left > one.b).map(spot => [room(...spot, one.n), spot]).sort((one, two) => two[0] - one[0])[0];
+      if (!widest || widest[0] < LEAST) continue;
+      if (widest[1][1] > one.y && kind !== "calls" && !crowded) lead(ctx, one, widest[1][1], taken);
+      put(shortened(ctx, mark.label, widest[0]), ...widest[1], plain);
     }
   }
+  function lead(ctx, one, y, taken) {
+    taken.push([-1, one.a - 1, one.y + 8, one.a + 1, y - 9]);
+    ctx.strokeStyle = colours[one.mark.tone] || colours.plain; ctx.lineWidth = 1;
+    ctx.beginPath(); ctx.moveTo(one.a, one.y + 8); ctx.lineTo(one.a, y - 7); ctx.stroke();
+  }
+  // The room that a mark takes itself.
+  function extent_of({n, mark, a, b, y}, right) {
+    if (mark.shape !== "bar") return [n, a - 8, y - 8, a + 8, y + 8];
+    const tail = mark.tone === "unknown" ? 16 : 0;
+    return [n, Math.max(a, gutter), y - 7, Math.min(Math.max(b, a + 3) + tail, right), y + 7];
+  }
+  // In the first stretch of its bar that nothing else stands in.
+  function inBar(ctx, one, texts, right, taken, put) {
+    const a = Math.max(one.a, gutter) + 7, b = Math.min(one.b, right) - 5;
+    const within = taken.filter(([owner, from, top, to, bottom]) => owner !== one.n && top < one.y + 7 && bottom > one.y - 7 && to > a && from < b && marks[owner]?.shape !== "bar");
+    const stops = within.map(([, from, , to]) => [from - 3, to + 3]).sort((one, two) => one[0] - two[0]), gaps = [];
+    let since = a;
+    for (const [from, to] of stops) { gaps.push([since, from]); since = Math.max(since, to); }
+    gaps.push([since, b]);
+    const {mark, box} = one, solid = box.lane.kind !== "connections" && !(mark.shade && mark.shade[0] > mark.start) && (box.lane.kind !== "faults" || mark.tone === "culprit");
+    const paint = (text, left, y) => { if (solid) { ctx.fillStyle = colours.page; ctx.fillText(text, left, y); } else halo(ctx, text, left, y, colours.ink); };
+    for (const text of texts) {
+      const gap = gaps.find(([from, to]) => to - from >= measured(ctx, text));
+      if (gap) { put(text, gap[0], one.y, paint); return true; }
+    }
+    return false;
+  }
+  function shortened(ctx, text, room) {
+    if (measured(ctx, text) <= room) return text;
+    let length = text.length;
+    while (length > 1 && ctx.measureText(text.slice(0, length).trimEnd() + "\u2026").width > room) length--;
+    return text.slice(0, length).trimEnd() + "\u2026";
+  }
   function halo(ctx, text, px, y, colour) {
-    ctx.strokeStyle = colours.page; ctx.lineWidth = 4; ctx.lineJoin = "round"; ctx.globalAlpha = 0.8;
+    ctx.strokeStyle = colours.page; ctx.lineWidth = 4; ctx.lineJoin = "round"; ctx.globalAlpha = 0.9;
     ctx.strokeText(text, px, y);
     ctx.globalAlpha = 1; ctx.fillStyle = colour;
     ctx.fillText(text, px, y);
   }
-  function drawGutter(ctx, rows, height) {
-    ctx.font = SANS; ctx.textAlign = "left"; ctx.fillStyle = colours.ink;
-    for (const box of rows.values()) ctx.fillText(box.lane.name, 10, middle(box, {row: 0}), GUTTER - 16);
+  function drawNames(ctx, rows, height, narrow) {
+    ctx.font = narrow ? "600 " + SANS : SANS; ctx.textAlign = "left"; ctx.fillStyle = colours.ink;
+    for (const box of rows.values()) {
+      const room = (narrow ? chart.clientWidth : gutter) - 16;
+      const text = shortened(ctx, box.lane.name, room);
+      if (narrow) halo(ctx, text, 10, box.y + NAME / 2 + 1, colours.quiet); else ctx.fillText(text, 10, middle(box, {row: 0}));
+    }
+    if (narrow) return;
     ctx.strokeStyle = colours.line; ctx.lineWidth = 1;
-    ctx.beginPath(); ctx.moveTo(GUTTER - 0.5, 0); ctx.lineTo(GUTTER - 0.5, height); ctx.stroke();
+    ctx.beginPath(); ctx.moveTo(gutter - 0.5, 0); ctx.lineTo(gutter - 0.5, height); ctx.stroke();
     ctx.fillStyle = colours.quiet; ctx.fillText("time", 10, 13);
   }
-  function drawOverview() {
+  function drawOverview(narrow) {
     const ctx = prepare(overview, 26), w = width(), [first, last] = extent(), all = (last - first) || 1;
-    const at = u => GUTTER + (u - first) / all * w;
-    ctx.fillStyle = colours.stripe; ctx.fillRect(GUTTER, 4, w, 18);
+    const at = u => gutter + (u - first) / all * w;
+    ctx.fillStyle = colours.stripe; ctx.fillRect(gutter, 4, w, 18);
     for (const mark of marks) if (mark.shade && !hidden.has(mark.lane)) {
       const a = at(place(mark.shade[0]));
       ctx.fillStyle = colours.fault; ctx.globalAlpha = 0.4; ctx.fillRect(a, 4, Math.max(at(place(mark.shade[1])) - a, 2), 18); ctx.globalAlpha = 1;
@@ -356,8 +423,9 @@
       if (mark.tone === "lost") ctx.fillRect(px - 1, 2, 3, 22); else ctx.fillRect(px, 9, 1, 8);
     }
     ctx.strokeStyle = colours.focus; ctx.lineWidth = 2;
-    const a = Math.max(at(view[0]), GUTTER + 1), b = Math.min(at(view[1]), GUTTER + w - 1);
+    const a = Math.max(at(view[0]), gutter + 1), b = Math.min(at(view[1]), gutter + w - 1);
     ctx.strokeRect(a, 2, Math.max(b - a, 3), 22);
+    if (narrow) return;
     ctx.font = SANS; ctx.textBaseline = "middle"; ctx.textAlign = "left"; ctx.fillStyle = colours.quiet;
     ctx.fillText("in view", 10, 13);
   }
@@ -457,7 +525,7 @@
   });
   const steer = event => {
     const [first, last] = extent(), half = (view[1] - view[0]) / 2;
-    const u = first + (event.clientX - overview.getBoundingClientRect().left - GUTTER) / width() * (last - first);
+    const u = first + (event.clientX - overview.getBoundingClientRect().left - gutter) / width() * (last - first);
     setView(u - half, u + half);
   };
   overview.addEventListener("pointerdown", event => { overview.setPointerCapture(event.pointerId); steer(event); });
@@ -484,6 +552,21 @@
   }
   const follow = () => { const n = byId.get(location.hash.slice(1)); if (n !== undefined) select(n); };
   window.addEventListener("hashchange", follow);
+  // On paper it is light, and as wide as the paper is.
+  for (const [kind, paper] of [["beforeprint", true], ["afterprint", false]])
+    window.addEventListener(kind, () => { document.documentElement.classList.toggle("paper", paper); readColours(); paint(); });
+  for (const button of document.querySelectorAll("button.copy")) button.addEventListener("click", () => copy(button));
+  async function copy(button) {
+    const code = document.getElementById(button.dataset.of);
+    try {
+      await navigator.clipboard.writeText(code.textContent);
+    } catch {  // not allowed here: an older way, which needs a selection
+      getSelection().selectAllChildren(code);
+      document.execCommand("copy");
+    }
+    button.textContent = "Copied";
+    setTimeout(() => { button.textContent = "Copy"; }, 2000);
+  }
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => { readColours(); draw(); });
   new ResizeObserver(draw).observe(chart.parentElement);
   readColours();
