@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, ParamSpec
 
 from pytest_netfault.faults import (
     Blackhole,
@@ -24,12 +26,34 @@ from pytest_netfault.faults import (
     Slice,
     StallAccept,
     Throttle,
+    shown,
 )
 
 if TYPE_CHECKING:
     from pytest_netfault.control.link import ActiveFault
 
 __all__ = ["FaultMethods"]
+
+P = ParamSpec("P")
+
+
+def _also_by_the_name_of_the_limit(delay: Callable[P, ActiveFault]) -> Callable[P, ActiveFault]:
+    """Take ``seconds`` beside a latency by position for what it is of every other method: the limit."""
+
+    @functools.wraps(delay)
+    def call(*args: P.args, **kwargs: P.kwargs) -> ActiveFault:
+        named: dict[str, Any] = kwargs
+        if len(args) > 1 and "seconds" in named:
+            limit = named.pop("seconds")
+            if "heal_after" in named:
+                raise TypeError(
+                    f"seconds={shown(limit)} and heal_after={shown(named['heal_after'])} both say when the delay ends; "
+                    "give one of them"
+                )
+            named["heal_after"] = limit
+        return delay(*args, **kwargs)
+
+    return call
 
 
 class FaultMethods(ABC):
@@ -88,6 +112,7 @@ class FaultMethods(ABC):
             Blackhole(direction, packets, on_heal, seconds=seconds, connections=connections, share=share)
         )
 
+    @_also_by_the_name_of_the_limit
     def delay(
         self,
         seconds: float,
@@ -98,7 +123,11 @@ class FaultMethods(ABC):
         share: float | None = None,
         heal_after: float | None = None,
     ) -> ActiveFault:
-        """Add latency, without a limit of bandwidth; it heals itself after ``heal_after``. See :class:`.Delay`."""
+        """Add latency, without a limit of bandwidth; it heals itself after ``heal_after``. See :class:`.Delay`.
+
+        Where the latency comes by position, ``seconds`` is the limit, as of every other method:
+        ``delay(0.1, seconds=2)`` is ``delay(0.1, heal_after=2)``.
+        """
         return self.apply(
             Delay(seconds, jitter, direction, connections=connections, share=share, heal_after=heal_after)
         )

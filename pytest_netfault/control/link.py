@@ -86,11 +86,11 @@ class ActiveFault:
             fault: a fault of the same class. Does nothing if this one is healed.
 
         Raises:
-            TypeError: it is of another class.
+            TypeError: it is of another class, or no fault.
             UnsupportedFault: this machine cannot do it.
             NetFaultClosed: the link was closed.
         """
-        fault.check()
+        _check_fault("replace", fault)
         self._thread.change(lambda: self._link.faults.replace(self._state, fault))
 
     def heal(self) -> None:
@@ -229,7 +229,8 @@ class Link(FaultMethods):
             ways: tuple[Literal["up", "down"], ...] = ("up", "down") if direction == "both" else (direction,)
             return sum(self._link.connections.bytes_passed(way) for way in ways)
 
-        self._wait(lambda: passed() >= count, f"{counted(count, 'byte')} {direction}", timeout)
+        where = "both ways" if direction == "both" else direction
+        self._wait(lambda: passed() >= count, f"{counted(count, 'byte')} {where}", timeout)
 
     def _wait(self, reached: Callable[[], bool], what: str, timeout: float) -> None:
         __tracebackhide__ = True
@@ -302,12 +303,7 @@ class Link(FaultMethods):
             UnsupportedFault: this machine cannot do it.
             NetFaultClosed: the link was closed.
         """
-        given: object = fault
-        if not isinstance(given, Fault) or type(given) is Fault:
-            raise TypeError(
-                f"apply takes a fault such as Sever() or Delay(0.1), or a CustomFault, not {shown(fault)}"
-            )
-        fault.check()
+        _check_fault("apply", fault)
 
         active = InForce(fault, source=source_line())
 
@@ -358,6 +354,14 @@ class Link(FaultMethods):
 
     def __repr__(self) -> str:
         return f"<Link {printable(self.name)}: {self.address} -> {self.upstream}>"
+
+
+def _check_fault(method: str, fault: object) -> None:
+    if not isinstance(fault, Fault) or type(fault) is Fault:
+        raise TypeError(
+            f"{method} takes a fault such as Sever() or Delay(0.1), or a CustomFault, not {shown(fault)}"
+        )
+    fault.check()
 
 
 def _check_wait(count: object, timeout: object) -> None:

@@ -12,6 +12,7 @@ from pytest_netfault.faults.arguments import shown
 from pytest_netfault.faults.base import (
     Fault,
     fields_of,
+    has_no_default,
     is_built_in,
     is_default,
     limit_names,
@@ -210,4 +211,7 @@ def fault_from_json(data: object, *, missing_ok: bool = False) -> Fault:
     try:
         return kind(**arguments)
     except TypeError as error:
-        raise ValueError(f"{name}: {error}") from error
+        needed = (field.name for field in fields_of(kind) if has_no_default(field))
+        missing = [one for one in needed if one not in arguments]
+        why = f"{' and '.join(missing)} must be given" if missing else error
+        raise ValueError(f"{name}: {why}") from error

@@ -16,6 +16,7 @@ UnixAddress(path='/run/db.sock')
 
 from __future__ import annotations
 
+import ipaddress
 import os
 import string
 from dataclasses import dataclass
@@ -30,6 +31,7 @@ __all__ = [
     "TcpAddress",
     "UnixAddress",
     "UpstreamAddress",
+    "is_host",
     "name_of",
     "parse_address",
 ]
@@ -79,6 +81,24 @@ _FORMS = "'host:port', '[v6]:port', (host, port), a port number or 'unix:/path'"
 
 # Characters that no host name or literal has, and that would make an address unreadable when printed.
 _NO_HOST = frozenset("[]/\0") | frozenset(string.whitespace)
+
+
+def is_host(text: str) -> bool:
+    """Whether a text can be a host: an address, or a name that could be looked up.
+
+    >>> is_host("db_1"), is_host("::1"), is_host("a b"), is_host("a:80")
+    (True, True, False, False)
+    """
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        if not text or ":" in text or _NO_HOST.intersection(text):
+            return False
+    try:
+        text.encode("idna")
+    except UnicodeError:
+        return False
+    return True
 
 
 def _tcp(host: object, port: object, what: str, least: int) -> TcpAddress:

@@ -289,7 +289,9 @@ class FaultsInForce:
         newer = list(self.active)
         newer = newer[newer.index(active) + 1 :]
         for connection in alive:
-            if connection.alive:
+            if connection.alive and fault.traits.connections == "sever":
+                self._put_on(active, connection, [])  # it may hold for more of them now
+            elif connection.alive:
                 self._put_in_place(active, connection, newer)
         self._kernel.set_mode()
         self._kernel.set_losses()

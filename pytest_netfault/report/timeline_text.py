@@ -74,8 +74,10 @@ def drawn(timeline: Timeline, *, columns: int = COLUMNS) -> str:
         for row in range(min(lane.rows, _ROWS)):
             mine = [mark for mark in shown if mark.lane == lane.id and mark.row == row]
             if mine or not row:
-                name = "" if row else lane.name
-                lines.append(f"{name:<{gutter}}{_row(lane, mine, shade, at, cells)}".rstrip())
+                drawn_row = _row(lane, mine, shade, at, cells)
+                # A line may not begin with two colons, which a CI system would take for a command.
+                more = "..."[: gutter - 2] if drawn_row.lstrip().startswith("::") else ""
+                lines.append(f"{more if row else lane.name:<{gutter}}{drawn_row}".rstrip())
     used = {
         sign for lane in lanes for mark in shown if mark.lane == lane.id for sign in _signs(lane, mark, 2)
     }

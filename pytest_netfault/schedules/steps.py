@@ -331,4 +331,11 @@ def step_from_json(data: object, *, missing_ok: bool = False) -> Step:
     try:
         return kind(**arguments)
     except TypeError as error:
-        raise ValueError(f"{name}: {error}") from error
+        needed = (field.name for field in dataclasses.fields(kind) if _has_no_default(field))  # type: ignore[arg-type]
+        missing = [one for one in needed if one not in arguments]
+        why = f"{' and '.join(missing)} must be given" if missing else error
+        raise ValueError(f"{name}: {why}") from error
+
+
+def _has_no_default(field: dataclasses.Field[Any]) -> bool:
+    return field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING

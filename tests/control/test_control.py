@@ -211,6 +211,10 @@ class TestWaiting:
             r"live: #1 open \(up 5 B, down 3 B\)$",
         ):
             served.link.wait_for_bytes(6, timeout=0)
+        with pytest.raises(
+            TimeoutError, match="for 9 bytes both ways on link served, but saw 1 connection, "
+        ):
+            served.link.wait_for_bytes(9, "both", timeout=0)
         with pytest.raises(TimeoutError, match="for 2 connections on link served, but saw 1 connection, "):
             served.link.wait_for_connection(2, timeout=0.01)
         assert served.link._link.waiters._waiters == []

@@ -301,6 +301,14 @@ class TestTime:
         pair.client.sendall(b"late")
         assert pair.server.recv(9) == b"late"
 
+    def test_the_method_whose_own_argument_is_called_seconds_takes_the_limit_by_that_name_too(
+        self, rig: Any
+    ) -> None:
+        assert rig.link.delay(1, seconds=5, share=0.5).fault == Delay(1, heal_after=5, share=0.5)
+        assert rig.link.delay(seconds=1).fault == Delay(1)
+        with pytest.raises(TypeError, match=r"seconds=5 and heal_after=6 both say when the delay ends"):
+            rig.link.delay(1, seconds=5, heal_after=6)
+
     def test_healed_before_its_time_it_is_over_once(self, rig: Any) -> None:
         rig.link.delay(1, heal_after=0.02).heal()
         rig.later(0.03)

@@ -106,3 +106,21 @@ def test_one_that_is_healed_stays_so(rig: Any, pair: Any) -> None:
     late.replace(Delay(2 * HOUR))
     pair.client.sendall(b"x")
     assert pair.server.recv(1) == b"x"
+
+
+def test_what_ends_connections_ends_those_that_it_holds_for_from_now_on(rig: Any, pair: Any) -> None:
+    other = rig.connect()
+    severed = rig.link.sever(connections=2)
+    assert (other.client.recv(1), other.server.recv(1)) == (b"", b"")
+    assert rig.nothing(pair.client)
+    severed.replace(Sever())
+    assert (pair.client.recv(1), pair.server.recv(1)) == (b"", b"")
+    assert rig.refused()
+
+
+@pytest.mark.parametrize("value", [3, None, Delay])
+def test_what_is_no_fault_is_refused(rig: Any, value: Any) -> None:
+    late = rig.link.delay(HOUR)
+    with pytest.raises(TypeError, match=r"replace takes a fault such as .*, not "):
+        late.replace(value)
+    assert late.fault == Delay(HOUR)

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pytest_netfault.common.printable import printable_lines
 from pytest_netfault.report.timeline import Lane, Mark, Timeline
 from pytest_netfault.report.timeline_text import LINES, drawn
 
@@ -92,3 +93,18 @@ def test_the_part_that_is_looked_at_first_is_drawn(large: Timeline) -> None:
 
 def test_nothing_is_nothing(small: Timeline) -> None:
     assert drawn(replace(small, marks=(), flows=(), cards=())) == ""
+
+
+def test_no_line_is_one_that_must_be_escaped_where_it_is_shown() -> None:
+    """A CI system takes a line that begins with two colons for a command; escaping them would move what is drawn."""
+    lanes = (Lane("faults", "Faults", "faults"), Lane("connections", "Connections", "connections", rows=2))
+    marks = (
+        Mark("e1", "faults", 0.2, 0.8, "Sever()", tone="culprit", shade=(0.2, 0.8)),
+        Mark("e2", "connections", 0.0, 0.3, "#1", "#1", shape="bar"),
+        Mark("e3", "connections", 0.9, 1.0, "#2", "#2", shape="bar", row=1),
+    )
+    text = drawn(Timeline("", lanes, marks), columns=60)
+    assert printable_lines(text) == text
+    first, second = text.splitlines()[2:4]
+    assert first.index(":") > first.index("#1")
+    assert first.rindex(":") == second.rindex(":")

@@ -87,7 +87,9 @@ def test_every_step_is_public() -> None:
             ValueError,
             "heal takes no arguments, not fast",
         ),
-        (lambda: step_from_json({"step": "write"}), ValueError, "write: .*key"),
+        (lambda: step_from_json({"step": "write"}), ValueError, "^write: key must be given$"),
+        (lambda: step_from_json({"step": "passed"}), ValueError, "^passed: count must be given$"),
+        (lambda: step_from_json({"step": "break"}), ValueError, "^break: fault must be given$"),
         (
             lambda: step_from_json({"step": "break", "fault": {"fault": "x"}}),
             ValueError,

@@ -40,6 +40,7 @@ __all__ = ["Handshake"]
 _SSL_REQUEST, _GSS_REQUEST = (8).to_bytes(4, "big") + (80877103).to_bytes(4, "big"), 80877104
 _YES, _NO = b"S", b"N"
 _INTERNAL_ERROR = 80
+_RECORDS = range(20, 25)  # how the records of TLS begin
 
 
 class _Failed(Exception):
@@ -224,13 +225,15 @@ def _shaken(end: TlsEnd) -> bool:
     except ssl.SSLError as error:
         with contextlib.suppress(OSError):  # our alert, if it is we who refuse
             stream.flush()
-        raise _Failed(end.side, _words(error)) from error
+        raise _Failed(end.side, _words(error, stream.first)) from error
     stream.flush()
     return True
 
 
-def _words(error: ssl.SSLError) -> str:
-    """What a handshake failed of, for people."""
+def _words(error: ssl.SSLError, first: bytes) -> str:
+    """What a handshake failed of, for people; ``first`` is what the peer has sent first."""
+    if first and first[0] not in _RECORDS:
+        return f"it sends no TLS, but {first!r}"
     if isinstance(error, ssl.SSLCertVerificationError):
         return f"its certificate is not accepted: {error.verify_message}"
     return _plain(error.reason or str(error))

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from pytest_netfault.faults.arguments import flag, shown
+from pytest_netfault.proxy.addresses import is_host
 
 __all__ = ["TLS", "CertificateFiles", "check_tls"]
 
@@ -47,15 +48,27 @@ class TLS:
         name: object = self.server_name
         if name is not None and not (isinstance(name, str) and name):
             raise TypeError(f"server_name must be a host name or None, not {shown(name)}")
+        if isinstance(name, str) and not is_host(name):
+            raise ValueError(f"server_name must be a host name or None, not {shown(name)}")
         if self.starttls not in (None, "postgres"):
             raise ValueError(f"starttls must be 'postgres' or None, not {shown(self.starttls)}")
-        for name in ("upstream_ca", "client_certificate"):
-            value = getattr(self, name)
-            for one in value if isinstance(value, tuple) else (value,):
-                if one is not None and not isinstance(one, (str, os.PathLike)):
-                    raise TypeError(f"{name} must be the path of a PEM file, not {shown(value)}")
-                if one is not None and not os.path.isfile(one):  # noqa: PTH113
-                    raise ValueError(f"{name} must be the path of a PEM file; {shown(one)} is no file")
+        _check_file("upstream_ca", self.upstream_ca)
+        certificate: object = self.client_certificate
+        if isinstance(certificate, tuple) and (len(certificate) != 2 or None in certificate):
+            raise TypeError(
+                f"client_certificate must be the path of a PEM file, or a pair of them, not {shown(certificate)}"
+            )
+        for one in certificate if isinstance(certificate, tuple) else (certificate,):
+            _check_file("client_certificate", one)
+
+
+def _check_file(name: str, value: object) -> None:
+    if value is None:
+        return
+    if not isinstance(value, (str, os.PathLike)):
+        raise TypeError(f"{name} must be the path of a PEM file, not {shown(value)}")
+    if not os.path.isfile(value):  # noqa: PTH113
+        raise ValueError(f"{name} must be the path of a PEM file; {shown(value)} is no file")
 
 
 def check_tls(value: object) -> TLS | None:

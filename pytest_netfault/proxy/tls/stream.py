@@ -21,6 +21,7 @@ _RAW_READ = 256 * 1024
 # Encrypted in one go: so much may wait for the kernel, besides what it holds itself.
 _PIECE = 64 * 1024
 _ALERT = 21
+_SHOWN = 40
 
 
 class TlsStream:
@@ -31,6 +32,7 @@ class TlsStream:
         self.family = raw.family
         self.tls: ssl.SSLObject | None = None
         self.raw_in = bytearray()
+        self.first = b""  # what came first after begin(), for whoever speaks no TLS
         self.pending = memoryview(b"")  # ciphertext that the kernel has not taken yet
         self.more = False  # recv() would return something, whatever the socket says
         self.ended = False  # nothing more comes
@@ -163,6 +165,7 @@ class TlsStream:
         self.tls = context.wrap_bio(
             self._incoming, self._outgoing, server_side=server_side, server_hostname=name
         )
+        self.first = bytes(self.raw_in[:_SHOWN])
         self._incoming.write(bytes(self.raw_in))
         self.raw_in.clear()
         return self.tls
@@ -182,6 +185,7 @@ class TlsStream:
         if self.tls is None:
             self.raw_in += data
         else:
+            self.first = self.first or data[:_SHOWN]
             self._incoming.write(data)
         return True
 

@@ -311,6 +311,14 @@ class TestFailingHandshakes:
         by, why = hosted.failure()
         assert (by, why[:25]) == ("client", "it sends no TLS, but b'GE")
 
+    def test_an_upstream_that_speaks_no_tls(self, hosted: Any) -> None:
+        client = hosted.about_to_shake_hands()
+        hosted.accept().sendall(b"-ERR unknown command\r\n")
+        with pytest.raises(OSError):
+            client.do_handshake()
+        by, why = hosted.failure()
+        assert (by, why) == ("upstream", "it sends no TLS, but b'-ERR unknown command\\r\\n'")
+
     def test_a_client_that_leaves(self, hosted: Any) -> None:
         raw = hosted.dial()
         raw.sendall(bytes([22, 3, 1]))
@@ -435,3 +443,42 @@ def test_a_file_that_is_no_pem_is_an_error_at_the_call(net: NetFault, tmp_path: 
     (tmp_path / "x.pem").write_text("nonsense")
     with pytest.raises(ValueError, match=f"^{name} must be "):
         net.forward(80, tls=TLS(**{name: tmp_path / "x.pem"}))
+
+
+@pytest.mark.parametrize(
+    ("settings", "kind", "says"),
+    [
+        (
+            {"client_certificate": ()},
+            TypeError,
+            "client_certificate must be the path of a PEM file, or a pair",
+        ),
+        ({"client_certificate": (__file__,)}, TypeError, "client_certificate must be .* not "),
+        ({"client_certificate": (__file__, None)}, TypeError, "client_certificate must be .* not "),
+        ({"client_certificate": (__file__,) * 3}, TypeError, "client_certificate must be .* not "),
+        (
+            {"upstream_ca": (__file__, __file__)},
+            TypeError,
+            "upstream_ca must be the path of a PEM file, not ",
+        ),
+        ({"server_name": "a b"}, ValueError, "server_name must be a host name or None, not 'a b'"),
+        ({"server_name": "a\0b"}, ValueError, "server_name must be a host name or None, not "),
+        ({"server_name": ".a"}, ValueError, "server_name must be a host name or None, not '.a'"),
+        ({"server_name": "x" * 300}, ValueError, "server_name must be a host name or None, not 'xx"),
+        ({"server_name": "a:443"}, ValueError, "server_name must be a host name or None, not 'a:443'"),
+    ],
+)
+def test_settings_that_would_fail_later_are_an_error_at_once(settings: Any, kind: Any, says: str) -> None:
+    with pytest.raises(kind, match=f"^{says}"):
+        TLS(**settings)
+
+
+@pytest.mark.parametrize(
+    "name", ["my_store", "b\u00fccher.example", "*.example", "10.0.0.1", "::1", "localhost."]
+)
+def test_a_name_that_is_unusual_is_asked_for_all_the_same(make_hosted: Callable[..., Any], name: str) -> None:
+    """Containers are called so: what no certificate can be for leaves those for this machine."""
+    hosted = make_hosted(server_name=name, verify_upstream=False)
+    pair = hosted.connect()
+    pair.client.sendall(b"hello")
+    assert pair.server.recv(9) == b"hello"
