@@ -93,7 +93,8 @@ class Collection:
         The same addresses leave its connections alone. Others end them, and it listens again if it should.
 
         Raises:
-            ApiError: 400; 404, it was deleted meanwhile; 500, it cannot listen, and is disabled now.
+            ApiError: 400, and nothing has changed; 404, it was deleted meanwhile; 500, it cannot listen, and is
+                disabled now.
         """
         fields = Fields(body, "Proxy")
         listen = fields.text("listen", proxy.listen)
@@ -107,6 +108,8 @@ class Collection:
                 raise ApiError(str(error), 500) from error
             if self._proxies.get(proxy.name) is not proxy:
                 raise PROXY_NOT_FOUND()
+        if enabled and upstream != proxy.upstream:
+            proxy.check_upstream(upstream)
         moved = at is not None and at.text != proxy.listen
         if moved or upstream != proxy.upstream:
             proxy.stop()
@@ -177,8 +180,8 @@ class Collection:
         """
         for proxy in self:
             if self._proxies.get(proxy.name) is proxy:  # it may be deleted while a name is looked up
-                await self._start(proxy)
                 proxy.remove_all()
+                await self._start(proxy)
 
     def close(self) -> None:
         """End every connection in order."""

@@ -18,8 +18,9 @@ from typing import Any, Literal
 
 from pytest_netfault.control import ActiveFault, ConnectionInfo, Link, NetFaultClosed, ProxyThread
 from pytest_netfault.events import Cause, LinkEvent
-from pytest_netfault.faults import Fault, Sever
+from pytest_netfault.faults import Fault, Sever, UnsupportedFault
 from pytest_netfault.proxy.addresses import Address, TcpAddress
+from pytest_netfault.proxy.kernel_effects import check_supported
 from pytest_netfault.proxy.link import ProxyLink
 from pytest_netfault.proxy.stage import Ending
 from pytest_netfault.serve.errors import TOXIC_EXISTS, TOXIC_NOT_FOUND, ApiError
@@ -112,10 +113,11 @@ class Proxy:
         """Listen, with everything in force that it keeps. Does nothing if it is enabled.
 
         Raises:
-            ApiError: 500, the address cannot be listened on.
+            ApiError: 400, something that it keeps cannot be in force there; 500, the address cannot be listened on.
         """
         if self._link is not None:
             return
+        self.check_upstream(self.upstream)
         self._host.reap()
         made = self._open(at.addresses)
         link = Link(self._host.thread, made)
@@ -131,6 +133,20 @@ class Proxy:
         self._made, self._link = made, link
         self.listen = made.listener.address
         self.resolved = Listen(self.listen, _with_port(at.addresses, link.port))
+
+    def check_upstream(self, upstream: str) -> None:
+        """See whether all that it keeps can be in force between here and there.
+
+        Raises:
+            ApiError: 400, it cannot.
+        """
+        try:
+            for held in self._held:
+                check_supported(held.fault, parse_upstream(upstream), self.listen)
+        except UnsupportedFault as error:
+            raise ApiError(str(error), 400) from error
+        except ValueError:
+            return  # an address that is none is looked at when somebody connects
 
     def _open(self, addresses: Sequence[Address]) -> ProxyLink:
         try:

@@ -142,3 +142,60 @@ class TestMoving:
         serving.create("p", "127.0.0.1:1", enabled=False)
         answer = serving.ask("PATCH", "/proxies/p", {"upstream": ""})
         assert (answer.status, answer.json["upstream"], answer.json["enabled"]) == (200, "", False)
+
+
+class TestAToxicThatCannotBeOnAnUpstream:
+    """Packet loss drops segments, and a Unix socket has none: the one who asked for the two together is told."""
+
+    SENTENCE = "drops TCP segments, and a Unix socket has none; forward to a TCP address"
+
+    def keep_one(self, serving: Serving, upstream: Upstream) -> dict[str, object]:
+        serving.create("p", upstream.address)
+        made = serving.ask(
+            "POST", "/proxies/p/toxics", {"type": "packet_loss", "attributes": {"loss_rate": 1}}
+        )
+        assert made.status == 200
+        return dict(serving.ask("GET", "/proxies/p").json)
+
+    def test_an_update_changes_nothing(self, serving: Serving, upstream: Upstream) -> None:
+        before = self.keep_one(serving, upstream)
+        answer = serving.ask("POST", "/proxies/p", {"upstream": "unix:/nowhere/x"})
+        assert answer.status == 400
+        assert self.SENTENCE in answer.json["error"]
+        assert serving.ask("GET", "/proxies/p").json == before
+
+    def test_a_fault_of_ours_is_no_exception(self, serving: Serving, upstream: Upstream) -> None:
+        serving.create("p", upstream.address)
+        made = serving.ask("POST", "/netfault/proxies/p/faults", {"fault": "lose", "probability": 0.5})
+        assert made.status == 201
+        answer = serving.ask("PATCH", "/proxies/p", {"upstream": "unix:/nowhere/x"})
+        assert answer.status == 400
+        assert self.SENTENCE in answer.json["error"]
+
+    def test_of_a_disabled_proxy_it_is_said_when_it_is_enabled(
+        self, serving: Serving, upstream: Upstream
+    ) -> None:
+        self.keep_one(serving, upstream)
+        moved = serving.ask("POST", "/proxies/p", {"enabled": False, "upstream": "unix:/nowhere/x"})
+        assert (moved.status, moved.json["enabled"]) == (200, False)
+        answer = serving.ask("POST", "/proxies/p", {"enabled": True})
+        assert answer.status == 400
+        assert self.SENTENCE in answer.json["error"]
+        assert serving.ask("GET", "/proxies/p").json["enabled"] is False
+        assert serving.ask("POST", "/reset").status == 204  # it goes with the toxics
+        there = serving.ask("GET", "/proxies/p").json
+        assert (there["enabled"], there["toxics"]) == (True, [])
+
+    def test_of_several_that_are_created_those_before_it_are_there(
+        self, serving: Serving, upstream: Upstream
+    ) -> None:
+        toxic = {"type": "packet_loss", "attributes": {"loss_rate": 1}}
+        entries = [
+            {"name": "a", "listen": "127.0.0.1:0", "upstream": upstream.address},
+            {"name": "b", "listen": "127.0.0.1:0", "upstream": "unix:/x", "toxics": [toxic], "netfault": 1},
+        ]
+        answer = serving.ask("POST", "/populate", entries)
+        assert answer.status == 400
+        assert self.SENTENCE in answer.json["error"]
+        assert [one["name"] for one in answer.json["proxies"]] == ["a"]
+        assert list(serving.ask("GET", "/proxies").json) == ["a"]
