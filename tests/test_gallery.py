@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 
+from pytest_netfault.servers import ServerNotFound
+
 ROOT = Path(__file__).parent.parent
 GALLERY = ROOT / "docs" / "gallery"
 
@@ -127,3 +129,49 @@ def test_what_a_client_raises_is_no_verdict_on_it(gallery: Any) -> None:
         played = play.play(broken, server, budget=play.Budget(places=(0,)), **options)
     assert {one.verdict for one in played.values()} == {"failed"}
     assert played["proof"].figures == "OSError: no such host"
+
+
+@pytest.mark.slow
+def test_where_plays_are_one_at_a_time_a_dead_flow_is_played_after_the_proof(gallery: Any) -> None:
+    from support.mutants import toy
+
+    play = gallery("play")
+    budget = play.Budget(examples=1, seconds=10)
+    options = {"promise": "every-event", "settle": 0.5, "notice": 5.0, "stride": 60, "parts": ["proof"]}
+    with toy.ToyServer() as server:
+        played = play.play(toy.RightStore, server, budget=budget, alone=True, **options)["proof"]
+    assert (played.verdict, played.tried) == ("kept", 1)
+    proof, alone = played.figures.split("; a dead flow, played alone: ")
+    assert "dead flow" not in proof
+    assert "1 dead flow noticed" in alone
+
+
+def test_a_long_proof_counts_for_the_verdict_where_it_was_played(gallery: Any) -> None:
+    parts = {part: {"verdict": "kept"} for part in gallery("play").PARTS}
+    assert gallery("page").verdict(parts) == "kept"
+    assert gallery("page").verdict({**parts, gallery("play").LONG: {"verdict": "broken"}}) == "broken"
+
+
+def test_what_a_row_needs_is_built_once(
+    gallery: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NETFAULT_BUILDS", str(tmp_path))
+    built, made = gallery("servers.built"), []
+    for recipe in ("1", "1", "2"):
+        folder = built.build("toy", recipe, lambda folder: made.append(folder))
+        assert folder.is_dir()
+    assert len(made) == 2
+
+
+def test_what_cannot_be_built_is_a_reason_to_skip(
+    gallery: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NETFAULT_BUILDS", str(tmp_path))
+    built = gallery("servers.built")
+    with pytest.raises(ServerNotFound, match="toy cannot be built: no-such-tool is not installed"):
+        built.build("toy", "1", lambda _: None, "no-such-tool")
+    with pytest.raises(ServerNotFound, match="failed: no such file"):
+        built.build("toy", "1", lambda folder: built.run(folder, "sh", "-c", "echo no such file; exit 1"))
+    with pytest.raises(ServerNotFound, match="had not ended after 0 s"):
+        built.build("toy", "1", lambda folder: built.run(folder, "sleep", "60", longest=0.1))
+    assert not list(tmp_path.glob("toy-*"))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from docs.gallery.play import PARTS
+from docs.gallery.play import LONG, PARTS
 from docs.gallery.rows import Row
 
 __all__ = ["page", "table", "verdict"]
@@ -14,22 +14,32 @@ _WORST_FIRST = ("broken", "failed", "inconclusive", "kept")
 
 
 def verdict(result: Mapping[str, Any]) -> str:
-    """The worst of the three."""
-    return min((result[part]["verdict"] for part in PARTS), key=_WORST_FIRST.index)
+    """The worst of what was played."""
+    return min((result[part]["verdict"] for part in _played(result)), key=_WORST_FIRST.index)
+
+
+def _played(result: Mapping[str, Any]) -> list[str]:
+    return [part for part in (*PARTS, LONG) if part in result]
 
 
 def table(rows: Sequence[Row], results: Mapping[str, Mapping[str, Any]]) -> str:
     """What was played, a line for each client; what was not is not there."""
-    lines = ["| client | version | server | held to | verdict | found by |", "|---|---|---|---|---|---|"]
+    lines = [
+        "| client | version | server | held to | verdict | found by | examples, places, recoveries | seconds |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    spent = 0.0
     for row in rows:
         if row.name in results:
             result = results[row.name]
             worst = verdict(result)
             by = (
-                ", ".join(part for part in PARTS if result[part]["verdict"] == worst)
+                ", ".join(part for part in _played(result) if result[part]["verdict"] == worst)
                 if worst != "kept"
                 else ""
             )
+            seconds = sum(result[part]["seconds"] for part in PARTS)
+            spent += seconds
             cells = (
                 f"[{row.title}](#{_anchor(row.title)})",
                 result["client"].rpartition(" ")[2],
@@ -37,9 +47,11 @@ def table(rows: Sequence[Row], results: Mapping[str, Mapping[str, Any]]) -> str:
                 f"`{result['promise']}`",
                 f"**{worst}**" if worst == "broken" else worst,
                 by or "-",
+                ", ".join(f"{result[part]['tried']:,}" for part in PARTS),
+                f"{seconds:.0f}",
             )
             lines.append(f"| {' | '.join(cells)} |")
-    return "\n".join(lines)
+    return "\n".join([*lines, "", f"Played in {spent / 60:.0f} minutes, one row after the other."])
 
 
 def page(rows: Sequence[Row], results: Mapping[str, Mapping[str, Any]]) -> str:
@@ -60,9 +72,11 @@ def _section(row: Row, result: Mapping[str, Any]) -> str:
         f"{result['client']} with {result['server']}, held to `{result['promise']}`, seed {result['seed']}:",
         "",
     ]
-    lines += [f"* {part}: {result[part]['verdict']}; {result[part]['figures']}" for part in PARTS]
+    for part in _played(result):
+        one = result[part]
+        lines.append(f"* {part}, {one['played']}: {one['verdict']}; {one['figures']}")
     lines.append("")
-    for part in PARTS:
+    for part in _played(result):
         if result[part]["story"]:
             lines += [f"The {part}, as printed:", "", "```text", result[part]["story"].rstrip(), "```", ""]
     if row.instead:
@@ -89,6 +103,8 @@ A client is held to what its documentation promises. Where it promises nothing i
 `comes-back`, and nobody is blamed for what it does not do.
 
 What a row says was played, with these versions and seeds, by `tox -e gallery`; a row that was not played is not here.
+How much is played of a row is bounded by time: the table says how many examples the proof played, how many places the
+sweep cut at, and how many recoveries were played, where it broke until then. A proof ends after 60 s.
 A verdict is about the store as it is printed: client, options and the loop around it together. Kept means that so many
 schedules found nothing, and no more.
 """

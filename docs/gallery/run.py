@@ -3,6 +3,7 @@
     python -m docs.gallery.run                  all rows, one after the other; writes their results and the page
     python -m docs.gallery.run redis_pubsub     some of them
     python -m docs.gallery.run --page           the page alone, from the results that are there
+    python -m docs.gallery.run --long ROW       a proof of 1,000 examples of some rows, beside what was played
 
 Each row is played in a process of its own. One whose server or client this machine has not got is skipped, with the
 reason; its last result stays.
@@ -11,6 +12,7 @@ reason; its last result stays.
 from __future__ import annotations
 
 import argparse
+import datetime as dt
 import importlib
 import json
 import logging
@@ -25,8 +27,9 @@ from typing import Any
 
 from docs.examples.programs import CannotBuild
 from docs.gallery.page import page, table
-from docs.gallery.play import PARTS, SEED, Budget, play
+from docs.gallery.play import LONG, PARTS, SEED, Budget, play
 from docs.gallery.rows import ROWS, Row
+from docs.gallery.servers.built import build, run
 from docs.gallery.versions import version_of
 from pytest_netfault.servers import ServerNotFound
 
@@ -42,18 +45,23 @@ def main() -> int:
     parser.add_argument("--examples", type=int, default=Budget.examples, help="schedules of each proof")
     parser.add_argument("--seconds", type=float, default=Budget.seconds, help="seconds of each proof")
     parser.add_argument(
-        "--part", action="append", choices=PARTS, help="play only this of each row; the rest stays"
+        "--part", action="append", choices=(*PARTS, LONG), help="play only this of each row; the rest stays"
     )
+    parser.add_argument("--long", action="store_true", help=f"play a proof of {LONG} of these rows")
     parser.add_argument("--page", action="store_true", help="write the page from the results that are there")
     parser.add_argument("--here", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args()
     budget = Budget(options.examples, options.seconds)
     if options.here:
         return _play_here(_row(options.rows[0]), budget, options.part or PARTS)
+    if options.long:
+        options.part = [LONG]
     if not options.page:
+        began = time.monotonic()
         for row in ROWS:
             if not options.rows or row.name in options.rows:
                 _play_apart(row, budget, options.part or ())
+        sys.stdout.write(f"all of it: {(time.monotonic() - began) / 60:.1f} minutes\n")
     found = results()
     PAGE.write_text(page(ROWS, found), encoding="utf-8")
     sys.stdout.write(table(ROWS, found) + "\n")
@@ -72,10 +80,27 @@ def _play_apart(row: Row, budget: Budget, parts: Sequence[str]) -> None:
     amount = [f"--examples={budget.examples}", f"--seconds={budget.seconds}"]
     amount += [f"--part={part}" for part in parts]
     command = [sys.executable, "-m", "docs.gallery.run", "--here", *amount, row.name]
-    done = subprocess.run(command, env={**os.environ, **row.environment}, cwd=HERE.parents[1], check=False)
+    try:
+        environment = {**os.environ, **row.environment, **_installed_apart(row)}
+    except ServerNotFound as missing:
+        sys.stdout.write(f"{row.name}: skipped, {missing}\n")
+        return
+    done = subprocess.run(command, env=environment, cwd=HERE.parents[1], check=False)
     words = {0: "played", SKIPPED: "skipped"}.get(done.returncode, f"ended with {done.returncode}")
     sys.stdout.write(f"{row.name}: {words}, {time.monotonic() - began:.0f} s\n")
     sys.stdout.flush()
+
+
+def _installed_apart(row: Row) -> dict[str, str]:
+    """What makes the packages of one row be found before those of all."""
+    if not row.apart:
+        return {}
+
+    def install(folder: Path) -> None:
+        run(folder, sys.executable, "-m", "pip", "install", "--quiet", "--target", ".", *row.apart)
+
+    folder = build(f"packages-{row.name}", " ".join((sys.version, *row.apart)), install)
+    return {"PYTHONPATH": os.pathsep.join(filter(None, (str(folder), os.environ.get("PYTHONPATH"))))}
 
 
 def _play_here(row: Row, budget: Budget, parts: Sequence[str]) -> int:
@@ -94,6 +119,7 @@ def _play_here(row: Row, budget: Budget, parts: Sequence[str]) -> int:
                 settle=row.settle,
                 notice=row.notice,
                 stride=row.stride,
+                alone=row.alone,
                 budget=budget,
                 parts=parts,
             )
@@ -109,10 +135,11 @@ def _play_here(row: Row, budget: Budget, parts: Sequence[str]) -> int:
     there = results().get(row.name, {})
     if {**there, **result} == there:  # what was played with the same versions before
         result = there
-    elif set(parts) != set(PARTS):
+    elif not set(PARTS) <= set(parts):
         sys.stdout.write(f"{row.name}: there is nothing of these versions to add to; play all of it\n")
         return SKIPPED
-    result |= {name: one.to_json() for name, one in played.items()}
+    today = dt.datetime.now(dt.timezone.utc).date().isoformat()
+    result |= {name: {**one.to_json(), "played": today} for name, one in played.items()}
     RESULTS.mkdir(exist_ok=True)
     text = json.dumps(result, indent=1, ensure_ascii=False) + "\n"
     (RESULTS / f"{row.name}.json").write_text(text, encoding="utf-8")
