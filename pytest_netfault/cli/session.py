@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -24,6 +24,7 @@ from pytest_netfault.proof.results import ProvedNothing, Report, UpdateLost
 from pytest_netfault.report.folder import folder_name, write_folder
 from pytest_netfault.report.markdown import Row, session_summary
 from pytest_netfault.report.terminal import ProofStory, Totals, failure_text, summary_line
+from pytest_netfault.report.timeline_log import LogLine
 
 __all__ = ["ProofSession"]
 
@@ -63,6 +64,15 @@ class ProofSession:
         self._show: Callable[[str], None] = lambda _line: None
 
     # -- the host of the proof ------------------------------------------------------------------------------
+
+    @property
+    def test(self) -> str:
+        """What runs the proof."""
+        return self.name
+
+    def logged(self) -> Sequence[LogLine]:
+        """Nothing: what a command logs is on the terminal."""
+        return ()
 
     def flag(self, option: str) -> str:
         """How an option is written."""

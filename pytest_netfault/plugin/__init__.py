@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -39,6 +39,7 @@ from pytest_netfault.proof import host
 
 if TYPE_CHECKING:
     from pytest_netfault.report.terminal import Totals
+    from pytest_netfault.report.timeline_log import LogLine
 
 _BLOCKED = (
     "pytest-socket blocks the sockets of the proxy as well: run with --allow-hosts=127.0.0.1 instead of "
@@ -107,8 +108,17 @@ class _Host:
         return self._config.stash[SETTINGS].seed
 
     @property
+    def test(self) -> str:
+        running = self._config.stash.get(RUNNING, None)
+        return "" if running is None else str(running[0].nodeid)
+
+    @property
     def strict(self) -> bool:
         return self._config.stash[SETTINGS].strict
+
+    def logged(self) -> Sequence[LogLine]:
+        mine = self._config.stash.get(SESSION, None)
+        return () if mine is None else mine.logs.lines
 
     def flag(self, option: str) -> str:
         return f"--netfault-{option}"
@@ -220,7 +230,7 @@ def pytest_runtest_makereport(
         with contextlib.nullcontext() if session is None else collector_paused():
             report = yield
     if session is not None:
-        session.reported(item, report)
+        session.reported(item, report, call.excinfo)
     blocked = call.excinfo is not None and call.excinfo.typename == "SocketBlockedError"
     if blocked and not FIXTURES.isdisjoint(getattr(item, "fixturenames", ())):
         report.sections.append(("netfault", _BLOCKED))

@@ -7,6 +7,7 @@ same.
 from __future__ import annotations
 
 import json
+import linecache
 import os
 import time
 from collections import deque
@@ -15,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pytest_netfault.common.printable import printable
+from pytest_netfault.common.surroundings import versions, wall_clock
 from pytest_netfault.events import LinkWarning
 from pytest_netfault.plugin.network import AppliedFault, seen
 from pytest_netfault.proof.announce import proof_story
@@ -28,13 +30,14 @@ if TYPE_CHECKING:
     import pytest
 
     from pytest_netfault.control import Link, NetFault
+    from pytest_netfault.plugin.logs import LogKeeper
     from pytest_netfault.plugin.network import Network
     from pytest_netfault.plugin.options import Settings
     from pytest_netfault.plugin.record import RunningTest
     from pytest_netfault.plugin.shared_servers import SharedServers
     from pytest_netfault.report.timeline import Timeline
 
-__all__ = ["Evidence"]
+__all__ = ["Evidence", "failing_line"]
 
 _PAGE = "report.html"
 
@@ -47,15 +50,22 @@ class Evidence:
         settings: of the session.
         network: the links that are open.
         servers: those that tests share.
+        logs: what the test that runs has logged.
     """
 
     def __init__(
-        self, config: pytest.Config, settings: Settings, network: Network, servers: SharedServers
+        self,
+        config: pytest.Config,
+        settings: Settings,
+        network: Network,
+        servers: SharedServers,
+        logs: LogKeeper,
     ) -> None:
         self._config = config
         self._settings = settings
         self._network = network
         self._servers = servers
+        self._logs = logs
 
     def folder(self, test: RunningTest | None) -> Path | None:
         """Where the files of a test go, or of what runs outside of any; None for nowhere."""
@@ -69,19 +79,26 @@ class Evidence:
         kept = [self._story(entry, test) if entry in net.links else entry for entry in test.recent]
         test.recent = deque(kept, maxlen=test.recent.maxlen)
 
-    def of_failure(self, test: RunningTest, left: Sequence[AppliedFault], wrong: str) -> str:
+    def of_failure(
+        self,
+        test: RunningTest,
+        left: Sequence[AppliedFault],
+        wrong: str,
+        error: pytest.ExceptionInfo[BaseException] | None = None,
+    ) -> str:
         """The section of a test that fails, also written to its folder; empty if it has done nothing to the network.
 
         Args:
             test: which.
             left: the faults that tests which are over have left in force.
             wrong: what the test said when it failed.
+            error: what it raised.
         """
         links = self._stories(test, left)
         if not (links or test.crash or test.verdicts or left):
             return ""
         folder = self.folder(test)
-        story = self._network_story(test, links, f"{test.nodeid} failed", wrong)
+        story = self._network_story(test, links, f"{test.nodeid} failed", wrong, error)
         picture = _picture_of(story)
         page = _page_of(picture) if folder is not None else ""
         text = failure_text(
@@ -164,11 +181,18 @@ class Evidence:
         )
 
     def _network_story(
-        self, test: RunningTest, links: Sequence[LinkStory], headline: str, wrong: str
+        self,
+        test: RunningTest,
+        links: Sequence[LinkStory],
+        headline: str,
+        wrong: str,
+        error: pytest.ExceptionInfo[BaseException] | None = None,
     ) -> NetworkStory:
         """What the links of a test did until now, with the command that runs it again where pytest was started."""
         path, colons, rest = test.nodeid.partition("::")
-        here = os.path.relpath(self._config.rootpath / path, self._config.invocation_params.dir)
+        started_in = self._config.invocation_params.dir
+        here = os.path.relpath(self._config.rootpath / path, started_in)
+        failed_at, source = ("", "") if error is None else failing_line(error, test.item.path, started_in)
         return NetworkStory(
             nodeid=test.nodeid,
             seed=self._settings.seed,
@@ -178,6 +202,15 @@ class Evidence:
             began=test.began,
             ended=time.monotonic(),
             links=tuple(links),
+            failed_at=failed_at,
+            source=source,
+            facts=(
+                *(("server", words) for words in self._servers.described(test.item)),
+                *(("link", f"{link.name}: {link.address} to {link.upstream}") for link in links),
+                ("started", wall_clock(test.began)),
+                ("versions", versions("pytest", "trio")),
+            ),
+            log=self._logs.lines,
         )
 
     def _write(
@@ -198,6 +231,19 @@ class Evidence:
         files = {**(texts or {}), **pages, "events.json": events, **self._servers.last_words()}
         write_folder(folder.parent, folder.name, files)
         test.artifact = str(folder)
+
+
+def failing_line(error: pytest.ExceptionInfo[BaseException], test: Path, started_in: Path) -> tuple[str, str]:
+    """The line of a test that has failed, as ``file:line``, and its text; of a helper's if none is the test's own."""
+    entries = list(error.traceback)
+    if not entries:
+        return "", ""
+    own = [entry for entry in entries if Path(entry.path) == test]
+    entry = (own or entries)[-1]
+    path, line = str(entry.path), entry.lineno + 1
+    below = os.path.relpath(path, started_in)
+    place = path if below.startswith(os.pardir) else below
+    return f"{place}:{line}", linecache.getline(path, line).strip()
 
 
 def _picture_of(story: NetworkStory) -> Timeline | None:

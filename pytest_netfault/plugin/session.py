@@ -19,6 +19,7 @@ import pytest
 
 from pytest_netfault.plugin.evidence import Evidence
 from pytest_netfault.plugin.gate import complain_of_fault_left, complain_of_no_traffic
+from pytest_netfault.plugin.logs import LogKeeper
 from pytest_netfault.plugin.network import AppliedFault, Grouping, Network, ObservedNet
 from pytest_netfault.plugin.progress import Live
 from pytest_netfault.plugin.record import RunningTest
@@ -51,6 +52,7 @@ class NetFaultSession:
         totals: what was done to the network so far.
         servers: those that tests share.
         live: where the progress of proofs is shown.
+        logs: what the test that runs has logged.
         interrupted: after Ctrl-C a sentence that says what was written; else empty.
     """
 
@@ -63,7 +65,8 @@ class NetFaultSession:
         self._settings = settings
         self._setting_up = setting_up
         self._network = Network(self, self._owner)
-        self._evidence = Evidence(config, settings, self._network, self.servers)
+        self.logs = LogKeeper(config.invocation_params.dir)
+        self._evidence = Evidence(config, settings, self._network, self.servers, self.logs)
         self._test: RunningTest | None = None
         self._left: list[AppliedFault] = []
 
@@ -92,6 +95,7 @@ class NetFaultSession:
         with contextlib.ExitStack() as undo:
             undo.callback(self._network.close)
             undo.callback(self.servers.close_all)
+            undo.callback(self.logs.end)
 
     # -- the observer of links ----------------------------------------------------------------------------
 
@@ -157,6 +161,7 @@ class NetFaultSession:
     def begin(self, item: pytest.Item, began: float) -> None:
         """A test, or another attempt at it, begins."""
         self._test = RunningTest(item, began)
+        self.logs.begin()
         self.servers.begin(item)
 
     def heal(self, item: pytest.Item, *, timed_out: bool = False) -> None:
@@ -191,7 +196,12 @@ class NetFaultSession:
         """
         self._raise_crash()
 
-    def reported(self, item: pytest.Item, report: pytest.TestReport) -> None:
+    def reported(
+        self,
+        item: pytest.Item,
+        report: pytest.TestReport,
+        error: pytest.ExceptionInfo[BaseException] | None = None,
+    ) -> None:
         """A phase of a test has its report: say in a failing one what the network did."""
         test = self._running(item)
         if test is None:
@@ -204,7 +214,7 @@ class NetFaultSession:
             self._note_crash()  # it is shown here; a test that is expected to fail leaves it to the teardown
             crash = getattr(report.longrepr, "reprcrash", None)
             wrong = getattr(crash, "message", "") or "it failed"
-            text = self._evidence.of_failure(test, self._still_left(), wrong)
+            text = self._evidence.of_failure(test, self._still_left(), wrong, error)
             if text:
                 report.sections.append(("netfault", text))
 
@@ -223,6 +233,7 @@ class NetFaultSession:
         if test is None:
             return
         test.over = True
+        self.logs.end()
         self.live.done()
         self.heal(item)  # what its fixtures have applied since
         for net in self._network.nets:

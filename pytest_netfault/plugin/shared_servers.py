@@ -192,6 +192,14 @@ class SharedServers:
         }
         return {file: text + "\n" for file, text in words.items() if text}
 
+    def described(self, item: pytest.Item) -> list[str]:
+        """The servers that a test uses, each in a line: its fixture, its address, and its version if it has one."""
+        lines = []
+        for server in self._used_by(item):
+            version = str(getattr(server, "version", "") or "")
+            lines.append(f"{server!r} at {server.address}" + (f", version {version}" if version else ""))
+        return lines
+
     def _used_by(self, item: pytest.Item) -> list[SharedServer]:
         names = getattr(item, "fixturenames", ())
         return [server for fixture, server in self._open.items() if fixture in names]

@@ -21,6 +21,7 @@ from pytest_netfault.common.printable import represented
 from pytest_netfault.faults import CutHow
 from pytest_netfault.faults.arguments import count
 from pytest_netfault.proof import host
+from pytest_netfault.proof.about import NOTHING_KNOWN, About, about
 from pytest_netfault.proof.contract import Timeouts
 from pytest_netfault.proof.limits import NO_DEADLINE, Deadline
 from pytest_netfault.proof.progress import progress_of_session
@@ -67,6 +68,7 @@ class Settings:
         shard_dir: where the file of this part goes; None for nowhere.
         progress: called after each play, or None.
         lanes: how many schedules are played side by side.
+        about: the test, the client and the server, for the report of a loss.
     """
 
     promise: Promise = "every-event"
@@ -79,6 +81,7 @@ class Settings:
     shard_dir: Path | None = None
     progress: ProgressCallback | None = None
     lanes: int = 1
+    about: About = NOTHING_KNOWN
 
     @property
     def part(self) -> Shard:
@@ -136,6 +139,7 @@ def settings_of(
         shard_dir=None if part is None or report_dir is None else directory,
         progress=progress_of_session() if progress is None else progress,
         lanes=lanes or (default_lanes() if executor is None else _LANES_OF_A_WORKER),
+        about=about(open_store, server),
     )
 
 

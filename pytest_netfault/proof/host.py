@@ -14,7 +14,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from pytest_netfault.checks.verdict import VerdictName
+    from pytest_netfault.report.timeline_log import LogLine
 
 __all__ = ["Host", "ProofVerdict", "current", "enter", "leave"]
 
@@ -65,8 +68,15 @@ class Host(Protocol):
         """The seed of a proof that was not given one."""
 
     @property
+    def test(self) -> str:
+        """What runs the proof: the name of the test; empty outside of one."""
+
+    @property
     def strict(self) -> bool:
         """Whether an example that proves nothing is a failure."""
+
+    def logged(self) -> Sequence[LogLine]:
+        """What was logged while the test ran, the newest records, the oldest first."""
 
     def flag(self, option: str) -> str:
         """How an option of this session is written: ``"--netfault-strict"`` for ``"strict"``."""

@@ -5,9 +5,12 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Literal
 
+from pytest_netfault.common.surroundings import versions, wall_clock
 from pytest_netfault.common.wording import counted
+from pytest_netfault.proof import host
 from pytest_netfault.proof.arguments import Settings
 from pytest_netfault.proof.bench import Bench
 from pytest_netfault.proof.contract import Run
@@ -17,8 +20,10 @@ from pytest_netfault.proof.ledger import Ledger
 from pytest_netfault.proof.limits import Deadline, Recallable
 from pytest_netfault.proof.minimizing import Limits, Minimizer
 from pytest_netfault.proof.picture import picture
+from pytest_netfault.proof.replaying import replay_command
 from pytest_netfault.proof.results import Lost, Report
 from pytest_netfault.proof.story import tell
+from pytest_netfault.report.timeline import Timeline
 from pytest_netfault.schedules.schedule import Schedule
 from pytest_netfault.schedules.shrink import Asked
 
@@ -98,7 +103,7 @@ class Losses:
         """
         settings = self._settings
         trace = document(run, seed=settings.seed, settle=settings.settle, notice=settings.notice)
-        drawing = picture(run, seed=settings.seed)
+        drawing = self._drawn(run, "update-lost")
         path, trouble = None, ""
         if settings.report_dir is not None:
             path, trouble = keep_report(
@@ -142,9 +147,41 @@ class Losses:
                         self._name("interrupted", run),
                         run,
                         document(run, seed=self._settings.seed),
+                        self._drawn(run, "interrupted"),
                         played=self._ledger.tally.examples,
                     )
             raise
 
+    def _drawn(self, run: Run, what: str) -> Timeline:
+        settings, session = self._settings, host.current()
+        command = ""
+        if settings.report_dir is not None:
+            command = replay_command(
+                str(_near(settings.report_dir / f"{self._name(what, run)}.json")),
+                store=settings.about.store,
+                server=settings.about.server_option,
+            )
+        return picture(
+            run,
+            seed=settings.seed,
+            settle=settings.settle,
+            notice=settings.notice,
+            facts=(
+                *settings.about.facts(),
+                ("started", wall_clock(run.began)),
+                ("versions", versions("hypothesis", "trio")),
+            ),
+            command=command,
+            log=() if session is None else session.logged(),
+        )
+
     def _name(self, what: str, run: Run) -> str:
         return f"{what}-seed{self._settings.seed}-{run.trace.filter.key.rstrip('.')}"
+
+
+def _near(path: Path) -> Path:
+    """The path as somebody types it who stands where the proof was started."""
+    try:
+        return path.relative_to(Path.cwd())
+    except (OSError, ValueError):  # elsewhere, or the directory is gone
+        return path

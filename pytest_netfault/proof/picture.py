@@ -14,7 +14,7 @@ from pytest_netfault.checks.trace import Delivered, Resynced, Revision
 from pytest_netfault.checks.writes import WriteBreakage
 from pytest_netfault.proof.commit_times import commit_times, makers_of
 from pytest_netfault.proof.contract import Run
-from pytest_netfault.proof.picture_cards import LOSSES, cards, culprit, focus, headline, plainly
+from pytest_netfault.proof.picture_cards import LOSSES, cards, culprit, focus, forgotten, headline, plainly
 from pytest_netfault.proof.picture_marks import (
     delivery_marks,
     missing_mark,
@@ -23,15 +23,18 @@ from pytest_netfault.proof.picture_marks import (
     step_marks,
     write_mark,
 )
+from pytest_netfault.proof.replaying import replay_lines
 from pytest_netfault.proof.shortening import shortened, shown_items
 from pytest_netfault.report.timeline import Flow, Lane, LaneKind, Mark, Timeline, number_marks, packed
 from pytest_netfault.report.timeline_connections import connection_marks
-from pytest_netfault.schedules.schedule import wrapped
+from pytest_netfault.report.timeline_log import LogLine, log_marks
+from pytest_netfault.schedules.dead_flows import NOTICE_SECONDS
 
 __all__ = ["picture"]
 
 _LANES: dict[str, tuple[str, LaneKind]] = {
     "steps": ("Steps", "steps"),
+    "log": ("Log of the process", "steps"),
     "direct": ("Another service writes", "calls"),
     "link": ("The client writes", "calls"),
     "store": ("The store commits", "revisions"),
@@ -41,13 +44,26 @@ _LANES: dict[str, tuple[str, LaneKind]] = {
 }
 
 
-def picture(run: Run, *, seed: int | None = None, facts: Sequence[tuple[str, str]] = ()) -> Timeline:
+def picture(
+    run: Run,
+    *,
+    seed: int | None = None,
+    settle: float = 5.0,
+    notice: float | None = NOTICE_SECONDS,
+    facts: Sequence[tuple[str, str]] = (),
+    command: str = "",
+    log: Sequence[LogLine] = (),
+) -> Timeline:
     """The picture of a run.
 
     Args:
         run: what happened.
         seed: the seed of the proof, if there is one.
+        settle: how long the subscriber was waited for.
+        notice: the same where a flow died without a word.
         facts: what else is worth telling, as pairs of a name and a text.
+        command: what plays the trace again.
+        log: what the process has logged; what was logged while the run lasted is shown.
     """
     until = max([run.ended, *(event.time for event in run.events)])
     commits = commit_times(run)
@@ -55,17 +71,20 @@ def picture(run: Run, *, seed: int | None = None, facts: Sequence[tuple[str, str
     shown = shown_items(run)
     wrong = _wrong_deliveries(run, shown)
     outages = outage_spans(run, until)
-    guilty = culprit(
+    outage = culprit(
         outages,
         commits[min(missing)] if missing else None,
         wrong=min((run.delivered_at[number] - run.began for number in wrong), default=None),
     )
+    compaction = forgotten(outages, missing, commits) if run.naming.log_from == "server" else None
+    guilty = compaction or outage
     drawn = [span.mark("faults") for span in outages]
     connections, rows = connection_marks(run.events, lane="connections", since=run.began, until=until)
     written = [write_mark(run, number) for number in range(len(run.writes))]
     lanes, marks = _arranged(
         {
             "steps": step_marks(run),
+            "log": log_marks(log, since=run.began, until=run.ended, lane="log"),
             "direct": [mark for mark in written if mark.lane == "direct"],
             "link": [mark for mark in written if mark.lane == "link"],
             "store": [revision_mark(run, entry, commits[entry.revision], missing) for entry in run.log],
@@ -80,7 +99,7 @@ def picture(run: Run, *, seed: int | None = None, facts: Sequence[tuple[str, str
         (shortened(connections, "events of connections"), rows),
     )
     names, numbered = number_marks(marks)
-    sentences = cards(run, {mark.id: mark for mark in marks}, missing=missing, guilty=guilty)
+    sentences = cards(run, {mark.id: mark for mark in marks}, missing=missing, guilty=guilty, outage=outage)
     return Timeline(
         headline=headline(run, missing),
         lanes=lanes,
@@ -97,7 +116,10 @@ def picture(run: Run, *, seed: int | None = None, facts: Sequence[tuple[str, str
             *([] if seed is None else [("seed", str(seed))]),
             *facts,
         ),
-        paste=wrapped(run.schedule),
+        paste="\n".join(
+            replay_lines(run.schedule, promise=run.trace.promise, settle=settle, notice=notice, seed=seed)
+        ),
+        command=command,
     )
 
 

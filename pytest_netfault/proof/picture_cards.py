@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 
 from pytest_netfault.checks.guarantees import Breakage
 from pytest_netfault.checks.trace import Delivered, Failed, Resynced
@@ -24,6 +25,7 @@ __all__ = [
     "cards",
     "culprit",
     "focus",
+    "forgotten",
     "headline",
     "outcome_of",
     "plainly",
@@ -114,7 +116,9 @@ def culprit(outages: Sequence[FaultSpan], commit: Commit | None, *, wrong: float
     if commit is not None:
         # Every later fault would be within a time that has no end.
         earliest, latest = commit.earliest, commit.latest if math.isfinite(commit.latest) else commit.at
-    acted = [(span, shade) for span in outages if (shade := span.shade) is not None]
+    acted = [
+        (span, shade) for span in outages if span.compacted is None and (shade := span.shade) is not None
+    ]
     during = [span for span, (start, end) in acted if start <= latest and end >= earliest]
     before = [span for span, (_, end) in acted if end < earliest]
     for group in (during, before):
@@ -123,8 +127,39 @@ def culprit(outages: Sequence[FaultSpan], commit: Commit | None, *, wrong: float
     return acted[0][0] if acted else None
 
 
+def forgotten(
+    outages: Sequence[FaultSpan], missing: Mapping[int, str], commits: Mapping[int, Commit]
+) -> FaultSpan | None:
+    """The compaction to blame for a loss; None if there is none.
+
+    It took from the store all that is missing, before the subscriber had it. Where something is missing that the store
+    still had, the client loses without a compaction too.
+
+    >>> done = FaultSpan("c", "Compact()", 3.0, 3.0, until=9, compacted=5)
+    >>> commits = {revision: Commit(at, at, at) for revision, at in ((4, 2.0), (5, 4.0), (6, 5.0))}
+    >>> [forgotten([done], dict.fromkeys(lost, ""), commits) is done for lost in ([4], [5], [4, 6], [])]
+    [True, False, False, False]
+    """
+    if not missing:
+        return None
+    return next(
+        (
+            span
+            for span in outages
+            if span.compacted is not None
+            and all(one <= span.compacted and commits[one].earliest <= span.start for one in missing)
+        ),
+        None,
+    )
+
+
 def cards(
-    run: Run, marks: Mapping[str, Mark], *, missing: Mapping[int, str], guilty: FaultSpan | None
+    run: Run,
+    marks: Mapping[str, Mark],
+    *,
+    missing: Mapping[int, str],
+    guilty: FaultSpan | None,
+    outage: FaultSpan | None = None,
 ) -> list[Card]:
     """What was written, where the network broke, what never arrived (or what is wrong)."""
     if not run.broken:
@@ -138,9 +173,25 @@ def cards(
     if number is not None:
         found.append(_written(run, run.writes[number], marks[f"write{number}"], main))
     if guilty is not None:
-        found.append(broke_card(guilty))
+        found.append(_broke(guilty, outage, missing))
     found.append(_missing_card(run, min(missing), missing) if missing else _wrong(run, marks))
     return found
+
+
+def _broke(guilty: FaultSpan, outage: FaultSpan | None, missing: Mapping[int, str]) -> Card:
+    card = broke_card(guilty)
+    if guilty.compacted is None:
+        return card
+    had = f"Revision {min(missing)} was in it, and the subscriber did not have it yet"
+    if outage is not None and outage.shade is not None:
+        start, end = outage.shade
+        when = (
+            f"from {milliseconds(start)} to {milliseconds(end)}"
+            if end > start
+            else f"at {milliseconds(start)}"
+        )
+        had += f": {outage.label} had come between, {when}"
+    return replace(card, text=f"{card.text} {had}.")
 
 
 def outcome_of(write: WriteRecord) -> str:

@@ -173,6 +173,28 @@ def outage_spans(run: Run, until: float) -> list[FaultSpan]:
             does = "the server is killed and started again"
             span = FaultSpan(span.id, "Restart()", span.start, span.end, span.until, does)
         spans.append(span)
+    return [*spans, *_compactions(run, until), *_pauses(run, until)]
+
+
+def _compactions(run: Run, until: float) -> list[FaultSpan]:
+    """What the store has forgotten of its history, and when."""
+    times = [remark.time - run.began for remark in run.remarks if remark.server == "compacted"]
+    return [
+        FaultSpan(
+            f"compaction{number}",
+            "Compact()",
+            at,
+            at,
+            until - run.began,
+            f"the store forgets its history up to revision {done.revision}",
+            compacted=done.revision,
+        )
+        for number, (at, done) in enumerate(zip(times, run.trace.compactions, strict=False))
+    ]
+
+
+def _pauses(run: Run, until: float) -> list[FaultSpan]:
+    spans: list[FaultSpan] = []
     paused: float | None = None
     for remark in (*run.remarks, None):
         at = run.ended - run.began if remark is None else remark.time - run.began

@@ -40,7 +40,7 @@ _KEPT_REPEATS = 100
 # No run that is worth anything comes near this; to judge so many takes a tenth of a second.
 _MOST = 20_000
 
-ServerState = Literal["paused", "resumed"]
+ServerState = Literal["paused", "resumed", "compacted"]
 
 
 @dataclass(frozen=True)

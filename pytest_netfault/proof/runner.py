@@ -169,7 +169,7 @@ class _Player:
                 self._run.remark(place, "skipped: the server is paused")
                 return
             revision = self._run.server.compact(len(self._run.recording))
-            self._run.remark(place, f"up to revision {revision}")
+            self._run.remark(place, f"up to revision {revision}", "compacted")
         elif isinstance(step, Restart):
             self._run.server.restart(self._run.outages.hold_back())
             if paused:

@@ -20,10 +20,10 @@ from pytest_netfault.events import LinkEvent
 from pytest_netfault.proof.contract import Run
 from pytest_netfault.proof.picture_cards import LOSSES, words_for_lost
 from pytest_netfault.proof.recording import WriteRecord
+from pytest_netfault.proof.replaying import replay_lines
 from pytest_netfault.proof.shortening import count_hidden
 from pytest_netfault.proof.unnoticed import dead_flow_of, in_words, never_noticed
 from pytest_netfault.schedules.dead_flows import NOTICE_SECONDS, has_dead_flow
-from pytest_netfault.schedules.schedule import imports_for, wrapped
 from pytest_netfault.schedules.steps import Break, Subscribe
 
 __all__ = ["COLUMNS", "LINES", "tell"]
@@ -59,22 +59,16 @@ def tell(
         page: the name of the picture beside it, if it was drawn. It is named where there is room.
     """
     broken = [f"Broken: {_cut(printable(one), COLUMNS - 8)}" for one in _evidence(run)]
-    arguments = "" if promise == "every-event" else f", promise={promise!r}"
-    arguments += "" if settle == 5.0 else f", settle={settle:g}"
-    arguments += (
-        "" if notice == NOTICE_SECONDS or not has_dead_flow(run.schedule) else f", notice={_plain(notice)}"
+    again = replay_lines(
+        run.schedule, promise=promise, settle=settle, notice=notice, seed=seed, width=COLUMNS - 4
     )
-    arguments += "" if seed is None else f", seed={seed}"
-    imports = imports_for(run.schedule, "verify", width=COLUMNS - 4, packed=True)
     hidden = count_hidden(run)
     last = [
         *([f"       ... and {hidden:,} more deliveries: too many to show"] if hidden else []),
         *broken[:4],
         *textwrap.wrap(f"{found} It failed in {repeated[0]} of {counted(repeated[1], 'play')}.", COLUMNS),
         "To play it again:",
-        *textwrap.indent(imports, "    ").splitlines(),
-        *textwrap.indent(f"schedule = {wrapped(run.schedule, width=COLUMNS - 16)}", "    ").splitlines(),
-        f"    verify.replay(open_store, server, schedule{arguments})",
+        *(f"    {line}" for line in again),
         *([f"Trace: {printable(str(trace_path))}"] if trace_path is not None else []),
     ]
     first = textwrap.wrap(printable(_headline(run, notice)), COLUMNS)
@@ -83,10 +77,6 @@ def tell(
         last.append(f"Picture: {page}")
     rows = _elide(story, LINES - len(first) - len(last))
     return printable_lines("\n".join([*first, *rows, *last]))
-
-
-def _plain(seconds: float | None) -> str:
-    return "None" if seconds is None else f"{seconds:g}"
 
 
 def _headline(run: Run, notice: float | None) -> str:

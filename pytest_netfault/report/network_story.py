@@ -7,6 +7,7 @@ from typing import Any
 
 from pytest_netfault.events import LinkEvent
 from pytest_netfault.faults import Fault, fault_from_json, fault_to_json
+from pytest_netfault.report.timeline_log import LogLine
 
 __all__ = ["LinkStory", "NetworkStory"]
 
@@ -68,6 +69,10 @@ class NetworkStory:
         began: when it began, ``time.monotonic()`` in seconds.
         ended: when it was over.
         links: those that it used.
+        failed_at: the line of the test that failed, as ``file:line``; empty if none did, or it is not known.
+        source: the text of that line.
+        facts: when, where and with what it ran, as pairs of a name and a text.
+        log: what was logged meanwhile, the oldest first.
     """
 
     nodeid: str
@@ -78,11 +83,16 @@ class NetworkStory:
     began: float
     ended: float
     links: tuple[LinkStory, ...]
+    failed_at: str = ""
+    source: str = ""
+    facts: tuple[tuple[str, str], ...] = ()
+    log: tuple[LogLine, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """The story as a JSON object of the same names."""
         made = {one.name: getattr(self, one.name) for one in fields(self)}
         made["links"] = [link.to_json() for link in self.links]
+        made["log"] = [line.to_json() for line in self.log]
         return made
 
     @classmethod
@@ -93,6 +103,9 @@ class NetworkStory:
             ValueError: it is not one.
         """
         try:
-            return cls(**{**data, "links": tuple(LinkStory.from_json(link) for link in data["links"])})
+            links = tuple(LinkStory.from_json(link) for link in data["links"])
+            facts = tuple((name, text) for name, text in data.get("facts", ()))
+            log = tuple(LogLine(**line) for line in data.get("log", ()))
+            return cls(**{**data, "links": links, "facts": facts, "log": log})
         except (KeyError, TypeError) as error:
             raise ValueError(f"this is no story of a test: {type(error).__name__}: {error}") from error

@@ -110,6 +110,7 @@ class Card:
         kind: what was written, where the network broke, or what never arrived.
         title: a few words, in large letters.
         text: a sentence or two.
+        source: the line of a program that it is about, or "".
         mark: the mark that it is about, or "".
     """
 
@@ -117,6 +118,7 @@ class Card:
     title: str
     text: str
     mark: str = ""
+    source: str = ""
 
 
 @dataclass(frozen=True)
@@ -131,7 +133,8 @@ class Timeline:
         cards: what a stranger should read first.
         focus: which part is in view first, or None for all of it.
         facts: what else is worth knowing, as pairs of a name and a text: the seed, the broken guarantees.
-        paste: an expression that plays it again.
+        paste: the Python that plays it again.
+        command: the command that does.
 
     Raises:
         ValueError: it cannot be drawn; the message names the mark.
@@ -145,6 +148,7 @@ class Timeline:
     focus: tuple[float, float] | None = None
     facts: tuple[tuple[str, str], ...] = ()
     paste: str = ""
+    command: str = ""
 
     def __post_init__(self) -> None:
         for name, value in (
@@ -154,12 +158,18 @@ class Timeline:
             (
                 "cards",
                 tuple(
-                    replace(card, title=printable(card.title), text=printable_lines(card.text))
+                    replace(
+                        card,
+                        title=printable(card.title),
+                        text=printable_lines(card.text),
+                        source=printable(card.source),
+                    )
                     for card in self.cards
                 ),
             ),
             ("facts", tuple((printable(name), printable_lines(text)) for name, text in self.facts)),
             ("paste", printable_lines(self.paste)),
+            ("command", printable(self.command)),
         ):
             object.__setattr__(self, name, value)
         lanes = {lane.id for lane in self.lanes}
@@ -207,6 +217,7 @@ class Timeline:
                 focus=_pair(data["focus"]),
                 facts=tuple((name, text) for name, text in data["facts"]),
                 paste=data["paste"],
+                command=data.get("command", ""),
             )
         except (KeyError, TypeError) as error:
             raise ValueError(f"this is no timeline: {type(error).__name__}: {error}") from error

@@ -7,7 +7,7 @@ which something happened.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from pytest_netfault.events import LinkEvent
 from pytest_netfault.faults import Fault, limits_of
@@ -33,7 +33,9 @@ class FaultSpan:
         met_at: when it was first seen to meet traffic.
         met: whether it met traffic.
         source: the line of the test that applied it.
+        compacted: of a compaction, up to which revision the store has forgotten its history.
         encounter: the first time that it ended a connection; before that, the last time that it met one.
+        ended: the connections that it ended, by number, with the event of each.
     """
 
     id: str
@@ -48,6 +50,8 @@ class FaultSpan:
     met: bool = False
     encounter: LinkEvent | None = None
     source: str = ""
+    compacted: int | None = None
+    ended: dict[int, LinkEvent] = field(default_factory=dict)
 
     @property
     def shade(self) -> tuple[float, float] | None:
@@ -93,12 +97,19 @@ class FaultSpan:
     def did(self) -> str:
         """What it did, in words; empty if it met nothing that was seen."""
         event = self.encounter
+        if (
+            len(self.ended) > 1
+        ):  # the one that a subscriber listens on has delivered more than the others, as a rule
+            event = max(self.ended.values(), key=lambda one: one.bytes_down)
         if event is None:
             return "met traffic" if self.met else ""
         what = {"fin": "closed", "rst": "reset"}.get(event.kind, "met")
         number = "" if event.connection is None else f" #{event.connection}"
         spots = event.frames[:1] if self.fault is not None and self.fault.has_a_place() else ()
         where = "".join(f", {spot.direction} {spot}" for spot in spots)
+        if len(self.ended) > 1:
+            what = f"{what} {len(self.ended)} connections, of which{number} had delivered most to the client:"
+            return f"{what} after {event.bytes_up} B up and {event.bytes_down} B down{where}"
         return f"{what} connection{number} after {event.bytes_up} B up and {event.bytes_down} B down{where}"
 
     def note(self, event: LinkEvent, at: float) -> None:
@@ -109,6 +120,8 @@ class FaultSpan:
         elif event.kind in ("hit", "fin", "rst"):
             self.met = True
             self.met_at = at if self.met_at is None else self.met_at
+            if event.kind != "hit" and event.connection is not None:
+                self.ended.setdefault(event.connection, event)
             if self.encounter is None or self.encounter.kind == "hit":
                 self.encounter = event
 

@@ -15,6 +15,7 @@ from pytest_netfault.report.timeline import Card, Lane, Mark, Timeline, number_m
 from pytest_netfault.report.timeline_axis import milliseconds
 from pytest_netfault.report.timeline_connections import connection_marks
 from pytest_netfault.report.timeline_faults import FaultSpan, broke_card, fault_spans
+from pytest_netfault.report.timeline_log import log_marks
 
 __all__ = ["link_picture"]
 
@@ -38,9 +39,14 @@ def link_picture(story: NetworkStory) -> Timeline:
             _short(story.wrong) or "over",
             tone="bad" if story.wrong else "plain",
             shape="flag",
+            details=(("failed at", f"{story.failed_at}: {story.source}"),) if story.failed_at else (),
         ),
     ]
     marks[1:1] = _notes(story)
+    logged = log_marks(story.log, since=story.began, until=story.ended, lane="log")
+    if logged:
+        lanes.append(Lane("log", "Log", "steps"))
+        marks += logged
     spans: list[FaultSpan] = []
     for number, link in enumerate(shown):
         owner = f"{link.name}: " if len(shown) > 1 else ""
@@ -62,16 +68,20 @@ def link_picture(story: NetworkStory) -> Timeline:
     names, numbered = number_marks(marks)
     cards = []
     if guilty is not None:
-        cards.append(broke_card(guilty, names[guilty.id], opening="The last fault that met traffic."))
+        card = broke_card(guilty, names[guilty.id], opening="The last fault that met traffic.")
+        applied = f" Applied at {guilty.source}." if guilty.source else ""
+        cards.append(replace(card, text=card.text + applied))
     if story.wrong:
-        cards.append(Card("missing", _short(story.wrong), f"At {milliseconds(over)}.", names["ended"]))
+        where = f" at {story.failed_at}" if story.failed_at else ""
+        text = f"After {milliseconds(over)}{where}."
+        cards.append(Card("missing", _short(story.wrong), text, names["ended"], story.source))
     return Timeline(
         headline=story.headline,
         lanes=tuple(lanes),
         marks=numbered,
         cards=tuple(cards),
-        facts=(("seed", str(story.seed)), ("test", story.nodeid)),
-        paste=story.command,
+        facts=(("test", story.nodeid), *story.facts, ("seed", str(story.seed))),
+        command=story.command,
     )
 
 

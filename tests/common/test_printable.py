@@ -136,9 +136,10 @@ UGLY_PICTURE = Timeline(
         Mark("e1", "a", 0.0, 0.0, UGLY, UGLY, tone="lost", shape="cross", details=((UGLY, UGLY),)),
         Mark("e2", "b", 0.0, 1.0, UGLY, UGLY, tone="culprit", shade=(0.0, 1.0)),
     ),
-    cards=(Card("missing", UGLY, UGLY, "e1"),),
+    cards=(Card("missing", UGLY, UGLY, "e1", UGLY),),
     facts=((UGLY, UGLY),),
     paste=UGLY,
+    command=UGLY,
 )
 
 

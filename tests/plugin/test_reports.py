@@ -17,11 +17,14 @@ pytest.importorskip("jinja2", reason="the report is drawn with Jinja2: pip insta
 TESTS = Path(__file__).parents[1]
 
 FAILS = """
+    import logging
+
     def test_fails(netfault, echo, talk):
         link = netfault.forward(echo, name="store")
         talk(link)
         with link.delay(0.001):
             talk(link)
+        logging.getLogger("shop").warning("giving up")
         raise TimeoutError("<nothing> came")
 
     def test_passes(netfault, echo, talk):
@@ -56,7 +59,11 @@ def test_a_failing_test_gets_a_page_and_a_drawing(sessions: Any, workers: int) -
     assert drawn.headline == "test_it.py::test_fails failed"
     assert [card.kind for card in drawn.cards] == ["broke", "missing"]
     assert drawn.cards[1].title == "TimeoutError: <nothing> came"
-    assert drawn.paste.startswith("pytest test_it.py::test_fails --netfault-seed=")
+    assert drawn.command.startswith("pytest test_it.py::test_fails --netfault-seed=")
+    assert drawn.cards[1].source.startswith("raise TimeoutError(")
+    assert re.search(r" at test_it\.py:\d+\.$", drawn.cards[1].text)
+    assert [mark.label for mark in drawn.marks if mark.lane == "log"] == ["WARNING shop: giving up"]
+    assert {"test", "link", "started", "versions", "seed"} == dict(drawn.facts).keys()
 
 
 @pytest.mark.slow

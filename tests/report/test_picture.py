@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from pytest_netfault.checks.guarantees import GUARANTEES
-from pytest_netfault.checks.trace import Bookmarked, Delivered, Failed, Resynced, TraceEvent
+from pytest_netfault.checks.trace import Bookmarked, Compaction, Delivered, Failed, Resynced, TraceEvent
 from pytest_netfault.events import LinkEvent
 from pytest_netfault.faults import Blackhole, Cut, Delay, Refuse, Reset, Sever
 from pytest_netfault.proof.contract import Run
@@ -257,6 +257,59 @@ def test_a_server_that_pauses_or_restarts_is_a_fault_too(make_run: MakeRun) -> N
     faults = {(mark.label, mark.shade) for mark in lane(picture(run), "faults")}
     assert {label for label, _ in faults} == {"Restart()", "Pause()"}
     assert len(faults) == 3
+
+
+@pytest.mark.parametrize(("compacted", "blamed"), [(3, "Compact()"), (2, "Sever()")])
+def test_a_compaction_is_blamed_where_it_took_all_that_is_missing(
+    make_run: MakeRun, compacted: int, blamed: str
+) -> None:
+    run = make_run(remarks=(Remark(100.06, 5, f"up to revision {compacted}", server="compacted"),))
+    run = replace(run, trace=replace(run.trace, compactions=(Compaction(compacted, 1),)))
+    drawn = picture(run)
+    (broke,) = (card for card in drawn.cards if card.kind == "broke")
+    assert broke.title == blamed
+    (culprit,) = (mark for mark in drawn.marks if mark.tone == "culprit")
+    assert culprit.label == blamed
+    assert {mark.label for mark in lane(drawn, "faults")} == {"Compact()", "Sever()"}
+    named = (
+        "Revision 3 was in it, and the subscriber did not have it yet: Sever() had come between, from 40.0 ms"
+    )
+    assert (named in broke.text) is (blamed == "Compact()")
+
+
+def test_a_compaction_before_the_write_is_not_blamed(make_run: MakeRun) -> None:
+    """As above, but for the time of the compaction."""
+    run = make_run(remarks=(Remark(100.045, 5, "up to revision 3", server="compacted"),))
+    run = replace(run, trace=replace(run.trace, compactions=(Compaction(3, 1),)))
+    assert [card.title for card in picture(run).cards if card.kind == "broke"] == ["Sever()"]
+
+
+def test_of_several_cut_connections_the_one_that_delivered_most_is_named(make_run: MakeRun) -> None:
+    def cut(number: int, down: int) -> LinkEvent:
+        return LinkEvent(100.041, "link", "fin", number, "netfault", 9, down, "", Sever(), 1, "both")
+
+    began = LinkEvent(100.04, "link", "fault", by="netfault", fault=Sever(), fault_id=1)
+    (broke,) = (
+        card
+        for card in picture(make_run(events=(began, cut(1, 20), cut(2, 500), cut(3, 7)))).cards
+        if card.kind == "broke"
+    )
+    assert (
+        "It closed 3 connections, of which #2 had delivered most to the client: after 9 B up and 500 B down"
+        in broke.text
+    )
+    (broke,) = (card for card in picture(make_run(events=(began, cut(1, 20)))).cards if card.kind == "broke")
+    assert "It closed connection #1 after 9 B up and 20 B down" in broke.text
+
+
+def test_what_plays_it_again_can_be_pasted(make_run: MakeRun) -> None:
+    drawn = picture(make_run(), seed=7, settle=2.0, command="netfault replay a.json --store s.py:open_store")
+    assert drawn.paste.splitlines()[-1] == "verify.replay(open_store, server, schedule, settle=2, seed=7)"
+    *definition, _call = drawn.paste.splitlines()
+    names: dict[str, Any] = {}
+    exec("\n".join(definition), names)
+    assert names["schedule"] == make_run().schedule
+    assert drawn.command.startswith("netfault replay")
 
 
 def test_a_large_picture_begins_at_the_loss() -> None:

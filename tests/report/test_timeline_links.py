@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 
 from pytest_netfault.events import LinkEvent, describe
@@ -31,7 +32,7 @@ def of(*links: LinkStory, wrong: str = "no") -> NetworkStory:
 
 def test_it_shows_what_the_link_did_and_where_the_test_failed() -> None:
     drawing = link_picture(of(STORY, wrong="TimeoutError: late\nmore"))
-    assert drawing.paste == "pytest t.py::test_a"
+    assert drawing.command == "pytest t.py::test_a"
     assert drawing.headline == "t.py::test_a failed"
     assert [lane.name for lane in drawing.lanes] == ["The test", "Faults", "Connections"]
     broke, wrong = drawing.cards
@@ -42,6 +43,21 @@ def test_it_shows_what_the_link_did_and_where_the_test_failed() -> None:
     assert marks[broke.mark].tone == "culprit"
     assert marks[wrong.mark].start == drawing.ends
     assert "Sever()" in drawn(drawing)
+
+
+def test_the_line_that_failed_and_the_line_of_the_fault_are_named() -> None:
+    events = tuple(replace(event, source="t.py:8") if event.kind == "fault" else event for event in EVENTS)
+    story = of(replace(STORY, events=events), wrong="AssertionError: no")
+    told = replace(
+        story, failed_at="t.py:12", source="assert answer == b'3'", facts=(("started", "2026-11-29"),)
+    )
+    broke, wrong = link_picture(told).cards
+    assert broke.text.endswith("Applied at t.py:8.")
+    assert (wrong.text, wrong.source) == ("After 1.10 s at t.py:12.", "assert answer == b'3'")
+    assert ("started", "2026-11-29") in link_picture(told).facts
+    assert NetworkStory.from_json(json.loads(json.dumps(told.to_json()))) == told
+    unknown = link_picture(story).cards[-1]
+    assert (unknown.text, unknown.source) == ("After 1.10 s.", "")
 
 
 def test_a_fault_that_met_nothing_is_not_blamed() -> None:
