@@ -80,6 +80,10 @@ class Toxic(Fault):
         digest = hashlib.blake2b(f"{self.key}/{connection}".encode(errors="replace"), digest_size=8).digest()
         return int.from_bytes(digest, "big") / 2**64 < self.toxicity
 
+    def __repr__(self) -> str:
+        """What messages call it."""
+        return f"toxic {self.name!r} ({self.kind})"
+
     def to_json(self) -> dict[str, Any]:
         """The toxic as clients get it."""
         return {

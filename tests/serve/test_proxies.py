@@ -161,7 +161,8 @@ class TestAToxicThatCannotBeOnAnUpstream:
         before = self.keep_one(serving, upstream)
         answer = serving.ask("POST", "/proxies/p", {"upstream": "unix:/nowhere/x"})
         assert answer.status == 400
-        assert self.SENTENCE in answer.json["error"]
+        assert answer.json["error"].startswith("toxic 'packet_loss_downstream' (packet_loss) ")
+        assert answer.json["error"].endswith(self.SENTENCE)
         assert serving.ask("GET", "/proxies/p").json == before
 
     def test_a_fault_of_ours_is_no_exception(self, serving: Serving, upstream: Upstream) -> None:
