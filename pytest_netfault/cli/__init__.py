@@ -6,6 +6,8 @@ netfault prove MODULE:NAME      a client of yours, under generated outages
 netfault judge PLACE...         judge recorded traces, histories and acknowledgements
 netfault replay TRACE           play the schedule of a recorded loss again
 netfault merge PLACE...         the parts of a proof as one report
+netfault export PAGE            a timeline as Chrome trace events, for Perfetto
+netfault index DIR              one page about what failing tests have left
 netfault serve                  links and faults over HTTP, with the API of Toxiproxy
 """
 

@@ -30,6 +30,8 @@ COMMANDS = (
     "pytest_netfault.cli.judge",
     "pytest_netfault.cli.replay",
     "pytest_netfault.cli.merge",
+    "pytest_netfault.cli.export",
+    "pytest_netfault.cli.index",
     "pytest_netfault.cli.serve",
 )
 

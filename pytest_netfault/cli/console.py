@@ -17,6 +17,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, NoReturn, TextIO, TypeAlias
 
 from pytest_netfault.common.printable import printable, printable_lines
+from pytest_netfault.report.colour import coloured, wanted
 
 __all__ = [
     "CannotWrite",
@@ -72,6 +73,11 @@ class Console:
     def lines(self, text: str) -> None:
         """Write several lines, or raise :class:`CannotWrite`."""
         self._write(printable_lines(text))
+
+    def story(self, text: str) -> None:
+        """Write several lines with colours, where the output has them; or raise :class:`CannotWrite`."""
+        text = printable_lines(text)
+        self._write(coloured(text) if wanted(os.environ, terminal=self.is_terminal) else text)
 
     def verbatim(self, text: str) -> None:
         """Write a text that is printable already (JSON of :func:`.json_text`, help), or raise :class:`CannotWrite`."""

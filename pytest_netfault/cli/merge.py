@@ -35,7 +35,7 @@ def run(arguments: argparse.Namespace) -> int:
     try:
         console.line(f"kept: {verify.merge(*arguments.places)}")
     except verify.UpdateLost as lost:
-        console.lines(f"{lost}\nIn all parts: {lost.report}")
+        console.story(f"{lost}\nIn all parts: {lost.report}")
         return 1
     except verify.ProvedNothing as nothing:
         console.lines(str(nothing))

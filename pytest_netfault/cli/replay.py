@@ -129,7 +129,7 @@ def run_replay(options: argparse.Namespace, *, out: TextIO | None = None) -> int
             nothing += isinstance(came, verify.ProvedNothing)
             if type(came) not in shown:  # the second play tells the same story
                 shown.add(type(came))
-                console.lines(f"kept: {came}" if isinstance(came, verify.Report) else str(came))
+                console.story(f"kept: {came}" if isinstance(came, verify.Report) else str(came))
                 console.flush()
     if options.times > 1:
         more = f", nothing proved in {nothing}" if nothing else ""

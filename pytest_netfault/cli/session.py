@@ -112,7 +112,7 @@ class ProofSession:
                 self._hold(server)
             raise
         kept = isinstance(came, Report)
-        self.console.lines(f"kept: {came}" if kept else str(came))
+        self.console.story(f"kept: {came}" if kept else str(came))
         self._conclude(server, "")
         if not kept:
             self._hold(server)

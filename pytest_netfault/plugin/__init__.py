@@ -261,11 +261,29 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     """After the fixtures are gone; a net for what a broken teardown left."""
     config = session.config
     mine = config.stash.get(SESSION, None)
+    try:
+        if mine is not None:
+            mine.close()
+    finally:
+        _write_index(config)
     if mine is None:
         return
-    mine.close()
     if hasattr(config, "workeroutput"):
         config.workeroutput["netfault"] = mine.totals.to_json()
+
+
+def _write_index(config: pytest.Config) -> None:
+    """Where folders were written, one page that lists them; under pytest-xdist the controller does."""
+    settings = config.stash[SETTINGS]
+    used = SESSION in config.stash or _WORKERS in config.stash
+    if settings.output is None or settings.artifacts == "off" or hasattr(config, "workerinput") or not used:
+        return
+    from pytest_netfault.report.index import write_index
+
+    # Its folders are there, and a full disk has been reported with each of them.
+    with contextlib.suppress(OSError):
+        if settings.output.is_dir():
+            write_index(settings.output)
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
@@ -286,6 +304,31 @@ def pytest_testnodedown(node: Any) -> None:
         workers.crashed.append(node.gateway.id)
     elif "netfault" in output:
         workers.totals.append(output["netfault"])
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True, specname="pytest_terminal_summary")
+def pytest_netfault_colours(terminalreporter: Any) -> Generator[None, object, object]:
+    """Around what pytest shows of failures: our section has colours where the terminal has, and there only."""
+    reports = [
+        report
+        for outcome in ("failed", "error")
+        for report in terminalreporter.stats.get(outcome, ())
+        if any(name == "netfault" for name, _ in getattr(report, "sections", ()))
+    ]
+    if not reports or not terminalreporter.hasmarkup:
+        return (yield)
+    from pytest_netfault.report.colour import coloured
+
+    before = [report.sections for report in reports]
+    for report in reports:
+        report.sections = [
+            (name, coloured(text) if name == "netfault" else text) for name, text in report.sections
+        ]
+    try:
+        return (yield)
+    finally:
+        for report, sections in zip(reports, before, strict=True):
+            report.sections = sections
 
 
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:

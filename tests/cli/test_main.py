@@ -16,7 +16,7 @@ from pytest_netfault.cli import demo, main
 from pytest_netfault.cli.exit_codes import CommandFailed
 from pytest_netfault.proof import losses
 
-COMMANDS = ["demo", "examples", "prove", "judge", "replay", "merge", "serve"]
+COMMANDS = ["demo", "examples", "prove", "judge", "replay", "merge", "export", "index", "serve"]
 
 
 def run(*arguments: str) -> subprocess.CompletedProcess[str]:

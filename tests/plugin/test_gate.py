@@ -92,7 +92,7 @@ def test_proofs_draw_from_the_seed_and_leave_their_verdict_and_their_files(
     result.assert_outcomes(passed=3, failed=1)
     result.stdout.fnmatch_lines_random(["seed is 11", "wrote [123]"])
     found = _properties(proofs.pytester.path / "out.xml")
-    (folder,) = (proofs.pytester.path / "out").iterdir()
+    (folder,) = (path for path in (proofs.pytester.path / "out").iterdir() if path.is_dir())
     assert {name: properties["verdict"] for name, properties in found.items()} == {
         "test_kept": "kept",
         "test_lost": "broken",
@@ -191,7 +191,11 @@ def test_which_tests_leave_a_folder(sessions: Any, option: str | None, kept: set
     result = sessions.run("--netfault-output=out", "-W", "ignore::pytest_netfault.LinkWarning", *options)
     result.assert_outcomes(passed=3, failed=1, errors=2)
     out = sessions.pytester.path / "out"
-    folders = {path.name.rpartition("-")[0]: path for path in out.iterdir()} if out.exists() else {}
+    folders = (
+        {path.name.rpartition("-")[0]: path for path in out.iterdir() if path.is_dir()}
+        if out.exists()
+        else {}
+    )
     assert set(folders) == {f"test_it.py-{name}" for name in kept}
     for folder in folders.values():
         assert (folder / "events.json").is_file()

@@ -10,6 +10,7 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from pytest_netfault.report.html import embedded
+from pytest_netfault.report.index import read_folders
 from pytest_netfault.report.timeline import Timeline
 
 pytest.importorskip("jinja2", reason="the report is drawn with Jinja2: pip install 'pytest-netfault[report]'")
@@ -44,7 +45,7 @@ def test_a_failing_test_gets_a_page_and_a_drawing(sessions: Any, workers: int) -
     parallel = ("-n2",) if workers else ()
     result = sessions.run("--netfault-output=out", *parallel, plugins=["xdist"])
     output = sessions.pytester.path / "out"
-    (folder,) = output.iterdir()
+    (folder,) = (path for path in output.iterdir() if path.is_dir())
     result.stdout.fnmatch_lines(
         [
             "*- netfault -*",
@@ -70,7 +71,7 @@ def test_a_failing_test_gets_a_page_and_a_drawing(sessions: Any, workers: int) -
 def test_each_failing_test_has_a_page_of_its_own(sessions: Any) -> None:
     sessions.file(FAILS + FAILS.replace("test_fails", "test_fails_too").replace("test_passes", "test_fine"))
     sessions.run("--netfault-output=out").assert_outcomes(failed=2, passed=2)
-    pages = [embedded(page.read_text("utf-8")) for page in (sessions.pytester.path / "out").rglob("*.html")]
+    pages = [embedded(page.read_text("utf-8")) for page in (sessions.pytester.path / "out").glob("*/*.html")]
     assert {page.headline for page in pages} == {
         "test_it.py::test_fails failed",
         "test_it.py::test_fails_too failed",
@@ -118,7 +119,7 @@ def test_an_interrupted_test_gets_a_page(sessions: Any, read_until: Any, interru
     read_until(process, "^now")
     said = interrupt(process)
     output = sessions.pytester.path / "out"
-    (folder,) = output.iterdir()
+    (folder,) = (path for path in output.iterdir() if path.is_dir())
     assert f"netfault: interrupted; what had happened by then is in {folder}" in said
     assert process.returncode == pytest.ExitCode.INTERRUPTED
     drawn = page_of(output)
@@ -385,3 +386,21 @@ def test_of_the_losses_of_a_property_only_the_smallest_is_told_and_kept(
     assert told["test_lost"]["netfault.verdict"] == "broken"
     assert told["test_kept"]["netfault.verdict"] == "kept"
     assert int(str(told["test_kept"]["netfault.examples"])) >= 12
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("colour", ["yes", "no"])
+def test_the_story_is_coloured_as_pytest_is_and_its_files_never(sessions: Any, colour: str) -> None:
+    sessions.file(FAILS)
+    result = sessions.run(
+        f"--color={colour}", "--netfault-output=out", "--junitxml=it.xml", "-n1", plugins=["xdist"]
+    )
+    (line,) = (line for line in result.outlines if "store fault Delay(0.001)" in line)
+    assert ("\x1b[33mstore fault" in line) is (colour == "yes")
+    output = sessions.pytester.path / "out"
+    files = [path for path in [*output.rglob("*"), sessions.pytester.path / "it.xml"] if path.is_file()]
+    assert {"index.html", "failure.txt", "it.xml"} <= {path.name for path in files}
+    assert [path.name for path in files if "\x1b" in path.read_text(encoding="utf-8")] == []
+    (row,) = read_folders(output)
+    assert (row.test, row.outcome) == ("test_it.py::test_fails", "TimeoutError: <nothing> came")
+    assert "test_it.py::test_fails" in (output / "index.html").read_text(encoding="utf-8")
