@@ -18,6 +18,7 @@ from typing import Any, get_args
 from pytest_netfault.checks.trace import Promise
 from pytest_netfault.common.files import why_no_folder
 from pytest_netfault.common.printable import represented
+from pytest_netfault.common.system import cores
 from pytest_netfault.faults import CutHow
 from pytest_netfault.faults.arguments import count
 from pytest_netfault.proof import host
@@ -145,7 +146,7 @@ def settings_of(
 
 def default_lanes() -> int:
     """How many schedules this machine plays well side by side: a play mostly waits."""
-    return min(_LANES_PER_CORE * len(os.sched_getaffinity(0)), _MOST_LANES)
+    return min(_LANES_PER_CORE * cores(), _MOST_LANES)
 
 
 def check_store(open_store: object) -> None:

@@ -29,8 +29,7 @@ from pathlib import Path
 from typing import Any
 
 from pytest_netfault.proof.clients import ClientFailed, ExternalClient
-from pytest_netfault.servers import launcher
-from pytest_netfault.servers.process import python
+from pytest_netfault.servers.tied import Tie, reap
 from pytest_netfault.store import Delivery, Event, Resync, Store, WriteRejected
 
 __all__ = ["OutcomeUnknown", "ProcessFailed", "ProcessStore"]
@@ -172,10 +171,10 @@ class _Program:
         self._process: subprocess.Popen[bytes] | None = None
         self._start_error: Exception | None = None
         self._started = threading.Event()
-        launch = [python(), "-I", "-S", launcher.__file__, str(os.getpid()), "", *_resolved(command)]
+        tie = Tie(_resolved(command))
         options = {"env": environment, "cwd": folder}
         self._reader = threading.Thread(
-            target=self._read, args=(launch, options), name=f"netfault {command[0]}", daemon=True
+            target=self._read, args=(tie, options), name=f"netfault {command[0]}", daemon=True
         )
         self._reader.start()
         self._started.wait()
@@ -281,13 +280,14 @@ class _Program:
 
     # -- the reader --------------------------------------------------------------------------------------------
 
-    def _read(self, launch: list[str], options: dict[str, Any]) -> None:
+    def _read(self, tie: Tie, options: dict[str, Any]) -> None:
         pipe = subprocess.PIPE
+        options = options | {"start_new_session": True, "pass_fds": tie.descriptors}
         try:
-            process = subprocess.Popen(
-                launch, stdin=pipe, stdout=pipe, stderr=pipe, start_new_session=True, **options
-            )
+            process = subprocess.Popen(tie.command, stdin=pipe, stdout=pipe, stderr=pipe, **options)
+            tie.started()
         except Exception as error:
+            tie.ended()
             self._start_error = error
             self._started.set()
             return
@@ -305,10 +305,10 @@ class _Program:
         finally:
             if self.failure is not None:
                 os.killpg(process.pid, signal.SIGKILL)
-            os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+            reap(process, self._lock)
+            tie.ended()
             errors.join(1.0)
             with self._lock:
-                process.wait()
                 self._ended = True
             self._fail(f"ended with exit code {process.returncode} before it was closed")
             self._close_input(_OPEN_SECONDS)

@@ -19,6 +19,7 @@ from __future__ import annotations
 import ipaddress
 import os
 import string
+import sys
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -36,8 +37,9 @@ __all__ = [
     "parse_address",
 ]
 
-# sun_path of Linux holds 108 bytes with the closing NUL; a longer path fails in bind() with no hint why.
-_LONGEST_UNIX_PATH = 107
+# sun_path holds 108 bytes on Linux and 104 elsewhere, with the closing NUL; a longer path fails in bind() with no hint
+# why.
+_LONGEST_UNIX_PATH = 107 if sys.platform == "linux" else 103
 
 
 @dataclass(frozen=True)

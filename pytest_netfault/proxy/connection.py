@@ -365,7 +365,7 @@ class Connection:
             self.cause = _PEERS[end.side]
         if end.peer_gone:
             end.close()
-        elif ended:
+        elif ended or end.hides_its_end:
             end.watch_for_gone()
         if ended and on_ended is not None:
             on_ended()

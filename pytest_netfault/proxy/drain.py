@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from pytest_netfault.proxy.end import End
-from pytest_netfault.proxy.engine import READ, READ_SIZE
+from pytest_netfault.proxy.engine import READ_SIZE
+from pytest_netfault.proxy.poller import READ
 
 __all__ = ["Drain"]
 

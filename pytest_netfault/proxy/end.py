@@ -2,8 +2,8 @@
 
 Rules of this file:
 
-* **Back-pressure.** EPOLLIN is set only while the pipe wants data. If the socket reports a hang-up meanwhile, and a
-  fault holds this direction, it leaves the epoll set until it is wanted again, or the loop would spin on it. If only a
+* **Back-pressure.** READ is asked for only while the pipe wants data. If the socket reports a hang-up meanwhile, and a
+  fault holds this direction, it leaves the poller until it is wanted again, or the loop would spin on it. If only a
   slow receiver stands in the way, the rest is read: no more can come than the kernel has.
 * A handler tolerates spurious readiness: it may have been meant for a socket that had this descriptor before.
 """
@@ -17,7 +17,8 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Literal
 
 from pytest_netfault.proxy import kernel
-from pytest_netfault.proxy.engine import PEER_ENDED, READ, TROUBLE, WRITE, Engine
+from pytest_netfault.proxy.engine import Engine
+from pytest_netfault.proxy.poller import PEER_ENDED, READ, TROUBLE, WRITE
 
 if TYPE_CHECKING:
     from pytest_netfault.proxy.pipe import Pipe
@@ -29,9 +30,6 @@ __all__ = ["End", "Side"]
 _UNSENT_LOW_WATER = 256 * 1024
 
 _NOT_SENT = getattr(socket, "TCP_NOTSENT_LOWAT", 0)  # not on every system
-
-_PEER_ENDED = getattr(select, "POLLRDHUP", 0)  # named on Linux only
-
 _RESET = struct.pack("ii", 1, 0)
 
 Side = Literal["client", "upstream"]
@@ -69,9 +67,15 @@ class End:
         self.incoming: Pipe  # the pipe that writes to this socket
         self.outgoing: Pipe  # the pipe that reads from it
         if sock.family != socket.AF_UNIX:
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            self._set_option(socket.TCP_NODELAY, 1)
             if _NOT_SENT:
-                sock.setsockopt(socket.IPPROTO_TCP, _NOT_SENT, _UNSENT_LOW_WATER)
+                self._set_option(_NOT_SENT, _UNSENT_LOW_WATER)
+
+    def _set_option(self, option: int, value: int) -> None:
+        try:
+            self.sock.setsockopt(socket.IPPROTO_TCP, option, value)
+        except OSError:  # macOS refuses once the peer has reset; reading says that it has
+            pass
 
     def want(self, reading: bool, writing: bool) -> None:
         """Wait for these from now on."""
@@ -101,12 +105,37 @@ class End:
     @property
     def peer_ended(self) -> bool:
         """Whether the peer has ended its side, or is gone."""
-        return bool(self._poll(_PEER_ENDED) & (_PEER_ENDED | select.POLLHUP | select.POLLERR))
+        if PEER_ENDED:
+            return bool(self._poll(PEER_ENDED) & (PEER_ENDED | select.POLLHUP | select.POLLERR))
+        events = self._poll()
+        if events & (select.POLLHUP | select.POLLERR):
+            return True
+        return bool(events & select.POLLIN) and self.nothing_left()
 
     @property
     def peer_gone(self) -> bool:
         """Whether the kernel has no peer for it any more: closing the socket sends nothing."""
-        return bool(self._poll() & (select.POLLHUP | select.POLLERR))
+        gone = bool(self._poll() & (select.POLLHUP | select.POLLERR))
+        # Where a hang-up may be a mere FIN, whose sender still listens, the kernel is asked for the peer.
+        return gone and (bool(PEER_ENDED) or self.sock.family == socket.AF_UNIX or not self.connected)
+
+    @property
+    def hides_its_end(self) -> bool:
+        """Whether only reading would show that the peer has ended, and there are bytes to be read before."""
+        return not PEER_ENDED and bool(self._poll() & select.POLLIN)
+
+    def nothing_left(self) -> bool:
+        """Whether reading would say that the peer has ended, and not give bytes first."""
+        return self._ends(self.sock)
+
+    @staticmethod
+    def _ends(sock: socket.socket) -> bool:
+        try:
+            return not sock.recv(1, socket.MSG_PEEK)
+        except BlockingIOError:
+            return False
+        except OSError:
+            return True
 
     def _poll(self, mask: int = select.POLLIN) -> int:
         probe = select.poll()
@@ -118,8 +147,7 @@ class End:
         if self.separate != separate:
             self.separate = separate
             if self.sock.family != socket.AF_UNIX and _NOT_SENT:
-                mark = 1 if separate else _UNSENT_LOW_WATER
-                self.sock.setsockopt(socket.IPPROTO_TCP, _NOT_SENT, mark)
+                self._set_option(_NOT_SENT, 1 if separate else _UNSENT_LOW_WATER)
 
     def _trouble(self) -> None:
         """The socket reports a hang-up while nothing is read from it.
@@ -138,12 +166,20 @@ class End:
         """Read and write nothing more; ``on_end`` is called when the peer may have ended its side, or be gone."""
         self.unwatch()
         if self.fd >= 0:
-            self.engine.register(self.fd, PEER_ENDED, lambda _mask: on_end())
+            self.engine.register(self.fd, PEER_ENDED or READ, lambda _mask: on_end())
             self.watched = True
 
     def watch_for_gone(self) -> None:
-        """The peer has ended its side, which epoll reports for ever: from now on wait only until it is gone."""
-        self.engine.modify(self.fd, 0)
+        """What was reported is reported for ever: from now on wait only until the peer is gone.
+
+        Where a hang-up may be a mere FIN, and there was one, no event tells more: the socket stays until the link ends.
+        """
+        if not self.watched:
+            return
+        if not PEER_ENDED and self._poll(select.POLLHUP) & select.POLLHUP:
+            self.unwatch()
+        else:
+            self.engine.modify(self.fd, 0)
 
     def unwatch(self) -> None:
         """Out of the set."""
@@ -174,8 +210,8 @@ class End:
         """Whether the peer has ended its side in a way that its protocol does not count as an end."""
         return False
 
-    def unacknowledged(self) -> int:
-        """Bytes that were written and that the peer's kernel has not acknowledged."""
+    def unacknowledged(self) -> int | None:
+        """Bytes that were written and that the peer's kernel has not acknowledged; None where nobody knows."""
         return kernel.unacknowledged(self.sock)
 
     def unsent(self) -> int:

@@ -2,22 +2,23 @@
 
 ::
 
-    trio --+-- the engine's own task: wait_readable(epoll) -> ready sockets -> callbacks: one recv, one send
-           |                                               -> timers that are due
-           |                                               -> calls from other threads (control)
+    trio --+-- the engine's own task: poller.wait -> ready sockets -> callbacks: one recv, one send
+           |                                      -> timers that are due
+           |                                      -> calls from other threads (control)
            +-- a task for the life of each link, with a nursery of its own
                   +-- a task for each name that is being looked up
 
 Why bytes are not carried by trio tasks: a wait in trio costs a system call and a task switch, which are most of what a
 small message costs. With a task for each direction, 100 connections reach 30,000 requests a second; with one ``epoll``
 set that stays registered, and that trio awaits as a single descriptor, 47,000. So trio has what takes its time: the
-lives of links, name look-ups and their limits, cancellation, the order of shutting down.
+lives of links, name look-ups and their limits, cancellation, the order of shutting down. ``poller.py`` has the set, and
+what takes its place where there is no ``epoll``.
 
 Rules of this file:
 
 * Callbacks are plain functions on the engine's thread. They never block, so a control call waits for a few
   of them at most: never for data. A task that touches sockets does so in a :meth:`Engine.step`, as a callback would.
-* While traffic flows the loop stays in ``epoll`` and lets trio run at least each ``TRIO_SLICE`` seconds, or at once
+* While traffic flows the loop stays with the sockets and lets trio run at least each ``TRIO_SLICE`` seconds, or at once
   when somebody has asked it to :meth:`~Engine.hurry`.
 * A callback that raises ends the engine: :attr:`Engine.crash` keeps the exception, and every call that waits
   or comes later gets it. Nothing is swallowed and nothing hangs.
@@ -27,7 +28,6 @@ Rules of this file:
 from __future__ import annotations
 
 import contextlib
-import select
 import sys
 import threading
 import time
@@ -38,22 +38,13 @@ import trio
 
 from pytest_netfault.proxy.calls import Call, CallQueue
 from pytest_netfault.proxy.debug_log import DebugLog
+from pytest_netfault.proxy.poller import READ, make_poller
 from pytest_netfault.proxy.wakeup import Timer, Timers, Wakeup
 
 if sys.version_info < (3, 11):
     from exceptiongroup import BaseExceptionGroup
 
-__all__ = [
-    "PEER_ENDED",
-    "READ",
-    "READ_SIZE",
-    "TROUBLE",
-    "WRITE",
-    "Engine",
-    "EngineStopped",
-    "Started",
-    "Timer",
-]
+__all__ = ["READ_SIZE", "Engine", "EngineStopped", "Started", "Timer"]
 
 T = TypeVar("T")
 
@@ -61,7 +52,7 @@ T = TypeVar("T")
 _BATCH = 8
 # The longest that trio's other tasks wait while traffic flows.
 TRIO_SLICE = 0.005
-# How long the loop lingers in epoll after traffic before it goes back to trio. epoll counts in milliseconds.
+# How long the loop lingers after traffic before it goes back to trio. epoll and poll count in milliseconds.
 _LINGER = 0.001
 
 # For how long trio has its turn at once when a task was begun or cancelled: many times what such a task needs.
@@ -69,12 +60,6 @@ _HURRY = 0.02
 
 # Large reads are most of the speed of a bulk stream: a system call costs about as much as copying 16 KiB.
 READ_SIZE = 512 * 1024
-
-READ = select.EPOLLIN if hasattr(select, "epoll") else 1
-WRITE = select.EPOLLOUT if hasattr(select, "epoll") else 4
-TROUBLE = (select.EPOLLHUP | select.EPOLLERR) if hasattr(select, "epoll") else 0
-# The peer has ended its side: for a socket that is never read.
-PEER_ENDED = select.EPOLLRDHUP if hasattr(select, "epoll") else 0
 
 
 class EngineStopped(RuntimeError):
@@ -110,9 +95,9 @@ class Engine:
         self._stopping = False
         self._nursery: trio.Nursery | None = None
         with contextlib.ExitStack() as undo:
-            self._epoll = undo.enter_context(contextlib.closing(select.epoll()))
+            self._poller = undo.enter_context(contextlib.closing(make_poller()))
             self._wakeup = undo.enter_context(contextlib.closing(Wakeup()))
-            self._epoll.register(self._wakeup.fd, READ)
+            self._poller.register(self._wakeup.fd, READ)
             undo.pop_all()  # nothing has failed: it is all kept, until :meth:`end`
 
     # -- called from other threads ------------------------------------------------------------------------
@@ -197,7 +182,7 @@ class Engine:
     def forget(self) -> None:
         """In a forked child: let go of what only the parent's thread serves.
 
-        The epoll set itself is shared with the parent, so it is closed here and never changed.
+        An epoll set is shared with the parent, so it is closed here and never changed.
         """
         self._busy = threading.RLock()
         self.stopped = True
@@ -215,17 +200,17 @@ class Engine:
 
     def register(self, fd: int, mask: int, handler: Callable[[int], None]) -> None:
         """Call ``handler(ready)`` whenever the descriptor is ready for something in ``mask``."""
-        self._epoll.register(fd, mask)
+        self._poller.register(fd, mask)
         self._handlers[fd] = handler
 
     def modify(self, fd: int, mask: int) -> None:
         """Change what is waited for. Errors and hang-ups are always reported."""
-        self._epoll.modify(fd, mask)
+        self._poller.modify(fd, mask)
 
     def unregister(self, fd: int) -> None:
         """Stop watching a descriptor. Must come before it is closed."""
-        if self._handlers.pop(fd, None) is not None and not self._epoll.closed:
-            self._epoll.unregister(fd)
+        if self._handlers.pop(fd, None) is not None and not self._poller.closed:
+            self._poller.unregister(fd)
 
     def call_at(self, when: float, callback: Callable[[], None]) -> Timer:
         """Call back once ``when`` (of :attr:`now`) has come."""
@@ -272,7 +257,7 @@ class Engine:
         self._release()
 
     def _release(self) -> None:
-        self._epoll.close()
+        self._poller.close()
         self._wakeup.close()
         self.buffer = memoryview(b"")  # a NetFault may be looked at long after its end
 
@@ -302,8 +287,7 @@ class Engine:
 
     async def _serve(self) -> None:
         while not self._stopping:
-            with trio.move_on_after(max(0.0, self._timers.next_at() - self.now())):
-                await trio.lowlevel.wait_readable(self._epoll.fileno())
+            await self._poller.wait(max(0.0, self._timers.next_at() - self.now()))
             slice_end = self.now() + TRIO_SLICE
             while self._turn() or not self._idle():
                 now = self.now()
@@ -316,7 +300,7 @@ class Engine:
         now = self.now()
         if self._stopping or now < self._hurry_until:
             return True
-        return not self._epoll.poll(max(0.0, min(_LINGER, self._timers.next_at() - now)), 1)
+        return not self._poller.linger(max(0.0, min(_LINGER, self._timers.next_at() - now)))
 
     def _turn(self) -> bool:
         return self.step(self._round)
@@ -329,7 +313,7 @@ class Engine:
             busy = True
         handlers = self._handlers
         wakeup = self._wakeup.fd
-        for fd, mask in self._epoll.poll(0, _BATCH):
+        for fd, mask in self._poller.take(_BATCH):
             busy = True
             # An earlier callback of this round may have closed this descriptor, or a new socket may have its
             # number by now: handlers tolerate spurious readiness.

@@ -102,7 +102,7 @@ class Evidence:
         lossy, ways = fault.packet_loss() is not None, directions_of(fault)
         silent = fault.traits.connections == "silence"
         at_the_port = (lossy or fault.traits.listener == "hang") and not active.limits.some
-        if at_the_port and self._listener.drops > active.drops_before:
+        if at_the_port and (self._listener.drops > active.drops_before or self._listener.keeps_waiting):
             return True
         if lossy and self._dropped(active, ways):
             return True

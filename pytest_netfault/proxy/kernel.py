@@ -1,11 +1,12 @@
-"""What the Linux kernel is asked to do for a fault: drop packets, and report what is not yet acknowledged.
+"""What the kernel is asked to do for a fault: drop packets, and report what is not yet acknowledged.
 
 A classic BPF program attached to a socket (``SO_ATTACH_FILTER``, no privilege needed) sees each segment that
 arrives there, before TCP does. Returning 0 drops it: for a listener that swallows SYNs, so that connecting
 hangs; for a connection it swallows data and acknowledgements, so that the peer retransmits. A program may also
 draw a random number for each packet, which is real loss.
 
-System calls only, no decisions. Nothing here is called on a system that is not Linux.
+System calls only, no decisions. Most of them are Linux's own: elsewhere there are no filters, nothing is counted, and
+what is not acknowledged is asked for in that system's way.
 """
 
 from __future__ import annotations
@@ -14,10 +15,13 @@ import ctypes
 import errno
 import fcntl
 import functools
+import select
 import socket
 import struct
 import sys
 import termios
+
+from pytest_netfault.common import system
 
 __all__ = ["drops_of", "has_filters", "refused_attempts", "set_loss", "unacknowledged", "unread", "unsent"]
 
@@ -28,6 +32,9 @@ _SO_MEMINFO = 55
 _SIOCOUTQNSD = 0x894B
 _SK_MEMINFO_DROPS = 8
 _SK_MEMINFO_VARS = 9
+
+# From sys/socket.h of macOS: what is in the send buffer, which keeps bytes until they are acknowledged.
+_SO_NWRITE = 0x1024
 
 # From linux/filter.h and linux/bpf_common.h.
 _LD_W_ABS = 0x20
@@ -51,7 +58,7 @@ def _program(loss: float) -> list[tuple[int, int, int, int]]:
 @functools.lru_cache(maxsize=1)
 def has_filters() -> bool:
     """Whether this system lets a socket drop what arrives. Tried once: some sandboxes only look like Linux."""
-    if sys.platform != "linux":
+    if not system.LINUX:
         return False
     try:
         with socket.socket() as probe:
@@ -83,7 +90,9 @@ def _packed(loss: float) -> tuple[bytes, object]:
 
 
 def drops_of(sock: socket.socket) -> int:
-    """How many segments the kernel has dropped at this socket, by a filter or otherwise."""
+    """How many segments the kernel has dropped at this socket, by a filter or otherwise; 0 where it does not count."""
+    if not system.LINUX:
+        return 0
     try:
         info = sock.getsockopt(socket.SOL_SOCKET, _SO_MEMINFO, 4 * _SK_MEMINFO_VARS)
     except OSError:
@@ -101,6 +110,8 @@ def refused_attempts(*, loopback: bool) -> int | None:
         loopback: whether clients can only be in this name space. Their failed attempts are counted then; otherwise all
             resets that were sent, of which there are more.
     """
+    if not system.LINUX:
+        return None
     try:
         with open("/proc/thread-self/net/snmp", encoding="ascii") as file:  # noqa: PTH123 - on each call of a fault
             names, values = (line.split() for line in file if line.startswith("Tcp:"))
@@ -114,13 +125,25 @@ def _queue(sock: socket.socket, request: int) -> int:
     return int.from_bytes(answer, sys.byteorder, signed=True)
 
 
-def unacknowledged(sock: socket.socket) -> int:
-    """Bytes sent on ``sock`` that the peer's kernel has not acknowledged (a Unix peer: not read)."""
-    return _queue(sock, termios.TIOCOUTQ)
+def unacknowledged(sock: socket.socket) -> int | None:
+    """Bytes sent on ``sock`` that the peer's kernel has not acknowledged (a Unix peer: not read); None if unknown."""
+    try:
+        if sys.platform == "darwin":
+            return sock.getsockopt(socket.SOL_SOCKET, _SO_NWRITE)
+        return _queue(sock, termios.TIOCOUTQ)
+    except OSError:  # a system that has neither
+        return None
 
 
 def unsent(sock: socket.socket) -> int:
-    """Bytes that the kernel has not yet put on the wire; 0 where it cannot say."""
+    """Bytes that the kernel has not yet put on the wire; 0 where it cannot say.
+
+    Outside Linux 1 stands for any number, and is seen where ``TCP_NOTSENT_LOWAT`` of the socket is 1.
+    """
+    if not system.LINUX:
+        probe = select.poll()
+        probe.register(sock.fileno(), select.POLLOUT)
+        return 0 if probe.poll(0) else 1
     try:
         return _queue(sock, _SIOCOUTQNSD)
     except OSError:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import sys
 from collections import Counter
 from typing import Literal
 
+from pytest_netfault.common import system
 from pytest_netfault.faults import Fault, UnsupportedFault, directions_of
 from pytest_netfault.proxy import kernel
 from pytest_netfault.proxy.addresses import UnixAddress, UpstreamAddress
@@ -14,6 +16,12 @@ from pytest_netfault.proxy.evidence import InForce
 from pytest_netfault.proxy.listeners import Port
 
 __all__ = ["KernelEffects", "check_supported"]
+
+_WITHOUT_FILTERS = (
+    "this system does not have; run it on Linux, or in a Linux container"
+    if system.LINUX or sys.platform != "linux"
+    else "portable mode does not use; run it on Linux without NETFAULT_PORTABLE"
+)
 
 
 class KernelEffects:
@@ -94,12 +102,12 @@ def check_supported(fault: Fault, upstream: UpstreamAddress, listen: str) -> Non
     """
     if not fault.needs_filters():
         return
-    if not kernel.has_filters():
-        raise UnsupportedFault(
-            f"{fault!r} needs socket filters (SO_ATTACH_FILTER), which this system does not have; "
-            "run it on Linux, or in a Linux container"
-        )
     if isinstance(upstream, UnixAddress) or listen.startswith("unix:"):
         raise UnsupportedFault(
             f"{fault!r} drops TCP segments, and a Unix socket has none; forward to a TCP address"
+        )
+    if not kernel.has_filters():
+        raise UnsupportedFault(
+            f"{fault!r} needs socket filters (SO_ATTACH_FILTER), which {_WITHOUT_FILTERS}"
+            f"{', or leave out packets=True' if getattr(fault, 'packets', False) else ''}"
         )

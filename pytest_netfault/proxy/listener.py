@@ -1,9 +1,10 @@
 """The port of a link: it serves, refuses or hangs, and it stays ours all the while.
 
 * **serve**: connections are accepted.
-* **refuse**: the kernel answers SYNs with RST. ``shutdown()`` on a listening socket does that without giving the
-  port away; ``listen()`` serves again. While refusing, ``SO_REUSEADDR`` is off, so that nobody else can bind the
-  port; it must be on while connections are accepted, or the kernel would call the port in use later.
+* **refuse**: the kernel answers SYNs with RST. On Linux ``shutdown()`` on a listening socket does that without giving
+  the port away; ``listen()`` serves again. Elsewhere another socket takes its place, bound and not listening, and for
+  the moment between the two the port is nobody's. While refusing, ``SO_REUSEADDR`` is off, so that nobody else can bind
+  the port; it must be on while connections are accepted, or the kernel would call the port in use later.
 * **hang**: a socket filter swallows SYNs, so ``connect()`` itself waits. Where the kernel cannot do that,
   connections are left unaccepted.
 
@@ -17,16 +18,19 @@ import errno
 import fcntl
 import itertools
 import os
+import select
 import socket
 import stat
 import time
 from collections.abc import Callable, Iterator
 from typing import Literal
 
+from pytest_netfault.common import system
 from pytest_netfault.faults import shown
 from pytest_netfault.proxy import kernel
 from pytest_netfault.proxy.addresses import Address, TcpAddress, UnixAddress, name_of
-from pytest_netfault.proxy.engine import READ, Engine
+from pytest_netfault.proxy.engine import Engine
+from pytest_netfault.proxy.poller import READ
 
 __all__ = ["Listener", "Mode"]
 
@@ -70,6 +74,7 @@ class Listener:
         self._on_trouble = on_trouble
         self._loss = 0.0
         self._watched = False
+        self._lost = False  # somebody has taken the port while it was nobody's
         self.was_lossy = False  # sockets accepted since may have inherited a filter
         self.mode: Mode = "serve"
         self._path = address.path if isinstance(address, UnixAddress) else None
@@ -94,6 +99,15 @@ class Listener:
         """Segments (connection attempts) that a filter has dropped here so far."""
         return kernel.drops_of(self._sock) if self._filters else 0
 
+    @property
+    def keeps_waiting(self) -> bool:
+        """Whether somebody has connected and is not served: where no filter keeps connecting itself from ending."""
+        if self.mode != "hang" or self._filters:
+            return False
+        waiting = select.poll()
+        waiting.register(self._sock.fileno(), select.POLLIN)
+        return bool(waiting.poll(0))
+
     def start(self) -> None:
         """Begin to accept."""
         self._watch()
@@ -105,7 +119,7 @@ class Listener:
 
     def set_mode(self, mode: Mode, *, loss: float = 0.0) -> None:
         """Serve, refuse or hang from now on; while serving, drop SYNs with probability ``loss``."""
-        if mode == self.mode and loss == self._loss:
+        if (mode == self.mode and loss == self._loss) or self._lost:
             return
         if self._filters:
             # First nobody new comes in, then all who came are accepted, then the mode changes: a connection
@@ -182,8 +196,24 @@ class Listener:
             # takes its place under the same path, in one step.
             self._replace(_bind_beside(self._path))
             return
-        self._sock.shutdown(socket.SHUT_RDWR)
-        self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 0)
+        if system.LINUX:
+            self._sock.shutdown(socket.SHUT_RDWR)
+        else:
+            self._stand_in()
+        if not self._lost:
+            self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 0)
+
+    def _stand_in(self) -> None:
+        """Let a socket that does not listen take the place of ours."""
+        old, name = self._sock, self._sock.getsockname()
+        old.close()
+        try:
+            self._sock = _bound(old.family, name)
+        except OSError as error:
+            self._lost = True
+            self._on_trouble(
+                f"cannot keep the port while it refuses: {error.strerror}; nothing is served any more"
+            )
 
     def _serve_again(self) -> None:
         if self._path is None:
@@ -202,27 +232,28 @@ class Listener:
 def _bind_tcp(address: Address) -> socket.socket:
     assert isinstance(address, TcpAddress)
     found = socket.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-    family, kind, protocol, _, name = found[0]
-
-    def bound(to: tuple[object, ...]) -> socket.socket:
-        sock = socket.socket(family, kind, protocol)
-        try:
-            sock.setblocking(False)
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            if family == socket.AF_INET6:
-                sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-            sock.bind(to)
-        except BaseException:
-            sock.close()
-            raise
-        return sock
-
-    if name[1] != 0:
-        return bound(name)
+    family, _, _, _, name = found[0]
     # A port that the kernel chose is given away at shutdown(); one that was asked for by number is kept. So a
     # first socket finds a free number, and a second one asks for it while the first still holds it.
-    with bound(name) as finder:
-        return bound((name[0], finder.getsockname()[1], *name[2:]))
+    first = _bound(family, name)
+    if name[1] != 0 or not system.LINUX:  # where there is no shutdown(), nor could a second one be bound
+        return first
+    with first:
+        return _bound(family, (name[0], first.getsockname()[1], *name[2:]))
+
+
+def _bound(family: int, name: tuple[object, ...]) -> socket.socket:
+    sock = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        sock.setblocking(False)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family == socket.AF_INET6:
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        sock.bind(name)
+    except BaseException:
+        sock.close()
+        raise
+    return sock
 
 
 def _bind_unix(path: str) -> socket.socket:

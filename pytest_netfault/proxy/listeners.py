@@ -39,6 +39,11 @@ class Listeners:
         return sum(one.drops for one in self._all)
 
     @property
+    def keeps_waiting(self) -> bool:
+        """See :attr:`.Listener.keeps_waiting`."""
+        return any(one.keeps_waiting for one in self._all)
+
+    @property
     def was_lossy(self) -> bool:
         """Whether a socket that was accepted may have inherited a filter."""
         return any(one.was_lossy for one in self._all)

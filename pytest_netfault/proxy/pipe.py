@@ -20,8 +20,9 @@ from typing import TYPE_CHECKING, Literal
 
 from pytest_netfault.events import Cause
 from pytest_netfault.proxy.end import End
-from pytest_netfault.proxy.engine import READ, READ_SIZE, Timer
+from pytest_netfault.proxy.engine import READ_SIZE, Timer
 from pytest_netfault.proxy.flow import Flow
+from pytest_netfault.proxy.poller import READ
 from pytest_netfault.proxy.stage import CutHere, Data, Ending, Stage
 
 if TYPE_CHECKING:
@@ -36,6 +37,8 @@ _PIECES = 64
 _ACK_POLL_SECONDS = (0.001, 0.05)
 # How long a carried RST waits for a receiver that takes nothing.
 _RST_PATIENCE_SECONDS = 1.0
+# How long a RST waits behind bytes of which the kernel does not say whether they were acknowledged.
+_UNKNOWN_SECONDS = 0.1
 Direction = Literal["up", "down"]
 
 
@@ -288,9 +291,12 @@ class Pipe:
             isinstance(ending, CutHere) and not self.connection.cut_waits(self, ending.stage)
         ):
             return True
-        left = self.sink.unacknowledged() + (self.flow.settled if self.stuck else 0)
+        waiting = self.sink.unacknowledged()
+        left = (1 if waiting is None else waiting) + (self.flow.settled if self.stuck else 0)
         if left != self.patience[0]:
             self.patience = (left, now)
+        if waiting is None and not self.stuck and now - self.patience[1] >= _UNKNOWN_SECONDS:
+            return True
         if not left or self.sink.reset:
             return True
         return ending is Ending.RST and now - self.patience[1] >= _RST_PATIENCE_SECONDS

@@ -5,7 +5,8 @@
 * `ports`, `scratch`: `ReservedPort` and `ScratchDirectory`, a port and a folder that stay ours.
 * `errors`: `ServerError`, `ServerNotFound`, `ServerUnreachable`.
 * `etcd`: etcd in every way that it can be had.
-* the rest is how: `launcher` ties a process to this one, `owner` says whether the owner of a container is dead.
+* the rest is how: `tied` and `launcher` tie a process to this one, `owner` says whether the owner of a container is
+  dead.
 
 Each name is imported when it is first used, so that a session which uses no server pays for none.
 

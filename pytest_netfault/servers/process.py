@@ -1,6 +1,6 @@
 """One child process that can be paused, killed and waited for, and that never outlives us.
 
-The kernel kills it when the *thread* that started it ends (see `launcher`), so each process has a thread of
+On Linux the kernel kills it when the *thread* that started it ends (see `tied`), so each process has a thread of
 its own, which starts it, waits for its end and ends with it. It runs in a session of its own: Ctrl-C at the
 terminal reaches us, not it, and we decide.
 
@@ -14,21 +14,20 @@ import os
 import pwd
 import signal
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pytest_netfault.servers import launcher
+from pytest_netfault.common import system
 from pytest_netfault.servers.errors import ServerError
+from pytest_netfault.servers.tied import Tie, reap, stopped
 
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-__all__ = ["OwnedProcess", "last_lines", "python"]
-
+__all__ = ["OwnedProcess", "last_lines"]
 
 _POLL_SECONDS = 0.01
 
@@ -69,9 +68,10 @@ class OwnedProcess:
             raise TypeError(f"command must be a list of a program's path and its arguments, not {command!r}")
         self.command = tuple(command)
         self._output = output
-        launch = [python(), "-I", "-S", launcher.__file__, str(os.getpid()), _ids(user), *command]
+        tie = Tie(command, _ids(user))
         self._lock = threading.Lock()
         self._freezing = threading.Lock()  # a resume may not come while a pause waits to see it frozen
+        self._frozen = False
         self._process: subprocess.Popen[bytes] | None = None
         self._error: BaseException | None = None
         self._unwanted = False
@@ -79,7 +79,7 @@ class OwnedProcess:
         self._dead = threading.Event()
         thread = threading.Thread(
             target=self._live,
-            args=(launch, output, None if environment is None else dict(environment), folder),
+            args=(tie, output, None if environment is None else dict(environment), folder),
             name=f"netfault {Path(command[0]).name}",
             daemon=True,
         )
@@ -142,17 +142,16 @@ class OwnedProcess:
     def pause(self) -> None:
         """Freeze it (SIGSTOP); when this returns, it executes nothing. Idempotent."""
         with self._freezing:
-            if self._signal(signal.SIGSTOP):
-                try:
-                    # Not consumed, so that it tells a state and not an event that only the first call sees.
-                    os.waitid(os.P_PID, self.pid, os.WSTOPPED | os.WNOWAIT)
-                except ChildProcessError:
-                    pass  # it was killed meanwhile, which is as silent
+            if self._signal(signal.SIGSTOP) and (system.LINUX or not self._frozen):
+                assert self._process is not None
+                stopped(self._process, self._lock)
+                self._frozen = True
 
     def resume(self) -> None:
         """Let it go on after `pause`. Idempotent."""
         with self._freezing:
             self._signal(signal.SIGCONT)
+            self._frozen = False
 
     def stop(self, number: signal.Signals = signal.SIGTERM, *, timeout: float = 10.0) -> None:
         """Ask it to end with a signal, and kill it if it has not ended after ``timeout`` seconds. Idempotent."""
@@ -162,7 +161,8 @@ class OwnedProcess:
 
     def kill(self) -> None:
         """End it, and every process of its group, with SIGKILL, and wait until it has ended. Idempotent."""
-        if self._signal(signal.SIGKILL):
+        self._signal(signal.SIGKILL)
+        if self._process is not None:
             self._dead.wait()
 
     def __enter__(self) -> Self:
@@ -176,49 +176,38 @@ class OwnedProcess:
 
     def _signal(self, number: signal.Signals, *, group: bool = True) -> bool:
         with self._lock:
-            if self._process is None or self._dead.is_set():
+            if self._process is None or self._process.returncode is not None:
                 return False
             # The whole group: the program may be a script that runs the server as a child of its own.
             (os.killpg if group else os.kill)(self._process.pid, number)
             return True
 
-    def _live(
-        self, launch: list[str], output: Path, environment: dict[str, str] | None, folder: Path | None
-    ) -> None:
+    def _live(self, tie: Tie, output: Path, environment: dict[str, str] | None, folder: Path | None) -> None:
         try:
             with output.open("ab") as log:
                 self._process = subprocess.Popen(
-                    launch,
+                    tie.command,
                     stdin=subprocess.DEVNULL,
                     stdout=log,
                     stderr=subprocess.STDOUT,
                     env=environment,
                     cwd=folder,
                     start_new_session=True,
+                    pass_fds=tie.descriptors,
                 )
         except BaseException as error:
+            tie.ended()
             self._error = error
             self._dead.set()
             return
         finally:
+            tie.started()
             self._known.set()
         if self._unwanted:
             os.killpg(self._process.pid, signal.SIGKILL)
-        os.waitid(os.P_PID, self._process.pid, os.WEXITED | os.WNOWAIT)
-        with self._lock:
-            self._process.wait()
-            self._dead.set()
-
-
-def python() -> str:
-    """The interpreter that runs the launcher.
-
-    Raises:
-        ServerError: there is none, as in an embedded Python.
-    """
-    if not sys.executable:
-        raise ServerError("a server cannot be started: sys.executable does not name a Python interpreter")
-    return sys.executable
+        reap(self._process, self._lock)
+        self._dead.set()
+        tie.ended()
 
 
 def last_lines(path: Path, lines: int) -> str:

@@ -3,8 +3,9 @@
     python tests/benchmarks/bench_proxy.py [--rounds 3] [--only bulk,latency,requests,connections,delay,...]
 
 Each round measures every way in turn, so that a slow moment of the machine hits all of them; the table shows
-medians over the rounds and their ratios. Needs ``redis-server``, ``redis-benchmark``, ``iperf3``, ``nginx`` and ``ab``;
-Toxiproxy is measured where it is installed. Nothing is asserted here: figures are for people.
+medians over the rounds and their ratios. The last column is netfault in portable mode, where that makes a difference.
+Needs ``redis-server``, ``redis-benchmark``, ``iperf3``, ``nginx`` and ``ab``; Toxiproxy is measured where it is
+installed. Nothing is asserted here: figures are for people.
 """
 
 from __future__ import annotations
@@ -26,14 +27,24 @@ from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
 
-from peers import INSTALL, NO_TOXIPROXY, iperf, missing, nginx, redis, toxiproxy, toxiproxy_program
+from peers import (
+    INSTALL,
+    NO_TOXIPROXY,
+    iperf,
+    missing,
+    nginx,
+    portable_link,
+    redis,
+    toxiproxy,
+    toxiproxy_program,
+)
 
 from pytest_netfault import NetFault
 from pytest_netfault.control import ProxyThread, net_on
 from pytest_netfault.faults import Blackhole, Cut, Delay, Slice
 
 Figures = dict[str, float]
-WAYS = ("direct", "Toxiproxy", "netfault")
+WAYS = ("direct", "Toxiproxy", "netfault", "portable")
 
 
 def bulk(host: str, port: int) -> float:
@@ -150,8 +161,8 @@ def timed(work: Callable[[], object]) -> float:
 def through_each(
     rounds: int, server: Callable[[], AbstractContextManager[int]], measure: Callable[[str, int], float]
 ) -> Figures:
-    with server() as port, toxiproxy() as toxi, NetFault(seed=1) as net:
-        ways = {"direct": port, "netfault": net.forward(port).port}
+    with server() as port, toxiproxy() as toxi, NetFault(seed=1) as net, portable_link(port) as portable:
+        ways = {"direct": port, "netfault": net.forward(port).port, "portable": portable}
         if toxi is not None:
             ways["Toxiproxy"] = toxi.forward(port)
         return medians(rounds, {way: lambda at=at: measure("127.0.0.1", at) for way, at in ways.items()})  # type: ignore[misc]

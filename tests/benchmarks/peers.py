@@ -13,6 +13,7 @@ import os
 import shutil
 import socket
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -91,6 +92,30 @@ def nginx() -> Iterator[int]:
         with process("nginx", "-c", str(conf), "-p", home):
             wait_until_served(port)
             yield port
+
+
+PORTABLE_LINK = """
+import sys
+from pytest_netfault import NetFault
+
+with NetFault(seed=1) as net:
+    print(net.forward(int(sys.argv[1])).port, flush=True)
+    sys.stdin.read()
+"""
+
+
+@contextlib.contextmanager
+def portable_link(port: int) -> Iterator[int]:
+    """The port of a link to this one, in portable mode: in a process of its own, which is told when it starts."""
+    with subprocess.Popen(
+        [sys.executable, "-c", PORTABLE_LINK, str(port)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        env=os.environ | {"NETFAULT_PORTABLE": "1"},
+    ) as child:
+        assert child.stdout is not None
+        yield int(child.stdout.readline())
 
 
 def toxiproxy_program() -> str | None:

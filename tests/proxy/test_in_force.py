@@ -70,6 +70,7 @@ def test_blackhole_lets_nothing_pass_in_its_direction(rig: Any, pair: Any, direc
     [Blackhole(), Blackhole("up"), Blackhole("down"), Blackhole(packets=True), StallAccept()],
     ids=repr,
 )
+@pytest.mark.linux("connect() itself hangs only with a socket filter")
 def test_connect_itself_hangs(rig: Any, fault: Fault) -> None:
     with rig.link.apply(fault) as active:
         client = rig.hanging()
@@ -202,6 +203,7 @@ def test_heal_of_the_link_and_of_all(make_rig: Any) -> None:
     other.connect()
 
 
+@pytest.mark.linux("connect() itself hangs only with a socket filter")
 def test_silence_goes_before_refusal(rig: Any) -> None:
     """On a silent network a refusal would not arrive either."""
     with rig.link.refuse():

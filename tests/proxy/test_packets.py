@@ -143,12 +143,15 @@ def test_where_the_kernel_has_no_filters_connecting_is_left_unserved(
 ) -> None:
     monkeypatch.setattr(kernel, "has_filters", lambda: False)
     rig = make_rig()
-    with rig.link.blackhole():
+    with rig.link.blackhole() as silence:
+        assert not silence.met_traffic
         client = rig.dial()
         client.sendall(b"held")
         rig.fence()
         assert select.select([rig.server], [], [], 0) == ([], [], [])
+        assert silence.met_traffic
     assert rig.answer().recv(9) == b"held"
+    assert silence.met_traffic
 
 
 @pytest.mark.parametrize("fault", [Lose(0.5), Blackhole(packets=True), Forget(packets=True)], ids=repr)

@@ -378,6 +378,7 @@ def test_late_alarms_are_taken_calmly(rig: Any, pair: Any) -> None:
     assert pair.client.recv(9) == b"calm"
 
 
+@pytest.mark.linux("connect() itself hangs only with a socket filter")
 def test_an_alarm_while_still_connecting_is_no_answer(net: NetFault) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         silent = net.forward(server.getsockname(), name="silent")

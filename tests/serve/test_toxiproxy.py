@@ -359,7 +359,6 @@ class TestToxics:
             "latency": {"latency": 0, "jitter": 0},
             "limit_data": {"bytes": 0},
             "noop": {},
-            "packet_loss": {"loss_rate": 0, "correlation": 0},
             "reset_peer": {"timeout": 0},
             "slow_close": {"delay": 0},
             "timeout": {"timeout": 0},
@@ -367,6 +366,11 @@ class TestToxics:
         for kind, empty in attributes.items():
             answer = serving.ask("POST", "/proxies/p/toxics", {"type": kind, "attributes": None})
             assert (answer.status, answer.json["attributes"]) == (200, empty), kind
+
+    @pytest.mark.linux("packet_loss needs a socket filter")
+    def test_packet_loss_has_its_attributes(self, serving: Serving) -> None:
+        answer = serving.ask("POST", "/proxies/p/toxics", {"type": "packet_loss", "attributes": None})
+        assert (answer.status, answer.json["attributes"]) == (200, {"loss_rate": 0, "correlation": 0})
 
     def test_the_order_is_upstream_then_downstream(self, serving: Serving) -> None:
         for name, stream in (("a", "downstream"), ("b", "upstream"), ("c", "both"), ("d", "UPSTREAM")):

@@ -1,7 +1,7 @@
 """An end of a connection whose socket carries TLS.
 
 The kernel knows ciphertext only. So an end also waits until ciphertext that was made has been written, which no pipe
-asks for, and comes back to plaintext that was decrypted and not yet wanted, which no epoll reports.
+asks for, and comes back to plaintext that was decrypted and not yet wanted, which no poller reports.
 """
 
 from __future__ import annotations
@@ -13,7 +13,8 @@ from typing import cast
 
 from pytest_netfault.proxy import kernel
 from pytest_netfault.proxy.end import End, Side
-from pytest_netfault.proxy.engine import READ, WRITE, Engine, Timer
+from pytest_netfault.proxy.engine import Engine, Timer
+from pytest_netfault.proxy.poller import READ, WRITE
 from pytest_netfault.proxy.tls.stream import TlsStream
 
 __all__ = ["TlsEnd"]
@@ -27,7 +28,7 @@ class TlsEnd(End):
     def __init__(self, engine: Engine, sock: socket.socket, side: Side) -> None:
         self.stream = TlsStream(sock)
         self.on_handshake: Callable[[TlsEnd, int], None] | None = None
-        self._asked: int | None = None  # what epoll waits for; None if somebody else watches the socket
+        self._asked: int | None = None  # what the poller waits for; None if somebody else watches the socket
         self._soon: Timer | None = None
         super().__init__(engine, cast(socket.socket, self.stream), side)
         self.stream.on_pending = self._pending_changed
@@ -100,9 +101,14 @@ class TlsEnd(End):
         """See :attr:`.End.truncated`."""
         return self.stream.truncated
 
-    def unacknowledged(self) -> int:
+    def nothing_left(self) -> bool:
+        """See :meth:`.End.nothing_left`; of the ciphertext."""
+        return self._ends(self.stream.raw)
+
+    def unacknowledged(self) -> int | None:
         """See :meth:`.End.unacknowledged`."""
-        return kernel.unacknowledged(self.sock) + len(self.stream.pending)
+        waiting = kernel.unacknowledged(self.sock)
+        return None if waiting is None else waiting + len(self.stream.pending)
 
     def unsent(self) -> int:
         """See :meth:`.End.unsent`."""

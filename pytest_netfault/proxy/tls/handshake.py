@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Literal
 from pytest_netfault.events import Cause
 from pytest_netfault.proxy import kernel
 from pytest_netfault.proxy.connection import Connection
-from pytest_netfault.proxy.engine import TROUBLE
+from pytest_netfault.proxy.poller import TROUBLE
 from pytest_netfault.proxy.stage import Ending
 from pytest_netfault.proxy.tls.end import TlsEnd
 from pytest_netfault.proxy.tls.hello import ClientHello, NoTls, read_hello

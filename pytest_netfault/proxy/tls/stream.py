@@ -1,6 +1,6 @@
 """Ciphertext on a socket, plaintext towards the pipes: the methods of a non-blocking socket, one layer up.
 
-* ``recv`` decrypts what has come, at most what was asked for. What it leaves over is no news for epoll, so ``more``
+* ``recv`` decrypts what has come, at most what was asked for. What it leaves over is no news for a poller, so ``more``
   says that there is some.
 * ``send`` encrypts what fits and passes it to the kernel. A record cannot be taken back once it is made, so what the
   kernel does not take is kept (``pending``), and nothing more is accepted before it has gone.
