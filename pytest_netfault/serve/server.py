@@ -47,8 +47,8 @@ __all__ = ["CannotServe", "Settings", "run_server"]
 
 log = logging.getLogger("pytest_netfault.serve")
 
-# What Toxiproxy gives a request to arrive, and a connection between two requests.
-_READ_SECONDS, _IDLE_SECONDS = 15, 60
+# What Toxiproxy gives a connection between two requests.
+_IDLE_SECONDS = 60
 # How long requests under way may take at the end, and then connections to be closed by their peers.
 _GRACE_SECONDS = 1.0
 _REAP_SECONDS = 0.01

@@ -17,7 +17,7 @@ from pathlib import Path
 HERE = Path(__file__).parent
 FOLDERS = (HERE, HERE.parent.parent / "wrapper" / "tests" / "benchmarks")
 # What the page of the proxy shows, in its order; the others measure the proof kit and the wrapper.
-OF_THE_PROXY = ("proxy", "serve", "plugin", "leaks", "memory")
+OF_THE_PROXY = ("proxy", "serve", "tls", "plugin", "leaks", "memory")
 
 PAGE = """\
 # Benchmarks
@@ -91,9 +91,8 @@ def page(scripts: dict[str, Path], told: dict[str, str], path: Path, load: float
     """The page: what each benchmark says of itself, and what it printed."""
     parts = []
     for name, text in told.items():
-        parts.append(
-            f"\n## {name.replace('_', ' ').capitalize()}\n\n{about(scripts[name])}\n\n```text\n{text}```\n"
-        )
+        title = "TLS" if name == "tls" else name.replace("_", " ").capitalize()
+        parts.append(f"\n## {title}\n\n{about(scripts[name])}\n\n```text\n{text}```\n")
     machine = (
         f"{processor()}, {os.cpu_count()} cores, {platform.system()}, Python {platform.python_version()}"
     )
