@@ -239,6 +239,11 @@ def test_a_fault_has_a_row_for_users_and_one_that_leads_to_its_tests(kind: type[
         assert f".{method}(" in text or f"{kind.__name__}(" in text or f"{kind.__name__}Stage(" in text, path
 
 
+def test_json_may_call_a_fault_as_its_method_is_called() -> None:
+    assert fault_from_json({"fault": "stall_accept", "seconds": 2}) == StallAccept(seconds=2)
+    assert fault_to_json(StallAccept()) == {"fault": "stallaccept"}
+
+
 class TestLimits:
     @given(any_fault)
     def test_they_are_told_whatever_their_arguments_are_called(self, fault: Fault) -> None:
