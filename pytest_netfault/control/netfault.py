@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from pytest_netfault.common.callers import source_line
 from pytest_netfault.control.link import Link
 from pytest_netfault.control.observer import Observer
+from pytest_netfault.control.registry import names_frames, note_opened
 from pytest_netfault.faults.arguments import count, shown
 from pytest_netfault.faults.frame import check_frames
 from pytest_netfault.faults.synonyms import no_attribute
@@ -106,7 +107,7 @@ class NetFault:
         if name is not None and not isinstance(name, str):
             raise TypeError(f"name must be a string, not {name!r}")
         count("max_held", max_held, least=LEAST_MAX_HELD)
-        protocol = check_frames(frames)
+        protocol = check_frames(frames) or names_frames()
         if self._closed:
             raise NetFaultClosed("this NetFault was closed; open a new one")
         secure = _secure(settings, to)
@@ -126,6 +127,7 @@ class NetFault:
             raise
         if self._observer is not None:
             self._observer.opened(link)
+        note_opened(link)
         return link
 
     @property

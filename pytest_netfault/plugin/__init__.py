@@ -38,6 +38,7 @@ from pytest_netfault.plugin.options import add_options, read_settings
 from pytest_netfault.proof import host
 
 if TYPE_CHECKING:
+    from pytest_netfault.plugin.storm.hooks import Storm
     from pytest_netfault.report.terminal import Totals
     from pytest_netfault.report.timeline_log import LogLine
 
@@ -49,6 +50,7 @@ _BLOCKED = (
 
 _WORKERS: pytest.StashKey[_Workers] = pytest.StashKey()
 _HOST: pytest.StashKey[_Host] = pytest.StashKey()
+_STORM: pytest.StashKey[Storm] = pytest.StashKey()
 
 
 class _Workers:
@@ -77,6 +79,16 @@ def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
     pluginmanager.add_hookspecs(hooks)
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_load_initial_conftests(early_config: pytest.Config) -> None:
+    """Under a storm, the frames of all links are named, also of those that a conftest opens when it is imported."""
+    given = getattr(early_config.known_args_namespace, "netfault_storm", None)
+    if given or early_config.getini("netfault_storm"):
+        from pytest_netfault.control.registry import name_frames
+
+        name_frames(True)
+
+
 def pytest_configure(config: pytest.Config) -> None:
     settings = config.stash[SETTINGS] = read_settings(config)
     config.stash[SETTING_UP] = []
@@ -87,6 +99,15 @@ def pytest_configure(config: pytest.Config) -> None:
 
         summary = SessionSummary(settings.summary, config, settings.seed, lambda: _totals(config))
         config.pluginmanager.register(summary, "netfault-summary")
+    config.addinivalue_line(
+        "markers",
+        "netfault_storm(allow=(), places=20, seconds=30): under --netfault-storm, the errors that the test may raise, "
+        "at how many places it is played, and how long it may always take",
+    )
+    if settings.storm:
+        from pytest_netfault.plugin.storm import begin
+
+        config.stash[_STORM] = begin(config, settings)
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -95,6 +116,10 @@ def pytest_configure_node(node: Any) -> None:
     settings = node.config.stash[SETTINGS]
     output = str(settings.output) if settings.output is not None else ""
     node.workerinput["netfault"] = {"seed": settings.seed, "output": output}
+    if settings.storm:
+        from pytest_netfault.plugin.storm import shared_folder
+
+        node.workerinput["netfault"]["learned"] = str(shared_folder(node.config))
 
 
 class _Host:
@@ -198,6 +223,9 @@ def pytest_timeout_set_timer(item: pytest.Item, settings: Any) -> Generator[None
 
 
 def _heal(item: pytest.Item, *, timed_out: bool = False) -> None:
+    storm = item.config.stash.get(_STORM, None)
+    if storm is not None:
+        storm.heal()
     session = item.config.stash.get(SESSION, None)
     if session is not None:
         session.heal(item, timed_out=timed_out)
@@ -229,7 +257,8 @@ def pytest_runtest_makereport(
         hide_our_frames()
         with contextlib.nullcontext() if session is None else collector_paused():
             report = yield
-    if session is not None:
+    storm = item.config.stash.get(_STORM, None)
+    if session is not None and not (storm is not None and storm.playing):
         session.reported(item, report, call.excinfo)
     blocked = call.excinfo is not None and call.excinfo.typename == "SocketBlockedError"
     if blocked and not FIXTURES.isdisjoint(getattr(item, "fixturenames", ())):

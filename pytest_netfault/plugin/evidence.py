@@ -85,6 +85,7 @@ class Evidence:
         left: Sequence[AppliedFault],
         wrong: str,
         error: pytest.ExceptionInfo[BaseException] | None = None,
+        command: str = "",
     ) -> str:
         """The section of a test that fails, also written to its folder; empty if it has done nothing to the network.
 
@@ -93,12 +94,13 @@ class Evidence:
             left: the faults that tests which are over have left in force.
             wrong: what the test said when it failed.
             error: what it raised.
+            command: what repeats it, if that is not the test run by itself.
         """
         links = self._stories(test, left)
         if not (links or test.crash or test.verdicts or left):
             return ""
         folder = self.folder(test)
-        story = self._network_story(test, links, f"{test.nodeid} failed", wrong, error)
+        story = self._network_story(test, links, f"{test.nodeid} failed", wrong, error, command)
         picture = _picture_of(story)
         page = _page_of(picture) if folder is not None else ""
         text = failure_text(
@@ -187,6 +189,7 @@ class Evidence:
         headline: str,
         wrong: str,
         error: pytest.ExceptionInfo[BaseException] | None = None,
+        command: str = "",
     ) -> NetworkStory:
         """What the links of a test did until now, with the command that runs it again where pytest was started."""
         path, colons, rest = test.nodeid.partition("::")
@@ -198,7 +201,7 @@ class Evidence:
             seed=self._settings.seed,
             headline=headline,
             wrong=wrong,
-            command=rerun_command(here + colons + rest, self._settings.seed),
+            command=command or rerun_command(here + colons + rest, self._settings.seed),
             began=test.began,
             ended=time.monotonic(),
             links=tuple(links),

@@ -41,6 +41,26 @@ def _etcd(text: str) -> str:
     return text
 
 
+def _places(text: str) -> int:
+    if not text.isascii() or not text.isdigit() or len(text) > 9:
+        raise ValueError(f"{text!r} is no number of places: give a whole number, at least 0")
+    return int(text)
+
+
+def _seconds(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = 0.0
+    if not 0 < seconds < float("inf"):
+        raise ValueError(f"{text!r} is no time: give a number of seconds above 0")
+    return seconds
+
+
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(text.replace(",", " ").split())
+
+
 @dataclass(frozen=True)
 class Option:
     """One option.
@@ -55,6 +75,7 @@ class Option:
         place: its text is a path: relative to where pytest was started, or to the root directory in an ini file. Says
             why such a file or directory could not be made, or nothing.
         environment: the texts that stand for what an environment variable names, or for nothing where it is not set.
+        several: the ini value may be a list, one a line.
     """
 
     name: str
@@ -65,11 +86,12 @@ class Option:
     choices: tuple[str, ...] = ()
     place: tuple[Literal["a file", "a directory"], Callable[[Path], str]] | None = None
     environment: Mapping[str, str] = field(default_factory=dict)
+    several: bool = False
 
     @property
     def key(self) -> str:
         """The ini value, and where pytest keeps what the command line gave."""
-        return f"netfault_{self.name}"
+        return f"netfault_{self.name}".replace("-", "_")
 
     @property
     def flag(self) -> str:
@@ -128,6 +150,46 @@ OPTIONS = (
         default="never",
         choices=("never", "on-failure"),
     ),
+    Option(
+        "storm",
+        "",
+        "learn each test that uses a link, and play it again with one transient fault at one place of its traffic, as "
+        "items of their own",
+        default="false",
+    ),
+    Option(
+        "storm-allow",
+        "ERRORS",
+        "exception classes that a test may raise under a storm, as module.Name, with commas between them",
+        parse=_names,
+        several=True,
+    ),
+    Option(
+        "storm-places",
+        "N",
+        "at how many places each test is played under a storm, at most",
+        default="20",
+        parse=_places,
+    ),
+    Option(
+        "storm-seconds",
+        "S",
+        "a test hangs under a storm if it takes longer than this and than ten times what it takes without",
+        default="30",
+        parse=_seconds,
+    ),
+    Option(
+        "storm-baseline",
+        "FILE",
+        "the findings of a storm that are known: only others fail the session",
+        place=("a file", why_no_file),
+    ),
+    Option(
+        "storm-update",
+        "",
+        "write what a storm has found to the file of --netfault-storm-baseline; no finding fails the session",
+        default="false",
+    ),
 )
 
 
@@ -143,6 +205,12 @@ class Settings:
         artifacts: which tests get one: ``"retain-on-failure"``, ``"on"`` or ``"off"``.
         summary: the file that a summary is appended to, or None.
         keep: whether servers stay up after a failure until Ctrl-C.
+        storm: whether tests are played under faults.
+        storm_allow: the names of the errors that they may raise then.
+        storm_places: at how many places each is played, at most.
+        storm_seconds: how long one may always take.
+        storm_baseline: where the known findings are, or None.
+        storm_update: whether that file is written.
         given: those that were given rather than defaults, as ``name=value``.
     """
 
@@ -153,6 +221,12 @@ class Settings:
     artifacts: str
     summary: Path | None
     keep: bool
+    storm: bool
+    storm_allow: tuple[str, ...]
+    storm_places: int
+    storm_seconds: float
+    storm_baseline: Path | None
+    storm_update: bool
     given: tuple[str, ...]
 
 
@@ -167,7 +241,10 @@ def add_options(parser: pytest.Parser) -> None:
             ini_help += f" (default: {option.default})"
         if option.metavar:
             group.addoption(option.flag, dest=option.key, metavar=option.metavar, help=option.help)
-            parser.addini(option.key, ini_help, type="string", default=None)
+            if option.several:
+                parser.addini(option.key, ini_help, type="linelist", default=None)
+            else:
+                parser.addini(option.key, ini_help, type="string", default=None)
         else:
             group.addoption(option.flag, dest=option.key, action="store_true", default=None, help=option.help)
             parser.addini(option.key, ini_help, type="bool", default=False)
@@ -198,6 +275,10 @@ def read_settings(config: pytest.Config) -> Settings:
         raise pytest.UsageError(
             "--netfault-keep=on-failure keeps the servers of one process for one person: leave -n out"
         )
+    if given.get("storm-update") and values["storm-baseline"] is None:
+        raise pytest.UsageError(
+            "--netfault-storm-update writes a file: name it with --netfault-storm-baseline=FILE"
+        )
     return Settings(
         seed=seed,
         etcd=values["etcd"],
@@ -206,6 +287,12 @@ def read_settings(config: pytest.Config) -> Settings:
         artifacts=values["artifacts"],
         summary=values["summary"],
         keep=keep,
+        storm=bool(given.get("storm")),
+        storm_allow=values["storm-allow"] or (),
+        storm_places=values["storm-places"],
+        storm_seconds=values["storm-seconds"],
+        storm_baseline=values["storm-baseline"],
+        storm_update=bool(given.get("storm-update")),
         given=tuple(f"{name}={value}" for name, value in given.items()),
     )
 
@@ -220,7 +307,7 @@ def _given(config: pytest.Config, option: Option) -> Any:
     except (TypeError, ValueError, pytest.UsageError) as error:
         # pytest's own, of a truth value or of a type in TOML: it does not name the option.
         raise pytest.UsageError(f"{option.key}: {error}") from None
-    return "" if value is None else value
+    return ", ".join(value) if isinstance(value, list) else "" if value is None else value
 
 
 def _read(config: pytest.Config, option: Option, text: str, *, check: bool) -> Any:
@@ -232,6 +319,8 @@ def _read(config: pytest.Config, option: Option, text: str, *, check: bool) -> A
     if text in option.environment:
         named = os.environ.get(option.environment[text])
         return Path(named) if named else None
+    if not text and option.default and not option.choices and option.metavar:
+        return option.parse(option.default)
     if not text or not option.metavar:
         return option.default or None
     if option.place is not None:

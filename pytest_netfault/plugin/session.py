@@ -13,6 +13,7 @@ from __future__ import annotations
 import contextlib
 import traceback
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -217,6 +218,22 @@ class NetFaultSession:
             text = self._evidence.of_failure(test, self._still_left(), wrong, error)
             if text:
                 report.sections.append(("netfault", text))
+
+    def story_of_storm(self, item: pytest.Item, wrong: str, command: str) -> tuple[str, str]:
+        """What the links did in the newest play of a test, told of the item of a storm; also written to its folder.
+
+        Args:
+            item: of the storm.
+            wrong: what was found.
+            command: what repeats it.
+
+        Returns:
+            The text and the folder, both empty if there is none.
+        """
+        if self._test is None:
+            return "", ""
+        shown = replace(self._test, item=item)
+        return self._evidence.of_failure(shown, self._still_left(), wrong, command=command), shown.artifact
 
     def end(self, item: pytest.Item, failed: bool) -> None:
         """All function-scoped fixtures of a test are gone.

@@ -60,7 +60,8 @@ class SessionSummary:
             faults=value("faults", "0"),
             met=value("met", "0"),
             artifact=self._near(value("artifact")),
-            command=rerun_command(report.nodeid, self._seed),
+            command=rerun_command(report.nodeid, self._seed)
+            + (" --netfault-storm" if value("storm") else ""),
         )
 
     @pytest.hookimpl(trylast=True)

@@ -138,6 +138,11 @@ class Wire:
         self.idle = self._lost and self._conversation is None and not self._listeners
 
     @property
+    def begun(self) -> bool:
+        """Whether anything was delivered."""
+        return self._count > 0
+
+    @property
     def watched(self) -> bool:
         """Whether frames are named here without being asked for."""
         return bool(self._frames)
