@@ -72,7 +72,7 @@ def is_browser(request: Request) -> bool:
 def _token_of(header: str) -> str:
     scheme, _, value = header.partition(" ")
     if scheme.lower() == "bearer":
-        return value.strip()
+        return value.strip().encode("latin-1", "replace").decode("utf-8", "replace")  # a header is bytes
     if scheme.lower() == "basic":
         try:
             return base64.b64decode(value.strip(), validate=True).decode("utf-8", "replace").partition(":")[2]

@@ -67,7 +67,7 @@ class Play:
 
     Attributes:
         number: its number on the server.
-        proxy: the name of the proxy.
+        proxy: where it is played; it may be deleted, and another one have its name by then.
         steps: what is played.
         done: how many steps are done.
         state: ``playing``, ``played``, ``stopped`` or ``failed``.
@@ -75,7 +75,7 @@ class Play:
     """
 
     number: int
-    proxy: str
+    proxy: Proxy
     steps: Sequence[Step]
     done: int = 0
     state: str = "playing"
@@ -87,7 +87,7 @@ class Play:
         """What clients get."""
         return {
             "schedule": self.number,
-            "proxy": self.proxy,
+            "proxy": self.proxy.name,
             "steps": len(self.steps),
             "done": self.done,
             "state": self.state,
@@ -117,12 +117,12 @@ class Plays:
             raise ApiError("a schedule is played on a proxy that is enabled", 409)
         if sum(one.state == "playing" for one in self._plays.values()) >= _MOST:
             raise ApiError(f"{_MOST} schedules are played at a time; stop one, or wait for its end", 429)
-        play = Play(next(self._numbers), proxy.name, steps)
+        play = Play(next(self._numbers), proxy, steps)
         self._plays[play.number] = play
         ended = [number for number, one in self._plays.items() if one.state != "playing"]
         for number in ended[: max(0, len(ended) - _KEPT)]:
             del self._plays[number]
-        self._nursery.start_soon(self._run, play, proxy, proxy.link, timeout)
+        self._nursery.start_soon(self._run, play, proxy.link, timeout)
         return play
 
     def get(self, number: int) -> Play:
@@ -132,24 +132,24 @@ class Plays:
         except KeyError:
             raise ApiError("schedule not found", 404) from None
 
-    async def _run(self, play: Play, proxy: Proxy, link: Link, timeout: float) -> None:
+    async def _run(self, play: Play, link: Link, timeout: float) -> None:
         with play.scope:
             try:
-                await self._steps(play, proxy, link, timeout)
+                await self._steps(play, link, timeout)
                 play.state = "played"
             except Exception as error:
                 play.state, play.detail = "failed", error_words(error)
         if play.scope.cancelled_caught:
             play.state = "stopped"
 
-    async def _steps(self, play: Play, proxy: Proxy, link: Link, timeout: float) -> None:
+    async def _steps(self, play: Play, link: Link, timeout: float) -> None:
         before = _Counts.of(link)
         for step in play.steps:
             if isinstance(step, Break):
                 before = _Counts.of(link)
-                self._break(play, proxy, step.fault)
+                self._break(play, step.fault)
             elif isinstance(step, Heal):
-                self._heal(play, proxy)
+                self._heal(play)
             elif isinstance(step, WaitForConnection):
                 await _wait(functools.partial(link.wait_for_connection, before.connections + 1), timeout)
             elif isinstance(step, WaitForBytes):
@@ -158,21 +158,20 @@ class Plays:
             play.done += 1
             await trio.lowlevel.checkpoint()
 
-    def _break(self, play: Play, proxy: Proxy, fault: Fault) -> None:
-        number = proxy.apply(fault)
+    def _break(self, play: Play, fault: Fault) -> None:
+        number = play.proxy.apply(fault)
         if number is not None:
             play.faults.append(number)
 
-    def _heal(self, play: Play, proxy: Proxy) -> None:
+    def _heal(self, play: Play) -> None:
         for number in reversed(play.faults):
-            proxy.heal(number)
+            play.proxy.heal(number)
         play.faults.clear()
 
-    def stop(self, play: Play, proxy: Proxy | None) -> None:
+    def stop(self, play: Play) -> None:
         """Stop playing, and heal what is in force of it."""
         play.scope.cancel()
-        if proxy is not None:
-            self._heal(play, proxy)
+        self._heal(play)
 
 
 @dataclass(frozen=True)

@@ -117,9 +117,7 @@ class OwnRoutes:
         return json_answer(self._plays.get(_whole(request.path_params["number"])).to_json())
 
     async def _stop_play(self, request: Request) -> Response:
-        play = self._plays.get(_whole(request.path_params["number"]))
-        found = [proxy for proxy in self._collection if proxy.name == play.proxy]
-        self._plays.stop(play, found[0] if found else None)
+        self._plays.stop(self._plays.get(_whole(request.path_params["number"])))
         return empty_answer()
 
     def _proxy(self, request: Request) -> Proxy:

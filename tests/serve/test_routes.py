@@ -170,6 +170,18 @@ class TestSchedules:
         assert state == "stopped"
         assert serving.ask("GET", FAULTS).json == []
 
+    def test_stopped_late_it_leaves_a_new_proxy_of_that_name_alone(self, serving: Serving) -> None:
+        serving.create("p", "127.0.0.1:1")
+        steps = [{"step": "break", "fault": {"fault": "sever"}}]
+        number = serving.ask("POST", "/netfault/proxies/p/schedules", {"steps": steps}).json["schedule"]
+        while serving.ask("GET", f"/netfault/schedules/{number}").json["state"] == "playing":
+            pass
+        serving.ask("DELETE", "/proxies/p")
+        serving.create("p", "127.0.0.1:1")
+        assert serving.ask("POST", FAULTS, {"fault": "refuse"}).json["number"] == 1
+        assert serving.ask("DELETE", f"/netfault/schedules/{number}").status == 204
+        assert serving.ask("GET", FAULTS).json == [{"number": 1, "fault": "refuse"}]
+
     def test_what_never_happens_is_a_failure(self, serving: Serving) -> None:
         serving.create("p", "127.0.0.1:1")
         body = {"steps": [{"step": "connected"}], "timeout": 0.01}
