@@ -171,11 +171,14 @@ def broke_card(span: FaultSpan, mark: str = "", *, opening: str = "") -> Card:
 
     >>> broke_card(FaultSpan("f", "Sever()", 0.1, 0.3, 1.0, "new connections are refused")).text
     'New connections are refused, from 100 ms to 300 ms.'
+    >>> broke_card(FaultSpan("f", "Sever()", 3.256, 3.2623, 4.0, "they are closed")).text
+    'They are closed, from 3.2560 s to 3.2623 s.'
     """
     start, end = span.shade or (span.start, span.end or span.start)
-    when = (
-        f"at {milliseconds(start)}" if start == end else f"from {milliseconds(start)} to {milliseconds(end)}"
-    )
+    first, last = milliseconds(start), milliseconds(end)
+    if first == last:  # a few milliseconds, late in a long test
+        first, last = f"{start:.4f} s", f"{end:.4f} s"
+    when = f"at {milliseconds(start)}" if start == end else f"from {first} to {last}"
     does = span.does or "the network was broken"
     sentences = [opening, f"{does[0].upper()}{does[1:]}, {when}.", f"It {span.did}." if span.did else ""]
     return Card("broke", span.label, " ".join(filter(None, sentences)), mark or span.id)

@@ -20,6 +20,7 @@ from pytest_netfault.report.timeline_links import link_picture
 pytest.importorskip("jinja2", reason="the report is drawn with Jinja2: pip install 'pytest-netfault[report]'")
 
 from pytest_netfault.report.html import render
+from pytest_netfault.report.index import write_index
 
 pytestmark = pytest.mark.slow
 
@@ -391,7 +392,7 @@ def test_without_scripts_there_is_a_picture_in_plain_characters(
     "NETFAULT_AXE" not in os.environ, reason="NETFAULT_AXE names no axe.min.js (npm pack axe-core)"
 )
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_axe_finds_nothing(show: Callable[..., Any], small: Timeline, scheme: str) -> None:
+def test_axe_finds_nothing(show: Callable[..., Any], small: Timeline, scheme: str, tmp_path: Path) -> None:
     browser = show(small, "#e2")
     browser.prefer(scheme)
     browser.run(Path(os.environ["NETFAULT_AXE"]).read_text(encoding="utf-8"))
@@ -399,3 +400,11 @@ def test_axe_finds_nothing(show: Callable[..., Any], small: Timeline, scheme: st
         browser.width(width)
         found = browser.run("return axe.run(document).then(result => JSON.stringify(result.violations))")
         assert [(one["id"], [node["html"] for node in one["nodes"]]) for one in json.loads(found)] == []
+    (tmp_path / "a test").mkdir()
+    (tmp_path / "a test" / "report.html").write_text(render(small), encoding="utf-8")
+    index = write_index(tmp_path)
+    assert index is not None
+    browser.open(index)
+    browser.run(Path(os.environ["NETFAULT_AXE"]).read_text(encoding="utf-8"))
+    found = browser.run("return axe.run(document).then(result => JSON.stringify(result.violations))")
+    assert json.loads(found) == []

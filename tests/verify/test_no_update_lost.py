@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import re
+import shlex
 import subprocess
 import sys
 import threading
@@ -111,6 +112,14 @@ def test_the_trace_of_a_loss_is_written_and_judged_the_same(
     exec(path.with_suffix(".py").read_text(), names)
     assert names["SCHEDULE"] == LOSS
     assert {one.suffix for one in tmp_path.iterdir()} == {".json", ".py", ".html"}  # and no half-written file
+    drawn = caught.value.timeline
+    assert drawn is not None
+    assert shlex.split(drawn.command)[:3] == ["netfault", "replay", str(path)]
+    assert drawn.paste.splitlines()[-1].startswith("verify.replay(open_store, server, schedule")
+    facts = dict(drawn.facts)
+    assert facts["test"].endswith("::test_the_trace_of_a_loss_is_written_and_judged_the_same")
+    assert facts["called at"].endswith("verify.replay(from_now, server, LOSS, report_dir=tmp_path)")
+    assert {"store", "server", "started", "versions", "seed"} <= facts.keys()
 
 
 @pytest.mark.slow
