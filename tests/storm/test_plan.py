@@ -59,9 +59,23 @@ def test_two_connections_may_take_turns_in_any_order() -> None:
 
 
 def test_it_is_said_how_two_runs_differ() -> None:
-    assert why_not_alike(talk("GET"), talk("GET", "bulk")) == "1 exchange in one play, 2 exchanges in another"
-    assert why_not_alike(talk("GET"), talk("SET")) == "1 exchange in each play, but not the same ones"
+    once, twice = talk("GET"), talk("GET", "bulk")
+    assert why_not_alike(once, twice) == "1 exchange in one play, 2 exchanges in another (bulk down: 0, 1)"
+    swapped = talk("SET", "bulk", "GET", "bulk")
+    ordered = talk("GET", "bulk", "SET", "bulk")
+    assert why_not_alike(ordered, swapped) == "4 exchanges in each play, but not in the same order"
 
 
 def test_a_profile_travels_as_plain_values() -> None:
     assert Profile.from_json(GETS.to_json()) == GETS
+
+
+def test_streams_that_share_a_connection_come_in_any_order() -> None:
+    def frames(*types: str, protocol: str = "http2") -> Profile:
+        return Profile(0.1, (protocol,), tuple(Exchange(1, "up", name, 20) for name in types))
+
+    ordered, swapped = ("HEADERS", "DATA", "DATA"), ("DATA", "HEADERS", "DATA")
+    assert alike(frames(*ordered), frames(*swapped))
+    assert not alike(frames(*ordered, protocol="resp"), frames(*swapped, protocol="resp"))
+    assert alike(frames(*ordered), frames(*ordered, "DATA", "DATA"))
+    assert not alike(frames(*ordered), frames(*ordered, "DATA", "DATA", "DATA"))

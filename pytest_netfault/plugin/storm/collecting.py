@@ -8,17 +8,19 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 
-from pytest_netfault.plugin.storm.items import StormItem, Wish, wishes
-from pytest_netfault.storm.places import Place
+from pytest_netfault.plugin.storm.items import StandIn, Wish, stand_in, wishes
+from pytest_netfault.storm.places import FAULTS, Place
+
+Chosen = TypeVar("Chosen", bound=pytest.Item)
 
 __all__ = ["Wanted", "only_looks", "selected"]
 
-# Words of -k that name storm items and not their tests.
-_STORM_WORDS = re.compile(r"\b(storm|up|down|inside|fin|rst|silence|forget|\d+)\b")
+# Words of -k that name storm items and not their tests, and numbers of exchanges.
+_STORM_WORDS = re.compile(r"\b(?:storm|up|down|inside|fin|rst|silence|forget)\b|\d+")
 # With these nothing is run.
 _LOOKS = ("setuponly", "setupplan", "showfixtures", "show_fixtures_per_test")
 
@@ -84,11 +86,34 @@ class Wanted:
         items[:] = [item for item in items if item not in by_id and item.nodeid not in self._added]
         if self._failed:
             return list(asked.items())
-        words = bool(_STORM_WORDS.search(self._config.getoption("keyword", "") or ""))
-        candidates = (
-            collected if words else [item for item in collected if item in set(items) or item in asked]
-        )
-        return [(item, asked.get(item)) for item in candidates]
+        left = set(items)
+        others = [item for item in collected if item not in left and item not in asked]
+        left.update(self._by_words(others))
+        return [(item, asked.get(item)) for item in collected if item in left or item in asked]
+
+    def _by_words(self, tests: Sequence[pytest.Item]) -> set[pytest.Item]:
+        """Those of the tests that ``-k`` leaves out, of which it wants items of a storm all the same.
+
+        What items they will have is not known yet, so one of each kind stands for them.
+        """
+        found = _STORM_WORDS.findall(str(self._config.getoption("keyword", "") or ""))
+        if not tests or not found:
+            return set()
+        numbers = tuple(word for word in found if word.isdigit())
+        kinds = [
+            ("storm", way, fault, *inside, *digits)
+            for way in ("up", "down")
+            for fault in FAULTS
+            for inside in ((), ("inside",))
+            for digits in ((), numbers)
+        ]
+        stand_ins = [stand_in(test, kind) for test in tests for kind in kinds]
+        wanted = {one.original for one in selected(tests[0].session, stand_ins)}
+        terminal: Any = self._config.pluginmanager.get_plugin("terminalreporter")
+        stats = getattr(terminal, "stats", {})
+        if "deselected" in stats:  # nobody has asked for those
+            stats["deselected"] = [one for one in stats["deselected"] if not isinstance(one, StandIn)]
+        return wanted
 
 
 def only_looks(session: pytest.Session) -> bool:
@@ -98,13 +123,13 @@ def only_looks(session: pytest.Session) -> bool:
     return bool(broken) or any(config.getoption(name, False) for name in _LOOKS)
 
 
-def selected(session: pytest.Session, items: Iterable[StormItem]) -> list[pytest.Item]:
+def selected(session: pytest.Session, items: Iterable[Chosen]) -> list[Chosen]:
     """Those that ``-k``, ``-m`` and ``--deselect`` leave, by pytest's own judgement."""
     manager = session.config.pluginmanager
     others = [
         plugin for name, plugin in manager.list_name_plugin() if plugin and name not in ("mark", "main")
     ]
-    left: list[pytest.Item] = list(items)
+    left = list(items)
     hook = manager.subset_hook_caller("pytest_collection_modifyitems", remove_plugins=others)
     hook(session=session, config=session.config, items=left)
     return left

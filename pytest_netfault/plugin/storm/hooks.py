@@ -34,8 +34,8 @@ from pytest_netfault.storm.traffic import Traffic
 
 __all__ = ["Storm"]
 
-# A test that hangs is interrupted late, so a few hangs of one test are enough.
-_HANGS = 3
+# A test that hangs is interrupted late, so a few hangs of one test under one kind of fault are enough.
+_HANGS = 2
 _PHASES: tuple[Literal["setup", "call", "teardown"], ...] = ("setup", "call", "teardown")
 
 
@@ -76,7 +76,7 @@ class Storm:
         self._player = Player()
         self._wanted = Wanted(config)
         self._baseline = self._read_baseline()
-        self._hangs: Counter[str] = Counter()
+        self._hangs: Counter[tuple[str, str]] = Counter()  # by test and fault
         self._warm = ""  # the test whose fixtures are there
         name_frames(True)
 
@@ -221,8 +221,8 @@ class Storm:
         if learned.profile is None:
             outcome.leave_out(f"left out: {learned.reason or 'it uses no link'}")
         assert learned.profile is not None
-        if item.place.fault == "forget" and self._hangs[item.original.nodeid] >= _HANGS:
-            outcome.leave_out(f"{_HANGS} hangs of this test are found already")
+        if self._hangs[item.original.nodeid, item.place.fault] >= _HANGS:
+            outcome.leave_out(f"{_HANGS} hangs of this test after {item.place.fault} are found already")
         verdict, last = self._examine(item, learned.profile)
         outcome.result = replace(outcome.result, plays=verdict.plays)
         if verdict.reason:
@@ -287,7 +287,7 @@ class Storm:
         story, folder = "", ""
         session = self._config.stash.get(SESSION, None)
         if found.kind == "hang":
-            self._hangs[original.nodeid] += 1
+            self._hangs[original.nodeid, place.fault] += 1
         if session is not None:
             story, folder = session.story_of_storm(item, f"{found.kind}: {found.detail}", self._command(item))
         finding = Finding(

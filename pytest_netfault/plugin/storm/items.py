@@ -16,11 +16,13 @@ __all__ = [
     "Errand",
     "Found",
     "Sibling",
+    "StandIn",
     "StormItem",
     "Wish",
     "item_name",
     "sibling_in",
     "sibling_of",
+    "stand_in",
     "wishes",
 ]
 
@@ -51,6 +53,27 @@ class Errand(Sibling):
         errand.own_markers[:] = original.own_markers
         errand.do = do
         return errand
+
+
+class StandIn(Sibling):
+    """Stands for items of a storm that are not made yet.
+
+    Attributes:
+        original: their test.
+    """
+
+    original: pytest.Item
+
+
+def stand_in(original: pytest.Item, words: Iterable[str]) -> StandIn:
+    """For the items of a test that have these words in their names."""
+    assert original.parent is not None
+    made: StandIn = StandIn.from_parent(original.parent, name=original.name)
+    made.original = original
+    made.own_markers[:] = original.own_markers
+    made.keywords.update({mark.name: mark for mark in original.own_markers})
+    made.extra_keyword_matches.update(words)
+    return made
 
 
 class Found(Exception):

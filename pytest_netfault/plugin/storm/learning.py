@@ -8,7 +8,7 @@ import json
 import os
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -82,8 +82,9 @@ def learn(
         if faults() != applied:
             return Learned(reason="it applies faults of its own")
         if before is not None and alike(before, profile):
-            longest = max(before.seconds, profile.seconds)
-            return Learned(Profile(longest, profile.protocols, profile.exchanges))
+            # Places of the shorter one are in both.
+            shorter = min(profile, before, key=lambda one: len(one.exchanges))
+            return Learned(replace(shorter, seconds=max(before.seconds, profile.seconds)))
         why = why_not_alike(before, profile) if before is not None else ""
         before = profile
     return Learned(reason=f"its runs differ: {why}")
