@@ -24,11 +24,12 @@ from pytest_netfault.plugin.storm.plays import Played, Player, tear_down_all
 from pytest_netfault.plugin.storm.results import ATTRIBUTE, Result
 from pytest_netfault.storm.arming import Arming
 from pytest_netfault.storm.baseline import Baseline, read_baseline
+from pytest_netfault.storm.errors import Allowed
 from pytest_netfault.storm.examine import Verdict, examine
 from pytest_netfault.storm.findings import Finding, command_for
 from pytest_netfault.storm.places import Place
 from pytest_netfault.storm.plan import plan
-from pytest_netfault.storm.play import Play
+from pytest_netfault.storm.play import NOTHING, Play, Remains
 from pytest_netfault.storm.profile import Profile
 from pytest_netfault.storm.traffic import Traffic
 
@@ -77,6 +78,7 @@ class Storm:
         self._wanted = Wanted(config)
         self._baseline = self._read_baseline()
         self._hangs: Counter[tuple[str, str]] = Counter()  # by test and fault
+        self._usual: dict[str, Remains] = {}  # what a play of a test as it is leaves
         self._warm = ""  # the test whose fixtures are there
         name_frames(True)
 
@@ -259,13 +261,18 @@ class Storm:
         offset = max(1, exchange.size // 2) if exchange is not None else 1
         last: list[Played] = []
 
+        def play(allow: Allowed, arming: Arming | None) -> Played:
+            usual = self._usual.get(original.nodeid, NOTHING)
+            return self._player.play(original, allow, limit=limit, arming=arming, usual=usual)
+
         def fault() -> Play:
-            traffic = Traffic(profile.protocols, place, offset)
-            last[:] = [self._player.play(original, asked.allow, limit=limit, arming=self._arming(traffic))]
+            last[:] = [play(asked.allow, self._arming(Traffic(profile.protocols, place, offset)))]
             return last[0].play
 
         def plain() -> Play:
-            return self._player.play(original, (), limit=limit).play
+            played = play((), None).play
+            self._usual[original.nodeid] = played.grown
+            return played
 
         def rebuild() -> None:
             tear_down_all(item.session)

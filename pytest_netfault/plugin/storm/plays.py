@@ -17,7 +17,7 @@ import pytest
 from pytest_netfault.plugin.storm.items import sibling_of
 from pytest_netfault.storm.arming import Arming, reset_all
 from pytest_netfault.storm.errors import Allowed, error_of
-from pytest_netfault.storm.play import NOTHING, Error, Play
+from pytest_netfault.storm.play import NOTHING, Error, Play, Remains
 from pytest_netfault.storm.remains import growth, remains
 from pytest_netfault.storm.watchdog import Watchdog
 
@@ -74,7 +74,15 @@ class Player:
         if self._arming is not None:
             self._arming.heal()
 
-    def play(self, item: Any, allowed: Allowed, *, limit: float, arming: Arming | None = None) -> Played:
+    def play(
+        self,
+        item: Any,
+        allowed: Allowed,
+        *,
+        limit: float,
+        arming: Arming | None = None,
+        usual: Remains | None = None,
+    ) -> Played:
         """Play a test once.
 
         Args:
@@ -82,10 +90,11 @@ class Player:
             allowed: which errors are no finding.
             limit: how long each phase may take, in seconds.
             arming: the faults, in force during the call phase.
+            usual: what a play of this test always leaves; None if what it leaves does not matter.
         """
         properties, sections = list(item.user_properties), len(item._report_sections)
         attempts = vars(item).pop(_COUNTED_BY_RERUNS, None)
-        before = remains()
+        before = remains() if usual is not None else NOTHING
         watchdog = Watchdog(limit, self._release, Path(item.path))
         self._arming, self.playing = arming, True
         try:
@@ -113,7 +122,7 @@ class Player:
             skipped=course.skipped,
             hung=watchdog.hung,
             hung_line=watchdog.line,
-            grown=growth(before) if ended_well else NOTHING,
+            grown=growth(before, usual) if ended_well and usual is not None else NOTHING,
             excused=excused,
         )
         return Played(play, course.text, captured)
