@@ -1,15 +1,14 @@
 """A TLS link beside a plain one, in one run: ``python tests/benchmarks/bench_tls.py [ROUNDS]``.
 
-A bulk stream to the client, a small question and its answer, connections with one question each, and by how much the
-memory of the proxy's process has grown after all of that. Server and client are processes of their own, in Python, and
-speak TLS by themselves on the TLS link; on the plain link they speak none. What they reach without a link is shown too,
-since they encrypt and decrypt on the same cores. The rounds alternate, so that a slow moment of the machine hits all of
-them; shown is the best round of each, because noise only ever takes away.
+A bulk stream to the client, a small question and its answer, connections with one question each, what CPU of the
+proxy's process each of them took, and by how much its memory has grown after all of that. Server and client are
+processes of their own, in Python, and speak TLS by themselves on the TLS link; on the plain link they speak none. What
+they reach without a link is shown too, since they encrypt and decrypt on the same cores. The rounds alternate, so that
+a slow moment of the machine hits all of them; shown is the best round of each, because noise only ever takes away.
 """
 
 from __future__ import annotations
 
-import json
 import os
 import platform
 import resource
@@ -29,6 +28,7 @@ from pytest_netfault import TLS, NetFault
 
 BULK, QUESTIONS, CONNECTIONS = 200_000_000, 2_000, 200
 ROUNDS = 7
+PARTS = ("bulk", "questions", "connections")
 
 
 def serve(pem: str) -> None:
@@ -60,8 +60,8 @@ def serve(pem: str) -> None:
             threading.Thread(target=answer, args=(server.accept()[0],), daemon=True).start()
 
 
-def measure(port: str, authority: str) -> None:
-    """Print the figures of one way as JSON."""
+def measure(port: str, authority: str, part: str) -> None:
+    """Print one figure of one way: MB/s, microseconds or connections each second."""
     context = ssl.create_default_context(cafile=authority) if authority else None
 
     def connect() -> socket.socket:
@@ -69,31 +69,41 @@ def measure(port: str, authority: str) -> None:
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         return sock if context is None else context.wrap_socket(sock, server_hostname="localhost")
 
-    buffer = bytearray(1 << 20)
+    if part == "connections":
+        began = time.perf_counter()
+        for _ in range(CONNECTIONS):
+            with connect() as sock:
+                sock.sendall(b"?")
+                sock.recv(1)
+        print(CONNECTIONS / (time.perf_counter() - began))
+        return
     with connect() as sock:
-        began, left = time.perf_counter(), BULK // len(buffer) * len(buffer)
-        sock.sendall(b"b")
-        while left:
-            left -= sock.recv_into(buffer)
-        bulk = BULK / 1e6 / (time.perf_counter() - began)
+        if part == "bulk":
+            buffer = bytearray(1 << 20)
+            began, left = time.perf_counter(), BULK // len(buffer) * len(buffer)
+            sock.sendall(b"b")
+            while left:
+                left -= sock.recv_into(buffer)
+            print(BULK / 1e6 / (time.perf_counter() - began))
+            return
         times = []
         for _ in range(QUESTIONS):
             began = time.perf_counter()
             sock.sendall(b"?")
             sock.recv(1)
             times.append(time.perf_counter() - began)
-    began = time.perf_counter()
-    for _ in range(CONNECTIONS):
-        with connect() as sock:
-            sock.sendall(b"?")
-            sock.recv(1)
-    connections = CONNECTIONS / (time.perf_counter() - began)
-    print(json.dumps({"MB/s": bulk, "p50 us": statistics.median(times) * 1e6, "connections/s": connections}))
+        print(statistics.median(times) * 1e6)
 
 
-def once(port: int, authority: str) -> dict[str, float]:
-    command = [sys.executable, __file__, "client", str(port), authority]
-    return json.loads(subprocess.run(command, capture_output=True, check=True, text=True).stdout)  # type: ignore[no-any-return]
+def once(port: int, authority: str, part: str) -> float:
+    command = [sys.executable, __file__, "client", str(port), authority, part]
+    return float(subprocess.run(command, capture_output=True, check=True, text=True).stdout)
+
+
+def used() -> tuple[float, int]:
+    """Seconds of CPU of this process, which is the proxy, and its largest memory in KiB."""
+    usage = resource.getrusage(resource.RUSAGE_SELF)
+    return usage.ru_utime + usage.ru_stime, usage.ru_maxrss
 
 
 def main(rounds: int) -> None:
@@ -115,13 +125,17 @@ def main(rounds: int) -> None:
                 "TLS, direct": (secure, authority),
                 "TLS link": (net.forward(secure, tls=TLS(upstream_ca=authority)).port, net.ca.file),
             }
-            figures: dict[str, list[dict[str, float]]] = {way: [] for way in ways}
+            figures: dict[tuple[str, str], list[float]] = {(way, part): [] for way in ways for part in PARTS}
+            cpu: dict[tuple[str, str], list[float]] = {(way, part): [] for way in ways for part in PARTS}
             memory = dict.fromkeys(ways, 0)
             for _ in range(rounds):
                 for way, (port, trusted) in ways.items():
-                    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-                    figures[way].append(once(port, trusted))
-                    memory[way] += resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
+                    for part in PARTS:
+                        before = used()
+                        figures[way, part].append(once(port, trusted, part))
+                        after = used()
+                        cpu[way, part].append(after[0] - before[0])
+                        memory[way] += after[1] - before[1]
         finally:
             for server in servers:
                 server.kill()
@@ -130,18 +144,33 @@ def main(rounds: int) -> None:
         f"{time.strftime('%Y-%m-%d')}, {platform.platform()}, Python {platform.python_version()}, "
         f"{os.cpu_count()} cores, load {load:.1f}; the best of {rounds}"
     )
-    print(f"{'':<14}{'MB/s':>10}{'p50, us':>10}{'connections/s':>16}{'memory grew by, KiB':>22}")
-    best: dict[str, list[float]] = {}
-    for way, rows in figures.items():
-        best[way] = [
-            max(row["MB/s"] for row in rows),
-            min(row["p50 us"] for row in rows),
-            max(row["connections/s"] for row in rows),
-        ]
-        bulk, question, connections = best[way]
-        print(f"{way:<14}{bulk:>10,.0f}{question:>10,.0f}{connections:>16,.0f}{memory[way]:>22,}")
-    ratios = [mine / plain for mine, plain in zip(best["TLS link"], best["plain link"], strict=True)]
-    print(f"{'TLS / plain':<14}{ratios[0]:>10.2f}{ratios[1]:>10.2f}{ratios[2]:>16.2f}")
+    print(
+        f"{'':<14}{'MB/s':>8}{'CPU/GB, s':>12}{'p50, us':>10}{'CPU each, us':>14}{'connections/s':>15}"
+        f"{'CPU each, ms':>14}{'memory, KiB':>13}"
+    )
+    rows: dict[str, list[float]] = {}
+    for way in ways:
+        best = [(min if part == "questions" else max)(figures[way, part]) for part in PARTS]
+        least = [min(cpu[way, part]) for part in PARTS]
+        rows[way] = [
+            best[0], least[0] * 1e9 / BULK, best[1], least[1] * 1e6 / QUESTIONS, best[2], least[2] * 1e3 / CONNECTIONS
+        ]  # fmt: skip
+        bulk, of_bulk, question, of_question, connections, of_connection = rows[way]
+        of_link = (
+            (f"{of_bulk:.2f}", f"{of_question:.0f}", f"{of_connection:.2f}", f"{memory[way]:,}")
+            if "link" in way
+            else ("-",) * 4
+        )
+        print(
+            f"{way:<14}{bulk:>8,.0f}{of_link[0]:>12}{question:>10,.0f}{of_link[1]:>14}{connections:>15,.0f}"
+            f"{of_link[2]:>14}{of_link[3]:>13}"
+        )
+    ratios = [mine / plain for mine, plain in zip(rows["TLS link"], rows["plain link"], strict=True)]
+    widths = (8, 12, 10, 14, 15, 14)
+    print(
+        f"{'TLS / plain':<14}"
+        + "".join(f"{one:>{wide}.2f}" for one, wide in zip(ratios, widths, strict=True))
+    )
 
 
 if __name__ == "__main__":
