@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from pytest_netfault.common.wording import counted
 from pytest_netfault.events import LinkEvent
 from pytest_netfault.faults import Fault, limits_of
 from pytest_netfault.report.timeline import Card, Mark
@@ -108,7 +109,8 @@ class FaultSpan:
         spots = event.frames[:1] if self.fault is not None and self.fault.has_a_place() else ()
         where = "".join(f", {spot.direction} {spot}" for spot in spots)
         if len(self.ended) > 1:
-            what = f"{what} {len(self.ended)} connections, of which{number} had delivered most to the client:"
+            ended = counted(len(self.ended), "connection")
+            what = f"{what} {ended}, of which{number} had delivered most to the client:"
             return f"{what} after {event.bytes_up} B up and {event.bytes_down} B down{where}"
         return f"{what} connection{number} after {event.bytes_up} B up and {event.bytes_down} B down{where}"
 

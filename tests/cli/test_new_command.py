@@ -47,7 +47,7 @@ def test_the_help_lists_it(capsys: pytest.CaptureFixture[str]) -> None:
     assert "greet_from_outside" in capsys.readouterr().out
     assert main([]) == 2
     assert capsys.readouterr().err.endswith(
-        "name a COMMAND: demo, examples, prove, judge, replay, merge, serve or greet_from_outside\n"
+        "name a COMMAND: demo, examples, prove, judge, replay, merge, export, index, serve or greet_from_outside\n"
     )
 
 

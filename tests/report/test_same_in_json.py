@@ -99,7 +99,7 @@ def test_the_data_inside_the_page_says_all_that_the_page_says(make_run: Callable
     data = json.dumps(drawn.to_json(), ensure_ascii=False)
     strings = [*_strings(json.loads(data))]
     fixed = {"What was written", "Where the network broke", "What never arrived", "The loss", "Play it again"}
-    fixed |= {"Facts", "Lost:", "Here it broke:", "open"} | {entry.words for entry in legend(drawn)}
+    fixed |= {"Facts", "Copy", "Lost:", "Here it broke:", "open"} | {entry.words for entry in legend(drawn)}
     fixed.add(in_characters(drawn, columns=120).strip())
     for text in texts_of(page) - own - fixed:
         parts = [part.partition(": ") for part in text.split("; ")] if text not in strings else []
