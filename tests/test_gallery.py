@@ -92,7 +92,7 @@ def test_the_page_says_what_was_played(gallery: Any, results: Any) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("flaw", "verdict"), [(False, "kept"), (True, "broken")])
-def test_a_row_is_played_three_times(gallery: Any, flaw: bool, verdict: str) -> None:
+def test_a_row_is_played_four_times(gallery: Any, flaw: bool, verdict: str) -> None:
     from support.mutants import toy
 
     class FromNow(toy.RightStore):
@@ -105,10 +105,10 @@ def test_a_row_is_played_three_times(gallery: Any, flaw: bool, verdict: str) -> 
 
     play = gallery("play")
     budget = play.Budget(examples=3, seconds=4, places=(0, 24))
-    options = {"promise": "every-event", "settle": 0.5, "notice": None, "stride": 60}
+    options = {"promise": "every-event", "settle": 0.5, "notice": 5.0, "stride": 60}
     with toy.ToyServer() as server:
         played = play.play(FromNow if flaw else toy.RightStore, server, budget=budget, **options)
-    assert list(played) == ["proof", "first connection", "recovery"]
+    assert list(played) == ["proof", "dead flow", "first connection", "recovery"]
     assert played["proof"].verdict == verdict
     assert played["recovery"].verdict == verdict
     result = {name: one.to_json() for name, one in played.items()}
@@ -124,7 +124,7 @@ def test_what_a_client_raises_is_no_verdict_on_it(gallery: Any) -> None:
         raise OSError("no such host")
 
     play = gallery("play")
-    options = {"promise": "every-event", "settle": 0.5, "notice": None, "stride": 60}
+    options = {"promise": "every-event", "settle": 0.5, "notice": 5.0, "stride": 60}
     with toy.ToyServer() as server:
         played = play.play(broken, server, budget=play.Budget(places=(0,)), **options)
     assert {one.verdict for one in played.values()} == {"failed"}
@@ -132,18 +132,22 @@ def test_what_a_client_raises_is_no_verdict_on_it(gallery: Any) -> None:
 
 
 @pytest.mark.slow
-def test_where_plays_are_one_at_a_time_a_dead_flow_is_played_after_the_proof(gallery: Any) -> None:
+def test_a_dead_flow_is_played_by_itself_and_always_waited_for(gallery: Any) -> None:
     from support.mutants import toy
 
+    class Deaf(toy.RightStore):
+        idle_seconds = None
+
     play = gallery("play")
-    budget = play.Budget(examples=1, seconds=10)
-    options = {"promise": "every-event", "settle": 0.5, "notice": 5.0, "stride": 60, "parts": ["proof"]}
+    budget = play.Budget(examples=1, seconds=1)
+    options = {"promise": "every-event", "settle": 0.5, "notice": 2.0, "stride": 60, "parts": play.PARTS[:2]}
     with toy.ToyServer() as server:
-        played = play.play(toy.RightStore, server, budget=budget, alone=True, **options)["proof"]
-    assert (played.verdict, played.tried) == ("kept", 1)
-    proof, alone = played.figures.split("; a dead flow, played alone: ")
-    assert "dead flow" not in proof
-    assert "1 dead flow noticed" in alone
+        right, deaf = (
+            play.play(one, server, budget=budget, alone=True, **options) for one in (toy.RightStore, Deaf)
+        )
+    assert "dead flow" not in right["proof"].figures
+    assert "1 dead flow noticed" in right["dead flow"].figures
+    assert (deaf["proof"].verdict, deaf["dead flow"].verdict) == ("kept", "broken")
 
 
 def test_a_long_proof_counts_for_the_verdict_where_it_was_played(gallery: Any) -> None:

@@ -1,4 +1,4 @@
-"""Plays one row of the gallery: the proof, a sweep of its first connection, and a sweep of its recovery.
+"""Plays one row of the gallery: the proof, a dead flow, a sweep of its first connection, and one of its recovery.
 
 `LONG` is a proof of a thousand examples, which is played only where it is asked for.
 
@@ -31,12 +31,12 @@ from pytest_netfault.proof.remembered import forgetful
 
 __all__ = ["LONG", "PARTS", "Budget", "Played", "play", "recoveries"]
 
-PARTS = ("proof", "first connection", "recovery")
+PARTS = ("proof", "dead flow", "first connection", "recovery")
 LONG = "1,000 examples"
 SEED = 1
 # So many recoveries are played at a time: a client that comes back waits most of the time.
 SIDE_BY_SIDE = 4
-# Where plays cannot be side by side, dead flows are not among those of the proof: this one is.
+# The proof ends before its dead flows are all waited for, if the client does not notice them: this one always is.
 DEAD_FLOW = Schedule([Subscribe(), Write("a"), WaitForEvents(), Break(Forget()), Write("a")])
 # A loss in a recovery is played so often again: a busy machine is no defect of a client.
 AGAIN = 3
@@ -92,27 +92,23 @@ def play(
     *,
     promise: Any,
     settle: float,
-    notice: float | None,
+    notice: float,
     stride: int,
     budget: Budget,
     alone: bool = False,
     parts: Sequence[str] = PARTS,
 ) -> dict[str, Played]:
-    """Play a client three times, or only these of them; a loss in one does not end the others."""
+    """Play a client four times, or only these of them; a loss in one does not end the others."""
     common: dict[str, Any] = {"promise": promise, "settle": settle, "seed": SEED}
     lanes = 1 if alone else None
 
     def proof(examples: int = budget.examples, seconds: float = budget.seconds) -> Played:
         how = {"max_examples": examples, "max_seconds": seconds, "lanes": lanes, **common}
-        beside = None if alone else notice
         with forgetful():
-            played = _played(verify.no_update_lost, open_store, server, notice=beside, **how)
-        if not alone or notice is None or played.verdict != "kept":
-            return played
-        silent = _played(verify.replay, open_store, server, DEAD_FLOW, notice=notice, **common)
-        spent = played.seconds + silent.seconds
-        figures = f"{played.figures}; a dead flow, played alone: {silent.figures}"
-        return replace(silent, figures=figures, seconds=spent, tried=played.tried)
+            return _played(verify.no_update_lost, open_store, server, notice=None if alone else notice, **how)
+
+    def dead_flow() -> Played:
+        return _played(verify.replay, open_store, server, DEAD_FLOW, notice=notice, **common)
 
     def first_connection() -> Played:
         how = {"stride": stride, "how": ("fin", "rst"), "notice": None, "lanes": lanes}
@@ -121,7 +117,7 @@ def play(
     def recovery() -> Played:
         return _recovered(open_store, server, budget.places, lanes or SIDE_BY_SIDE, **common)
 
-    plays = dict(zip(PARTS, (proof, first_connection, recovery), strict=True))
+    plays = dict(zip(PARTS, (proof, dead_flow, first_connection, recovery), strict=True))
     plays[LONG] = lambda: proof(1_000, budget.long_seconds)
     return {part: plays[part]() for part in parts}
 

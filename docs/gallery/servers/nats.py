@@ -50,7 +50,7 @@ class Nats(OwnedServer):
         """Do something over a direct connection."""
         direct = await nats.connect(f"nats://{self.address}", connect_timeout=5)
         try:
-            return await what(direct.jetstream())
+            return await what(direct.jetstream(timeout=30))
         finally:
             await direct.close()
 

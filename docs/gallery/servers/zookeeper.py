@@ -10,6 +10,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 from kazoo.client import KazooClient
+from kazoo.exceptions import NoNodeError
 
 from docs.gallery.servers.common import program, said
 from pytest_netfault.servers import OwnedServer, ServerError, ServerNotFound
@@ -53,8 +54,12 @@ def open_server() -> Iterator[SimpleNamespace]:
         direct.ensure_path(ROOT)
 
         def read(prefix: str) -> dict[str, str]:
-            names = [name for name in direct.get_children(ROOT) if name.startswith(prefix)]
-            return {name: direct.get(f"{ROOT}/{name}")[0].decode() for name in names}
+            held = {}
+            for name in direct.get_children(ROOT):
+                with contextlib.suppress(NoNodeError):  # deleted meanwhile
+                    if name.startswith(prefix):
+                        held[name] = direct.get(f"{ROOT}/{name}")[0].decode()
+            return held
 
         try:
             yield SimpleNamespace(address=server.address, read=read, output=server.output)
