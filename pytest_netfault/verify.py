@@ -31,6 +31,7 @@ from pytest_netfault.proof.announce import announced
 from pytest_netfault.proof.arguments import Settings, check_how, settings_of
 from pytest_netfault.proof.contract import Server
 from pytest_netfault.proof.dealing import Dealt, deal
+from pytest_netfault.proof.given import input_of
 from pytest_netfault.proof.ledger import Ledger
 from pytest_netfault.proof.parts import find_parts, merge_parts, read_part, recorded
 from pytest_netfault.proof.plans import Examples, Proof, Replay, Search, Sweep
@@ -215,6 +216,10 @@ def replay(
 ) -> Report:
     """Play one schedule and judge it; arguments, result and errors are those of :func:`no_update_lost`."""
     __tracebackhide__ = True
+    if not isinstance(schedule, Schedule):
+        raise TypeError(f"schedule must be a Schedule, not {schedule!r:.200}")
+    drawn = input_of(schedule)
+    smaller = None if drawn is None else drawn.asked
     settings = settings_of(
         open_store,
         server,
@@ -223,13 +228,20 @@ def replay(
         notice=notice,
         seed=seed,
         report_dir=report_dir,
+        lanes=1 if smaller is None else None,
     )
-    if not isinstance(schedule, Schedule):
-        raise TypeError(f"schedule must be a Schedule, not {schedule!r:.200}")
+    about = (open_store, server, settings.promise, settings.timeouts, seed)
+    known = None if drawn is None else drawn.known(about)
+    if known is not None:
+        return _returned(known)
     try:
-        return _proved(Replay(schedule), open_store, server, settings)
+        return _proved(Replay(schedule, smaller), open_store, server, settings)
     except ProvedNothing as nothing:
         raise as_bad_draw(nothing) from None
+    except UpdateLost as lost:
+        if drawn is not None:
+            drawn.learn(about, lost)
+        raise
 
 
 def sweep(

@@ -128,12 +128,14 @@ class Campaign:
             )
         return lost or self._done()
 
-    def replay(self, schedule: Schedule) -> Result:
-        """Play one schedule."""
+    def replay(self, schedule: Schedule, *, smaller: Asked | None = None) -> Result:
+        """Play one schedule; if it loses something, and it is said what a smaller one may have, make it small."""
         run = self.bench.play(schedule, learn=in_property_test())
         observe(run)
         self.ledger.count(run)
         self.ledger.played("playing", 1, 1, run)
+        if run.broken and smaller is not None:
+            return self._losses.shrunk_for_hypothesis(run, smaller)
         return self._losses.as_played(run, "Played as given.") if run.broken else self._done()
 
     def play_again(self, schedule: Schedule, found: str) -> Result:

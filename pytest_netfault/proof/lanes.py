@@ -102,6 +102,11 @@ class Lanes:
         self._pulse.close()
 
     @property
+    def own(self) -> Bench:
+        """The bench of the caller's thread."""
+        return self._own
+
+    @property
     def apart(self) -> bool:
         """Whether each lane has a server of its own."""
         return self._own.has_servers_apart

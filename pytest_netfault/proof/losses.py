@@ -24,8 +24,10 @@ from pytest_netfault.proof.replaying import replay_command
 from pytest_netfault.proof.results import Lost, Report
 from pytest_netfault.proof.story import tell
 from pytest_netfault.report.timeline import Timeline
+from pytest_netfault.schedules.dead_flows import leaves_dead_flow, smallest
 from pytest_netfault.schedules.schedule import Schedule
 from pytest_netfault.schedules.shrink import Asked
+from pytest_netfault.schedules.steps import Break
 
 __all__ = ["Losses"]
 
@@ -34,6 +36,7 @@ __all__ = ["Losses"]
 SHRINK_SECONDS = 90.0
 _UNSURE_SECONDS = 15.0
 RATING_SECONDS = 20.0
+_SECONDS_OF_A_PROPERTY = (45.0, 10.0, 12.0)
 # Of the time that is left, so much is for the report: this share, but no more than so many seconds.
 _SHARE_OF_REPORTING, _REPORTING_SECONDS = 0.2, 2.0
 
@@ -47,12 +50,14 @@ class Losses:
         self._ledger = ledger
         self._asked = asked
 
-    def shrunk(self, run: Run, found: str) -> Lost:
+    def shrunk(self, run: Run, found: str, *, seconds: tuple[float, float, float] | None = None) -> Lost:
         """The loss, with the smallest schedule that can be found in bounded time.
 
         Args:
             run: the first that failed.
             found: how it was found, in words.
+            seconds: for shrinking, for shrinking what hardly ever fails, and for playing the smallest again and again,
+                if they are not the usual ones.
         """
         report = self._ledger.report()
         self._ledger.sought = frozenset(run.broken)
@@ -81,14 +86,28 @@ class Losses:
                         self._ledger.played(stage, done + len(runs) - 1, of, run)
             return runs
 
-        limits = Limits(SHRINK_SECONDS, _UNSURE_SECONDS, RATING_SECONDS, until)
+        limits = Limits(*(seconds or (SHRINK_SECONDS, _UNSURE_SECONDS, RATING_SECONDS)), until)
         minimizer = Minimizer(
             run, play, asked=self._asked, limits=limits, width=self._lanes.count if self._lanes.apart else 1
         )
-        smallest = minimizer.smallest()
-        found += f", shrunk from {len(run.schedule)} to {counted(len(smallest.run.schedule), 'step')} "
-        found += f"in {counted(smallest.tries, 'play')}."
-        return self.as_played(smallest.run, found, (smallest.failed, smallest.plays), report)
+        least = minimizer.smallest()
+        found += f", shrunk from {len(run.schedule)} to {counted(len(least.run.schedule), 'step')} "
+        found += f"in {counted(least.tries, 'play')}."
+        return self.as_played(least.run, found, (least.failed, least.plays), report)
+
+    def shrunk_for_hypothesis(self, run: Run, smaller: Asked) -> Lost:
+        """The loss of an input of a property test, whose time is shorter."""
+        found = "Found by Hypothesis"
+        killer = next((step for step in run.schedule if leaves_dead_flow(step)), None)
+        if not isinstance(killer, Break):
+            return self.shrunk(run, found, seconds=_SECONDS_OF_A_PROPERTY)
+        # Each play takes as long as the client has to notice: the smallest there is, or none.
+        least = smallest(killer.fault)
+        if smaller.permits(least) and least != run.schedule:
+            again = self._lanes.own.play(least)
+            if not set(again.broken).isdisjoint(run.broken):
+                return self.as_played(again, f"{found}, shrunk from {len(run.schedule)} steps.")
+        return self.as_played(run, f"{found}.")
 
     def as_played(
         self, run: Run, found: str, repeated: tuple[int, int] = (1, 1), report: Report | None = None

@@ -14,7 +14,7 @@ It decides what is played next and never plays by itself. If a play does not end
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -211,11 +211,14 @@ class Minimizer:
         def attempt(candidates: Sequence[Schedule]) -> list[Schedule | None]:
             return [candidate if fails(candidate) else None for candidate in candidates]
 
-        sure = next(filter(fails, with_waits(found)), None)
+        sure = next(filter(fails, self._with_waits(found)), None)
         if sure is None:
             return None
         smaller, _ = shrink(sure, sure, attempt, go_on=lambda: self._may_go_on(stop), asked=self._asked)
         return smaller
+
+    def _with_waits(self, found: Schedule) -> Iterator[Schedule]:
+        return filter(self._asked.permits, with_waits(found))
 
     def _surest(self, found: Schedule, stop: float) -> Schedule:
         """The first that fails each time: with waits, or larger; else the one that fails most surely."""
@@ -233,7 +236,7 @@ class Minimizer:
     def _others(self, found: Schedule) -> Iterable[Schedule]:
         # It did not fail each time, and what never failed twice will hardly do better with a wait.
         if self._records[found].failed > 1:
-            yield from with_waits(found)
+            yield from self._with_waits(found)
         record = self._records[found]
         often = record.failed * 2 > record.plays
         most = len(found) + _STEPS_FOR_CERTAINTY if often else len(self._first)

@@ -119,11 +119,16 @@ class Replay:
 
     Attributes:
         schedule: which.
+        smaller: what a smaller one may have, if it is to be made small; None if it is reported as it is.
     """
 
     schedule: Schedule
+    smaller: Asked | None = None
     call: ClassVar[str] = "replay"
-    asked: ClassVar[Asked] = ANYTHING
+
+    @property
+    def asked(self) -> Asked:
+        return self.smaller or ANYTHING
 
     def prove(self, campaign: Campaign) -> Result:
-        return campaign.replay(self.schedule)
+        return campaign.replay(self.schedule, smaller=self.smaller)

@@ -204,6 +204,12 @@ class Lost:
     files: tuple[Path, ...] = ()
     timeline: Timeline | None = None
 
+    @classmethod
+    def of(cls, error: UpdateLost) -> Lost:
+        """The loss that was raised."""
+        named = {one.name: getattr(error, one.name) for one in fields(cls) if one.name != "message"}
+        return cls(str(error), **named)
+
     def error(self) -> UpdateLost:
         """What is raised for it."""
         attributes = {one.name: getattr(self, one.name) for one in fields(self) if one.name != "message"}

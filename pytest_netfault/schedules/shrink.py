@@ -38,7 +38,7 @@ from pytest_netfault.schedules.steps import (
     writes_of,
 )
 
-__all__ = ["ANYTHING", "TROUBLE", "Asked", "candidates", "complexity", "shrink"]
+__all__ = ["ANYTHING", "TROUBLE", "Asked", "candidates", "complexity", "plainer", "shrink", "weight"]
 
 T = TypeVar("T")
 _PLAINEST = (Sever(), Reset())
@@ -54,6 +54,7 @@ class Asked:
             for every fault.
         how: the ways to end in which a cut may end.
         direction: the direction that a cut must have; "both" for any.
+        possible: says of a whole schedule whether it may be tried; None if all may.
 
     >>> from pytest_netfault.faults import Blackhole, Delay
     >>> Asked((Blackhole(on_heal="reset"), Delay)).allows(Blackhole())
@@ -65,6 +66,7 @@ class Asked:
     faults: tuple[type[Fault] | Fault, ...] | None = None
     how: tuple[CutHow, ...] = ("fin", "rst", "blackhole")
     direction: Direction = "both"
+    possible: Callable[[Schedule], bool] | None = None
 
     def allows(self, fault: Fault) -> bool:
         if isinstance(fault, Cut) and (
@@ -73,6 +75,9 @@ class Asked:
             return False
         return self.faults is None or type(fault) in self.faults or fault in self.faults
 
+    def permits(self, schedule: Schedule) -> bool:
+        return self.possible is None or self.possible(schedule)
+
 
 ANYTHING = Asked()
 
@@ -80,11 +85,12 @@ ANYTHING = Asked()
 def complexity(schedule: Schedule) -> tuple[int, int, int, str]:
     """What makes one schedule simpler than another: fewer steps, then plainer ones."""
     text = repr(schedule)
-    plain = sum(_weight(step) for step in schedule.steps)
+    plain = sum(weight(step) for step in schedule.steps)
     return len(schedule), plain, len(text), text
 
 
-def _weight(step: Step) -> int:
+def weight(step: Step) -> int:
+    """How much of a step there is to understand; the plainest have none."""
     if isinstance(step, Break):
         return step.fault.complexity() + step.in_recovery
     if isinstance(step, Write):
@@ -110,7 +116,8 @@ def candidates(schedule: Schedule, asked: Asked = ANYTHING) -> Iterator[Schedule
         if candidate in seen or complexity(candidate) >= least or not _tells(candidate, schedule):
             continue
         seen.add(candidate)
-        yield candidate
+        if asked.permits(candidate):
+            yield candidate
 
 
 def _tells(candidate: Schedule, original: Schedule) -> bool:
@@ -138,8 +145,8 @@ def _simpler(steps: list[Step], asked: Asked) -> Iterator[list[Step]]:
             yield steps[:start] + steps[start + size :]
         size //= 2
     for index, step in enumerate(steps):
-        for plainer in _plainer(step, asked):
-            yield [*steps[:index], plainer, *steps[index + 1 :]]
+        for simpler in plainer(step, asked):
+            yield [*steps[:index], simpler, *steps[index + 1 :]]
 
 
 def _skeletons(steps: list[Step], asked: Asked) -> Iterator[list[Step]]:
@@ -169,7 +176,8 @@ def _nearer(step: Break, asked: Asked) -> Iterator[Break]:
             yield step.with_fault(nearer)
 
 
-def _plainer(step: Step, asked: Asked) -> Iterator[Step]:
+def plainer(step: Step, asked: Asked) -> Iterator[Step]:
+    """Plainer steps in place of this one, with faults that were asked for."""
     if isinstance(step, Write):
         yield Write("a", via=step.via, repeat=step.repeat, beside=step.beside)
         yield Write(step.key, repeat=step.repeat, beside=step.beside)

@@ -11,10 +11,14 @@ schedule prints as the expression that makes it, ready for ``@example(...)``.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+import functools
+from collections.abc import Iterable
+from dataclasses import replace
 
 try:
+    from hypothesis import reject
     from hypothesis import strategies as st
+    from hypothesis.control import current_build_context
 except ModuleNotFoundError as error:
     if error.name != "hypothesis":
         raise
@@ -24,21 +28,19 @@ except ModuleNotFoundError as error:
     ) from error
 
 from pytest_netfault.faults import Fault
-from pytest_netfault.schedules.generate import (
-    ALL,
-    MOST_SCENES,
-    Ability,
-    FaultMix,
-    RandRange,
-    draw_limits,
-    draw_opening,
-    draw_outage,
-    draw_scene,
-)
+from pytest_netfault.schedules.dead_flows import dead_faults, dead_flow
+from pytest_netfault.schedules.generate import ALL, Ability, FaultMix, seeded
 from pytest_netfault.schedules.schedule import Schedule
-from pytest_netfault.schedules.steps import Break, Step, Write, WriteMany
+from pytest_netfault.schedules.shrink import Asked
+from pytest_netfault.schedules.thinning import Draft, Drawn, draft_of
 
-__all__ = ["schedules"]
+__all__ = ["drawn_so_far", "numbered", "schedules"]
+
+# Hypothesis draws whole numbers of up to 24 bits evenly, and prefers small ones among longer ones.
+_NUMBERS = 2**24
+_SEED = 0
+# A proof plays three at least, beside its examples. Here each takes its time: as long as the client does to notice.
+_DEAD_FLOW_ONCE_IN = 10
 
 
 def schedules(
@@ -47,7 +49,7 @@ def schedules(
     abilities: Iterable[Ability] = (),
     protocol: str | None = None,
 ) -> st.SearchStrategy[Schedule]:
-    """Schedules of writes and outages, biased to what loses updates.
+    """Schedules of writes and outages, biased to what loses updates, as a proof draws them; one in ten has a dead flow.
 
     Each of them breaks something, and writes what the subscriber must receive after that. Whether a fault meets
     anything is only known when it was played: :func:`pytest_netfault.verify.replay` rejects the input if none did.
@@ -64,40 +66,37 @@ def schedules(
         ValueError: there are no faults, or an ability or a protocol that does not exist.
     """
     mix = FaultMix(faults, frozenset(abilities), protocol=protocol)  # type: ignore[arg-type]
-    scenes = st.tuples(_drawn(draw_outage, mix), *[_drawn(draw_scene, mix)] * MOST_SCENES)
-    return _schedules(_drawn(draw_opening, mix), scenes)
+    return _schedules(mix)
 
 
 # A composite strategy and not st.builds(): of what that builds Hypothesis would print how, with names of ours.
 @st.composite
-def _schedules(
-    draw: st.DrawFn, opening: st.SearchStrategy[list[Step]], scenes: st.SearchStrategy[tuple[list[Step], ...]]
-) -> Schedule:
-    steps = [*draw(opening), *(step for scene in draw(scenes) for step in scene)]
-    return Schedule(steps if _puts_after_a_fault(steps) else [*steps, Write("a")])
+def _schedules(draw: st.DrawFn, mix: FaultMix) -> Schedule:
+    # Hypothesis chooses which one, so that what it draws is as varied as what a proof run draws. All that it may leave
+    # out is one choice, and not one for each step: it makes variants of an input that has several choices of a kind,
+    # and here most of them would be the same schedule again.
+    began = drawn_so_far()
+    draft = numbered(draw(st.integers(0, _NUMBERS - 1)), mix)
+    many = len(draft.steps)
+    levels = draw(st.binary(min_size=many, max_size=many))
+    schedule = Drawn(draft, levels, drawn_so_far() if began == 0 else None).schedule()
+    return reject() if schedule is None else schedule
 
 
-@st.composite
-def _drawn(draw: st.DrawFn, part: Callable[[RandRange, FaultMix], list[Step]], mix: FaultMix) -> list[Step]:
-    # A scene whose choices are all made as simple as can be is left out: Hypothesis shrinks each of them to nothing.
-    # The first outage is not: without it nothing is put to the test.
-    left_out = part is draw_scene and draw(st.integers(0, 3)) == 0
-    if left_out:
-        return []
-
-    def randrange(n: int) -> int:
-        return draw(st.integers(0, n - 1))
-
-    return draw_limits(part(randrange, mix), randrange, mix)
+def drawn_so_far() -> int | None:
+    """How much of the input that is being tried Hypothesis has drawn; None if it does not say."""
+    data = current_build_context().data
+    # Choices; before 6.120, bytes.
+    nodes, so_far = getattr(data, "nodes", None), getattr(data, "index", None)
+    return so_far if nodes is None else len(nodes)
 
 
-def _puts_after_a_fault(steps: Sequence[Step]) -> bool:
-    """Whether something is put that the subscriber must receive, once something is broken.
-
-    A delete of a key that is not there changes nothing, and what is written beside was not subscribed to.
-    """
-    broken = next((place for place, step in enumerate(steps) if isinstance(step, Break)), len(steps))
-    return any(
-        (isinstance(step, Write) and not step.beside) or (isinstance(step, WriteMany) and step.keys)
-        for step in steps[broken:]
-    )
+@functools.lru_cache(maxsize=256)
+def numbered(number: int, mix: FaultMix) -> Draft:
+    """The draft with this number, one of those that a proof run may draw; some of them have a dead flow."""
+    asked = Asked(mix.faults)
+    dead = dead_faults(mix.faults)
+    others = tuple(one for one in mix.faults if one not in dead)
+    if dead and (not others or number % _DEAD_FLOW_ONCE_IN == _DEAD_FLOW_ONCE_IN - 1):
+        return draft_of(dead_flow(_SEED, number, mix), asked)
+    return draft_of(seeded(_SEED, number, replace(mix, faults=others)), asked)

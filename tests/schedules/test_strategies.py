@@ -17,7 +17,6 @@ from pytest_netfault.schedules import (
     Break,
     Compact,
     Delete,
-    Heal,
     Reset,
     Schedule,
     Sever,
@@ -26,6 +25,7 @@ from pytest_netfault.schedules import (
     WriteMany,
     schedules,
 )
+from pytest_netfault.schedules.shrink import TROUBLE
 
 # A search that must not depend on what an earlier one saved.
 _SEARCH = settings(database=None, suppress_health_check=list(HealthCheck), deadline=None, max_examples=500)
@@ -39,7 +39,7 @@ def test_a_property_gets_schedules(schedule: Schedule) -> None:
 
 @given(schedules(abilities=["compact", "restart", "pause", "many"]))
 def test_each_breaks_something_and_puts_something_that_must_arrive_after_that(schedule: Schedule) -> None:
-    broken = next(place for place, step in enumerate(schedule.steps) if isinstance(step, Break))
+    broken = next(place for place, step in enumerate(schedule.steps) if isinstance(step, TROUBLE))
     assert any(
         (isinstance(step, Write) and not step.beside) or (isinstance(step, WriteMany) and step.keys)
         for step in schedule.steps[broken:]
@@ -47,7 +47,7 @@ def test_each_breaks_something_and_puts_something_that_must_arrive_after_that(sc
 
 
 def test_the_smallest_is_an_outage_with_a_write_in_it() -> None:
-    assert minimal() == Schedule([Subscribe(), Break(Sever()), Write("a"), Heal()])
+    assert minimal() == Schedule([Subscribe(), Break(Sever()), Write("a")])
 
 
 def minimal() -> Schedule:
