@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from pytest_netfault.common.wording import counted
 from pytest_netfault.storm.places import Place
 from pytest_netfault.storm.play import NOTHING, Kind, Play, Remains, Suspicion, suspicion
 
@@ -128,7 +129,7 @@ def _decided(place: Place, plays: Sequence[Play], left: Remains) -> Verdict | No
         return Verdict(last, times, len(plays))
     if len(plays) < _MOST_PLAYS:
         return None
-    return Verdict(plays=len(plays), reason=f"{kind}, but only in {times} of {len(plays)} plays")
+    return Verdict(plays=len(plays), reason=f"{kind}, but only in {times} of {counted(len(plays), 'play')}")
 
 
 def _most(one: Remains, other: Remains) -> Remains:

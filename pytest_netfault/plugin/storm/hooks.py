@@ -144,7 +144,7 @@ class Storm:
         terminal: Any = self._config.pluginmanager.get_plugin("terminalreporter")
         if terminal is not None and self._config.get_verbosity() >= 0:
             terminal.ensure_newline()
-            terminal.write_line(f"netfault storm: {sentence}")
+            terminal.write_line(printable(f"netfault storm: {sentence}"))
 
     def _plan(self, item: pytest.Item, profile: Profile, asked: Asked) -> list[Place]:
         planned = plan(profile, asked.places, f"{self._settings.seed} {item.nodeid}")
