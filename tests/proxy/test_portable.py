@@ -29,7 +29,7 @@ PART = (
 
 PROGRAM = """
 import contextlib, faulthandler, socket, sys, tempfile, threading
-faulthandler.dump_traceback_later(60, exit=True)
+faulthandler.dump_traceback_later(240, exit=True)
 from pathlib import Path
 from support.without_linux import take_away
 used = take_away(sys.argv[1])

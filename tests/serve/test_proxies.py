@@ -144,6 +144,7 @@ class TestMoving:
         assert (answer.status, answer.json["upstream"], answer.json["enabled"]) == (200, "", False)
 
 
+@pytest.mark.linux("packet_loss needs a socket filter")
 class TestAToxicThatCannotBeOnAnUpstream:
     """Packet loss drops segments, and a Unix socket has none: the one who asked for the two together is told."""
 
