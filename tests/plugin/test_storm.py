@@ -202,7 +202,10 @@ ROBUST = """
             def made_client(link):
                 from conftest import Client
                 return Client(link, timeout=1.0)
-            yield Pool()
+            pool = Pool()
+            for _ in range(3):  # before the test, so that no place is there
+                assert pool.ask(b"hello") == b"hello"
+            yield pool
             for client in made:
                 client.close()
 
@@ -263,6 +266,12 @@ def test_each_kind_of_mistake_is_found_and_nothing_else(sessions: Any, tmp_path:
         # The request was carried out, and only its answer was lost.
         "test_adds_twice[storm: down 1 rst]",
         "test_adds_twice[storm: down 1 forget]",
+    }
+    pooled = {item for item in items(result, "PASSED") if "pool" in item}
+    assert pooled == {
+        f"test_with_the_pool_of_the_session[storm: {way} 1 {fault}]"
+        for way in ("up", "down")
+        for fault in ("rst", "forget")
     }
     assert "test_parametrized[a-b]-storm: up 1 rst]" in items(result, "PASSED")
     assert "TestOfUnittest::test_asks[storm: up 1 rst]" in items(result, "PASSED")
