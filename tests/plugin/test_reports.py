@@ -310,7 +310,7 @@ def test_a_proof_that_its_client_ended_says_after_how_much(
 PROPERTY = """
     import pytest
     from support.mutants import toy
-    from hypothesis import Phase, given, settings
+    from hypothesis import Phase, given, settings, strategies as st
     from pytest_netfault import Break, Delay, Heal, Schedule, WaitForEvents, Sever, Subscribe, Write, verify
     from pytest_netfault.schedules import schedules
 
@@ -332,9 +332,10 @@ PROPERTY = """
 
     here = settings(deadline=None, max_examples=12, database=None, phases=set(Phase) - {Phase.explain})
 
+    # Whoever draws something else too lets Hypothesis shrink: each try is a play.
     @here
-    @given(schedule=schedules())
-    def test_lost(server, schedule):
+    @given(schedule=schedules(faults=[Sever]), other=st.just(0) | st.just(1))
+    def test_lost(server, schedule, other):
         verify.replay(FromNow, server, schedule, settle=0.4)
 
     @here
@@ -368,7 +369,7 @@ def test_of_the_losses_of_a_property_only_the_smallest_is_told_and_kept(
     assert re.search(
         r"replay: An update was lost: .*, and [1-9]\d* more on the way to it$", lost, re.MULTILINE
     )
-    smallest = "Schedule([Subscribe(), Break(Sever()), Write('a'), Heal()])"
+    smallest = "Schedule([Subscribe(), Break(Sever()), Write('a')])"
     assert f"    {smallest}" in lost.splitlines()
     assert plain.count("the smallest schedule, for verify.replay") == 2, "these are proofs of their own"
 

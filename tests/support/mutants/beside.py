@@ -1,10 +1,10 @@
 """Finds mistakes with ``verify.no_update_lost`` and with ``@given(schedules())``, and prints both beside each other.
 
-    PYTHONPATH=tests python -m support.mutants.beside --jobs 4 > docs/explanation/beside-table.txt
+    PYTHONPATH=tests python -m support.mutants.beside --jobs 8 --shrinks 1 > docs/explanation/beside-table.txt
 
 For each mistake: the median example in which each way found it; how many steps the smallest schedule has, the most of
-all searches; how many seconds the slowest search with Hypothesis took, with shrinking. It takes about twenty minutes:
-it mostly waits. Nothing is saved.
+the searches that shrink; how many seconds the slowest of these took with Hypothesis. It takes about ten minutes: it
+mostly waits. Nothing is saved.
 """
 
 from __future__ import annotations
@@ -150,7 +150,7 @@ def main() -> int:
             mistake = (MUTANTS[name].__doc__ or "").splitlines()[0]
             found = [f"{statistics.median(search.example for search in way):g}" for way in (one, two)]
             steps = [f"{max(search.steps for search in way)}" for way in (one, two)]
-            slowest = max(search.seconds for search in two[: options.shrinks])
+            slowest = max((search.seconds for search in two[: options.shrinks]), default=0)
             say(f"| {mistake} | {' | '.join([*found, *steps])} | {slowest:.0f} |\n")
             sys.stdout.flush()
     return 0
