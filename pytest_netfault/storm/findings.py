@@ -72,7 +72,7 @@ class Finding:
         lines = [
             f"{self.kind}: {self.detail}",
             f"where: {where}",
-            f"how sure: {self.times} of {counted(self.plays, 'play')}, each right after the test had passed as it is",
+            f"how sure: {self.times} of {counted(self.plays, 'play')}; without the fault it passes",
         ]
         if self.line:
             lines.append(f"line of the test: {self.line}")

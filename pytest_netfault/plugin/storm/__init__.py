@@ -2,7 +2,8 @@
 
 Imported with the option only. What is decided is in :mod:`pytest_netfault.storm`; here is what pytest needs: the items
 (:mod:`.items`), how a test is played (:mod:`.plays`), what it is learned from (:mod:`.learning`), which items are made
-(:mod:`.collecting`), the hooks (:mod:`.hooks`) and the end of the session (:mod:`.summary`).
+(:mod:`.collecting`), what an item comes to (:mod:`.judging`), the hooks (:mod:`.hooks`) and the end of the session
+(:mod:`.summary`).
 """
 
 from __future__ import annotations

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import os
-from collections import Counter
 from collections.abc import Callable, Generator, Sequence
-from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -18,43 +15,21 @@ from pytest_netfault.plugin.fixtures import SESSION
 from pytest_netfault.plugin.options import Settings
 from pytest_netfault.plugin.storm.asked import Asked, asked_of
 from pytest_netfault.plugin.storm.collecting import Wanted, only_looks, selected
-from pytest_netfault.plugin.storm.items import Errand, Found, Sibling, StormItem, sibling_in
+from pytest_netfault.plugin.storm.items import Errand, Sibling, StormItem, sibling_in
+from pytest_netfault.plugin.storm.judging import Judge, Outcome
 from pytest_netfault.plugin.storm.learning import Learned, learn, learn_together
-from pytest_netfault.plugin.storm.plays import Played, Player, tear_down_all
+from pytest_netfault.plugin.storm.plays import Player, tear_down_all
 from pytest_netfault.plugin.storm.results import ATTRIBUTE, Result
 from pytest_netfault.storm.arming import Arming
 from pytest_netfault.storm.baseline import Baseline, read_baseline
-from pytest_netfault.storm.errors import Allowed
-from pytest_netfault.storm.examine import Verdict, examine
-from pytest_netfault.storm.findings import Finding, command_for
 from pytest_netfault.storm.places import Place
 from pytest_netfault.storm.plan import plan
-from pytest_netfault.storm.play import NOTHING, Play, Remains
 from pytest_netfault.storm.profile import Profile
 from pytest_netfault.storm.traffic import Traffic
 
 __all__ = ["Storm"]
 
-# A test that hangs is interrupted late, so a few hangs of one test under one kind of fault are enough.
-_HANGS = 2
 _PHASES: tuple[Literal["setup", "call", "teardown"], ...] = ("setup", "call", "teardown")
-
-
-@dataclass
-class _Outcome:
-    """What an item comes to."""
-
-    result: Result
-    sections: list[tuple[str, str]] = field(default_factory=list)
-
-    def leave_out(self, reason: str) -> None:
-        """Nothing is known of it.
-
-        Raises:
-            pytest.skip.Exception: always.
-        """
-        self.result = replace(self.result, reason=reason)
-        pytest.skip(reason)
 
 
 class Storm:
@@ -66,20 +41,17 @@ class Storm:
         shared: where workers share what they learn; None without workers.
 
     Attributes:
-        learned: what is known of each test, by its id.
+        judge: of the items, which knows what was learned.
     """
 
     def __init__(self, config: pytest.Config, settings: Settings, shared: Path | None) -> None:
-        self.learned: dict[str, Learned] = {}
         self._config = config
         self._settings = settings
         self._shared = shared
         self._player = Player()
         self._wanted = Wanted(config)
         self._baseline = self._read_baseline()
-        self._hangs: Counter[tuple[str, str]] = Counter()  # by test and fault
-        self._usual: dict[str, Remains] = {}  # what a play of a test as it is leaves
-        self._warm = ""  # the test whose fixtures are there
+        self.judge = Judge(config, settings, self._baseline, self._player)
         name_frames(True)
 
     @property
@@ -126,14 +98,14 @@ class Storm:
         asked = {item: asked_of(item, self._settings) for item, _places in chosen}
         tests = [item for item, places in chosen if places is not None or asked[item].places]
         self._say(f"learning {counted(len(tests), 'test')}")
-        self.learned = learn_together(tests, lambda item: self._learn(session, item), self._shared)
+        self.judge.learned = learn_together(tests, lambda item: self._learn(session, item), self._shared)
         tear_down_all(session, sibling_in(session))
         made = []
         for item, places in chosen:
-            if item.nodeid not in self.learned:
-                self.learned[item.nodeid] = Learned(reason="places=0")
+            if item.nodeid not in self.judge.learned:
+                self.judge.learned[item.nodeid] = Learned(reason="places=0")
                 continue
-            profile = self.learned[item.nodeid].profile
+            profile = self.judge.learned[item.nodeid].profile
             if places is not None:
                 made += [StormItem.at(item, place) for place in dict.fromkeys(places)]
             elif profile is not None:
@@ -179,16 +151,16 @@ class Storm:
             item.do()
             return True
         if not isinstance(item, StormItem):
-            self._warm = ""
+            self.judge.warm = ""
             return None
         self._report(item, nextitem)
         return True
 
     def _report(self, item: StormItem, nextitem: pytest.Item | None) -> None:
-        outcome = _Outcome(Result(item.original.nodeid, str(item.place)))
+        outcome = Outcome(Result(item.original.nodeid, str(item.place)))
         did: dict[str, Callable[[], None]] = {
             "setup": lambda: None,
-            "call": lambda: self._play(item, outcome),
+            "call": lambda: self.judge.play(item, outcome),
             "teardown": lambda: self._tear_down(item, nextitem),
         }
         hook = item.ihook
@@ -216,122 +188,7 @@ class Storm:
         if wrong:  # perhaps because of what a fault has left, which is no mistake of the next test
             item.add_report_section("teardown", "stdout", f"a fixture failed while it was torn down: {wrong}")
         if not storm_goes_on:
-            self._warm = ""
-
-    def _play(self, item: StormItem, outcome: _Outcome) -> None:
-        learned = self.learned[item.original.nodeid]
-        if learned.profile is None:
-            outcome.leave_out(f"left out: {learned.reason or 'it uses no link'}")
-        assert learned.profile is not None
-        if self._hangs[item.original.nodeid, item.place.fault] >= _HANGS:
-            outcome.leave_out(f"{_HANGS} hangs of this test after {item.place.fault} are found already")
-        verdict, last = self._examine(item, learned.profile)
-        outcome.result = replace(outcome.result, plays=verdict.plays)
-        if verdict.reason:
-            outcome.leave_out(verdict.reason)
-        finding = None
-        if verdict.found is not None:
-            finding, story = self._finding(item, learned.profile, verdict)
-            outcome.result = replace(outcome.result, finding=finding)
-            outcome.sections += [*(last.sections if last is not None else ()), *story]
-        self._note(item, verdict, finding)
-        if finding is not None and finding.known:
-            pytest.xfail(f"known: {finding.kind}, {finding.cause}")
-        if finding is not None:
-            text = ["", last.text] if last is not None and last.text else []
-            raise Found("\n".join([*finding.lines(), f"again: {self._command(item)}", *text]))
-
-    def _note(self, item: StormItem, verdict: Verdict, finding: Finding | None) -> None:
-        """What stands beside the item in JUnit files and summaries."""
-        said = {
-            "seed": str(self._settings.seed),
-            "faults": str(verdict.plays),
-            "met": str(verdict.plays),
-            "storm": finding.kind if finding is not None else "none",
-            "reason": printable(finding.detail) if finding is not None else "",
-            "artifact": finding.folder if finding is not None else "",
-        }
-        item.user_properties += [(f"netfault.{name}", value) for name, value in said.items() if value]
-
-    def _examine(self, item: StormItem, profile: Profile) -> tuple[Verdict, Played | None]:
-        original, place = item.original, item.place
-        asked = asked_of(original, self._settings)
-        limit = max(asked.seconds, 10 * profile.seconds)
-        exchange = profile.at(place)
-        offset = max(1, exchange.size // 2) if exchange is not None else 1
-        last: list[Played] = []
-
-        def play(allow: Allowed, arming: Arming | None) -> Played:
-            usual = self._usual.get(original.nodeid, NOTHING)
-            return self._player.play(original, allow, limit=limit, arming=arming, usual=usual)
-
-        def fault() -> Play:
-            last[:] = [play(asked.allow, self._arming(Traffic(profile.protocols, place, offset)))]
-            return last[0].play
-
-        def plain() -> Play:
-            played = play((), None).play
-            self._usual[original.nodeid] = played.grown
-            return played
-
-        def rebuild() -> None:
-            tear_down_all(item.session)
-
-        if self._warm != original.nodeid:
-            tear_down_all(item.session, item)
-        verdict = examine(place, fault, plain, rebuild, warm=self._warm == original.nodeid)
-        self._warm = original.nodeid
-        return verdict, last[0] if last else None
-
-    def _finding(
-        self, item: StormItem, profile: Profile, verdict: Verdict
-    ) -> tuple[Finding, list[tuple[str, str]]]:
-        """The finding, and the section of the report that tells what the links did."""
-        found = verdict.found
-        assert found is not None
-        original, place = item.original, item.place
-        exchange = profile.at(place)
-        story, folder = "", ""
-        session = self._config.stash.get(SESSION, None)
-        if found.kind == "hang":
-            self._hangs[original.nodeid, place.fault] += 1
-        if session is not None:
-            story, folder = session.story_of_storm(item, f"{found.kind}: {found.detail}", self._command(item))
-        finding = Finding(
-            kind=found.kind,
-            cause=found.cause,
-            nodeid=item.nodeid,
-            test=original.nodeid,
-            place=str(place),
-            what=exchange.type if exchange is not None and profile.protocol(place.connection) else "",
-            line=found.line,
-            detail=found.detail,
-            times=verdict.times,
-            plays=verdict.plays,
-            folder=folder,
-        )
-        known = self._settings.storm_update or self._baseline.knows(finding.key)
-        return replace(finding, known=known), [("netfault", story)] if story else []
-
-    def _command(self, item: StormItem) -> str:
-        return command_for(self.near(item.nodeid), self.repeating)
-
-    @property
-    def repeating(self) -> list[str]:
-        """What a command needs besides the id, so that it plays the same."""
-        again = [f"--netfault-seed={self._settings.seed}"]
-        for name in ("storm_allow", "storm_seconds"):  # those that decide what is a finding
-            value = self._config.getoption(f"netfault_{name}")
-            if value is not None:
-                again.append(f"--netfault-{name.replace('_', '-')}={value}")
-        return again
-
-    def near(self, nodeid: str) -> str:
-        """An id for somebody who stands where pytest was started."""
-        path, colons, rest = nodeid.partition("::")
-        return (
-            os.path.relpath(self._config.rootpath / path, self._config.invocation_params.dir) + colons + rest
-        )
+            self.judge.warm = ""
 
     # -- beside other plugins -----------------------------------------------------------------------------
 
@@ -351,7 +208,7 @@ class Storm:
 
     def left_out(self) -> dict[str, str]:
         """The tests that use a link and are not played, with the reason."""
-        return {nodeid: one.reason for nodeid, one in self.learned.items() if one.reason}
+        return {nodeid: one.reason for nodeid, one in self.judge.learned.items() if one.reason}
 
     def pytest_unconfigure(self) -> None:
         name_frames(False)

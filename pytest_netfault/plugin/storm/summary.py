@@ -79,7 +79,7 @@ class StormSummary:
         return [one.finding for one in self._results.values() if one.finding is not None]
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
-        options = self._storm.repeating
+        options = self._storm.judge.repeating
         groups = grouped(self._findings())
         lines = [self._counts(len(groups))]
         for group in groups:
@@ -97,7 +97,7 @@ class StormSummary:
             terminalreporter.write_line(printable(line))
 
     def _near(self, nodeid: str) -> str:
-        return self._storm.near(nodeid)
+        return self._storm.judge.near(nodeid)
 
     def _counts(self, causes: int) -> str:
         results = list(self._results.values())
