@@ -19,7 +19,7 @@ sys.path.insert(0, str(Path(__file__).parents[2] / "docs" / "examples"))
 
 import real_servers
 
-from pytest_netfault import Link, NetFault
+from pytest_netfault import Frame, Link, NetFault
 
 PATIENCE = 15.0
 
@@ -141,6 +141,18 @@ def rq(link: Link) -> None:
     print(f"  compact of a queue with one job, at RPUSH: {len(queue.job_ids)} jobs in the queue")
 
 
+def kombu(link: Link) -> None:
+    """A publication that is retried uses the channel that was closed with the connection."""
+    messaging: Any = importlib.import_module("kombu")
+    queue = messaging.Queue("queue", routing_key="queue")
+    with messaging.Connection(f"redis://{link.address}") as connection, connection.channel() as channel:
+        producer = messaging.Producer(channel)
+        broken = Frame("resp", "MULTI", where="start")
+        with link.cut(at=broken, direction="up", connection=2, how="rst"):
+            said = within(lambda: producer.publish({}, retry=True, routing_key="queue", declare=[queue]))
+    print(f"  publish(retry=True) whose connection is reset: {said}")
+
+
 def pg8000(link: Link) -> None:
     """pg8000 waits for ever for a reply, unless it is given a timeout."""
     client: Any = importlib.import_module("pg8000.native")
@@ -171,6 +183,7 @@ def psycopg2(link: Link) -> None:
 SERVERS = {
     "walrus": real_servers.redis,
     "rq": real_servers.redis,
+    "kombu": real_servers.redis,
     "pg8000": real_servers.postgres,
     "psycopg2": real_servers.postgres,
 }

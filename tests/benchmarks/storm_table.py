@@ -115,6 +115,26 @@ SUITES = (
         needs=("redis==8.1.0",),
     ),
     Suite(
+        "kombu",
+        "5.7.0",
+        "redis",
+        _OPEN
+        + '    link = net.forward(os.environ["SERVER"])\n'
+        + "    os.environ.update(REDIS_HOST=link.host, REDIS_6379_TCP=str(link.port))\n",
+        (
+            *_of(
+                "t/integration/test_redis.py::test_RedisMessage",
+                "test_ack test_reject_no_requeue test_reject_requeue test_requeue",
+            ),
+            *_of(
+                "t/integration/test_redis.py::test_RedisBasicFunctionality",
+                "test_publish_consume test_simple_queue_publish_consume test_simple_buffer_publish_consume",
+            ),
+        ),
+        (*_REDIS_ERRORS, "kombu.exceptions.OperationalError"),
+        installed="kombu[redis]==5.7.0",
+    ),
+    Suite(
         "psycopg2",
         "2.9.13",
         "postgres",
