@@ -219,7 +219,7 @@ def test_the_output_directory_has_a_folder_for_each_failing_test_with_links(
     result = sessions.run("--netfault-output=out", *parallel, plugins=["xdist"])
     files = {Path(name) for name in files_below(kept.parent)}
     (folder,) = {name.parent for name in files} - {Path()}
-    expected = {Path("older.txt"), folder / "events.json", folder / "failure.txt"}
+    expected = {Path("older.txt"), Path("index.html"), folder / "events.json", folder / "failure.txt"}
     assert files - {folder / "report.html"} == expected
     assert folder.name.startswith("test_it.py-test_fails-a-b-")
     result.stdout.fnmatch_lines([f"more in {kept.parent / folder}"])

@@ -96,7 +96,7 @@ def test_without_jinja2_the_text_is_all_there_is(sessions: Any, files_below: Any
     result.assert_outcomes(failed=1, passed=1)
     result.stdout.fnmatch_lines(["Faults  *Delay(0.001)*"])
     result.stdout.no_fnmatch_line("*picture:*")
-    assert not any(name.endswith(".html") for name in files_below(sessions.pytester.path))
+    assert not any(name.endswith("report.html") for name in files_below(sessions.pytester.path))
 
 
 INTERRUPTED = """
