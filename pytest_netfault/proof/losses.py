@@ -106,7 +106,7 @@ class Losses:
         if smaller.permits(least) and least != run.schedule:
             again = self._lanes.own.play(least)
             if not set(again.broken).isdisjoint(run.broken):
-                return self.as_played(again, f"{found}, shrunk from {len(run.schedule)} steps.")
+                return self.as_played(again, f"{found}, shrunk from {counted(len(run.schedule), 'step')}.")
         return self.as_played(run, f"{found}.")
 
     def as_played(
