@@ -83,6 +83,8 @@ def wrong(site: Path, pages: dict[Path, Page]) -> list[str]:
     for path, page in pages.items():
         here = path.relative_to(site.resolve())
         for target in page.loaded:
+            if target.startswith("data:"):
+                continue  # it is in the page
             if urlsplit(target).netloc:
                 found.append(f"{here} loads {target} from elsewhere")
             elif not (path.parent / unquote(urlsplit(target).path)).is_file():

@@ -15,6 +15,7 @@ exclude_patterns = ["_build", "examples/**"]
 html_theme = "furo"
 html_title = "pytest-netfault"
 html_static_path = ["_static"]
+html_extra_path = ["live"]
 html_css_files = ["site.css"]
 
 myst_enable_extensions = ["attrs_block", "colon_fence"]

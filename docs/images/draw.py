@@ -61,8 +61,12 @@ class AgainFromTheLast(NaiveStore):
             responses = None
 
 
-# A name, the client, the schedule, the height of the window, and whether it is night.
-LOSSES: tuple[tuple[str, type[NaiveStore], Schedule, int, bool], ...] = (
+# How a picture is drawn: what stands behind its name, and whether it is night.
+DAY, NIGHT, DARK = ("", False), ("", True), ("-dark", True)
+# Of this one the page itself is kept too, for the documentation's readers to try.
+LIVE = "written-while-severed"
+# A name, the client, the schedule, the height of the window, and how it is drawn.
+LOSSES: tuple[tuple[str, type[NaiveStore], Schedule, int, tuple[tuple[str, bool], ...]], ...] = (
     (
         "written-while-severed",
         NaiveStore,
@@ -79,7 +83,7 @@ LOSSES: tuple[tuple[str, type[NaiveStore], Schedule, int, bool], ...] = (
             ]
         ),
         800,
-        False,
+        (DAY, DARK),
     ),
     (
         "delivered-twice",
@@ -96,7 +100,7 @@ LOSSES: tuple[tuple[str, type[NaiveStore], Schedule, int, bool], ...] = (
             ]
         ),
         800,
-        False,
+        (DAY,),
     ),
     (
         "reply-in-a-black-hole",
@@ -114,7 +118,7 @@ LOSSES: tuple[tuple[str, type[NaiveStore], Schedule, int, bool], ...] = (
             ]
         ),
         840,
-        True,
+        (NIGHT,),
     ),
 )
 
@@ -127,15 +131,21 @@ def main() -> int:
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as scratch:
         server = find_etcd(None).start()
         try:
-            for name, store, schedule, height, night in LOSSES:
+            for name, store, schedule, height, looks in LOSSES:
                 reports = Path(scratch) / name
                 try:
                     verify.replay(store, server, schedule, seed=1, settle=2.0, report_dir=reports)
                 except verify.UpdateLost:
                     (page,) = reports.glob("*.html")
-                    picture = HERE / f"{name}.png"
-                    _look(chromium, page, picture, height=height, night=night, profile=f"{scratch}/profile")
-                    print(f"{picture}: {picture.stat().st_size // 1000} kB")
+                    for suffix, night in looks:
+                        picture = HERE / f"{name}{suffix}.png"
+                        _look(
+                            chromium, page, picture, height=height, night=night, profile=f"{scratch}/profile"
+                        )
+                        print(f"{picture}: {picture.stat().st_size // 1000} kB")
+                    if name == LIVE:
+                        live = page.read_text(encoding="utf-8").replace(str(reports), "netfault-reports")
+                        (HERE.parent / "live" / f"{name}.html").write_text(live, encoding="utf-8")
                 else:
                     print(f"{name}: nothing was lost this time, so its picture stays as it was")
         finally:
