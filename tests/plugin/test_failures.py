@@ -305,6 +305,7 @@ VACUOUS = """
 """
 
 
+@pytest.mark.linux("a fault of its inner session needs a socket filter")
 def test_a_fault_that_met_nothing_is_a_warning_at_its_line(sessions: Any) -> None:
     sessions.file(VACUOUS)
     result = sessions.run()
@@ -349,6 +350,7 @@ def test_a_decorator_or_a_fixture_is_not_mistaken_for_the_line(sessions: Any, wa
         )
 
 
+@pytest.mark.linux("a fault of its inner session needs a socket filter")
 @pytest.mark.parametrize("way", [("-W", "error"), ("--netfault-strict",), ("-n2", "--netfault-strict")])
 def test_it_is_a_failure_if_warnings_are_or_if_strict(sessions: Any, way: tuple[str, ...]) -> None:
     sessions.file(VACUOUS)
