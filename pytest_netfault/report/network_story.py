@@ -89,10 +89,10 @@ class NetworkStory:
     log: tuple[LogLine, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
-        """The story as a JSON object of the same names."""
+        """The story as a JSON object of the same names, but for ``records``: in a trace ``log`` is that of a store."""
         made = {one.name: getattr(self, one.name) for one in fields(self)}
         made["links"] = [link.to_json() for link in self.links]
-        made["log"] = [line.to_json() for line in self.log]
+        made["records"] = [line.to_json() for line in made.pop("log")]
         return made
 
     @classmethod
@@ -105,7 +105,8 @@ class NetworkStory:
         try:
             links = tuple(LinkStory.from_json(link) for link in data["links"])
             facts = tuple((name, text) for name, text in data.get("facts", ()))
-            log = tuple(LogLine(**line) for line in data.get("log", ()))
-            return cls(**{**data, "links": links, "facts": facts, "log": log})
+            log = tuple(LogLine(**line) for line in data.get("records", ()))
+            others = {name: value for name, value in data.items() if name != "records"}
+            return cls(**{**others, "links": links, "facts": facts, "log": log})
         except (KeyError, TypeError) as error:
             raise ValueError(f"this is no story of a test: {type(error).__name__}: {error}") from error
