@@ -26,7 +26,7 @@ from pytest_netfault.schedules import schedules
 from pytest_netfault.schedules.generate import Ability
 from support.mutants import toy
 from support.mutants.subscribers import MUTANTS
-from support.mutants.table import MAX_EXAMPLES, NOTICE_SECONDS, SETTLE_SECONDS
+from support.mutants.table import MAX_EXAMPLES, NOTICE_SECONDS, SETTLE_SECONDS, prove
 
 # What the toy server and its clients can do.
 ABILITIES: tuple[Ability, ...] = ("compact", "restart", "many")
@@ -65,17 +65,7 @@ def by_one_call(name: str, number: int, shrinks: bool) -> Search:
     began, steps = time.monotonic(), 0
     with toy.ToyServer() as server, forgetful(), contextlib.suppress(Found):
         try:
-            verify.no_update_lost(
-                kind,
-                server,
-                seed=number,
-                faults=kind.faults,
-                promise=kind.promise,
-                settle=SETTLE_SECONDS,
-                notice=NOTICE_SECONDS,
-                max_examples=MAX_EXAMPLES,
-                progress=watch,
-            )
+            prove(kind, server, number, watch)
         except verify.UpdateLost as lost:
             steps = len(lost.schedule)
     return Search(first[0] if first else MAX_EXAMPLES + 1, steps, time.monotonic() - began)
@@ -86,7 +76,7 @@ def with_hypothesis(name: str, number: int, shrinks: bool) -> Search:
     kind = MUTANTS[name]
     plays, first, steps = 0, 0, 0
 
-    def prove(schedule: Schedule) -> None:
+    def play(schedule: Schedule) -> None:
         nonlocal plays, first, steps
         plays += 1
         try:
@@ -98,7 +88,7 @@ def with_hypothesis(name: str, number: int, shrinks: bool) -> Search:
             first, steps = first or plays, len(schedule)
             raise
 
-    test = given(schedule=schedules(faults=kind.faults, abilities=ABILITIES))(prove)
+    test = given(schedule=schedules(faults=kind.faults, abilities=ABILITIES))(play)
     test = settings(
         max_examples=MAX_EXAMPLES,
         deadline=None,

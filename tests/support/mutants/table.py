@@ -15,7 +15,7 @@ import multiprocessing
 import os
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -55,6 +55,28 @@ class Search:
     told: str = "not found"
 
 
+def prove(
+    kind: Any,
+    server: Any,
+    seed: int,
+    watch: Callable[[verify.Progress], None],
+    max_seconds: float | None = None,
+) -> None:
+    """The one call for a mistake, as its table makes it."""
+    verify.no_update_lost(
+        kind,
+        server,
+        seed=seed,
+        faults=kind.faults,
+        promise=kind.promise,
+        settle=SETTLE_SECONDS,
+        notice=NOTICE_SECONDS,
+        max_examples=MAX_EXAMPLES,
+        progress=watch,
+        max_seconds=max_seconds,
+    )
+
+
 def find(name: str, seed: int) -> Search:
     """Search for one mistake with one seed, on a server of its own."""
     kind = MUTANTS[name]
@@ -66,18 +88,7 @@ def find(name: str, seed: int) -> Search:
 
     with toy.ToyServer() as server, forgetful():
         try:
-            verify.no_update_lost(
-                kind,
-                server,
-                seed=seed,
-                faults=kind.faults,
-                promise=kind.promise,
-                settle=SETTLE_SECONDS,
-                notice=NOTICE_SECONDS,
-                max_examples=MAX_EXAMPLES,
-                max_seconds=MAX_SECONDS,
-                progress=watch,
-            )
+            prove(kind, server, seed, watch, max_seconds=MAX_SECONDS)
         except verify.UpdateLost as lost:
             example, seconds = first[0]
             return Search(
