@@ -75,15 +75,29 @@ class Ending:
         self._meant = 0.0
         self._silence = 0.0
         self._arrived = 0
+        self._items: int | None = None
         self._wrote = False
         self._confirm = confirm
 
-    def decide(self, *, now: float, arrived: int, missing: int, broken: bool) -> Wait | LastWrite | Conclude:
-        """What to do, given how many of the expected changes have arrived and how many have not."""
+    def decide(
+        self, *, now: float, arrived: int, missing: int, broken: bool, items: int | None = None
+    ) -> Wait | LastWrite | Conclude:
+        """What to do next.
+
+        Args:
+            now: the time.
+            arrived: how many changes are not missing.
+            missing: how many of the expected changes have not arrived.
+            broken: whether a guarantee is.
+            items: how many deliveries there were. Where a client may skip values, a last write supersedes the one
+                before, which is missing no more; that is no progress, because nothing was delivered.
+        """
         self._silence += min(now - self._asked_at, self._meant + min(self._settle * _SPARE, _MOST_SPARE))
         self._asked_at, self._meant = now, 0.0
-        if arrived > self._arrived:
-            self._arrived, self._silence = arrived, 0.0
+        if self._items is None:
+            self._items = items
+        if arrived > self._arrived and (items is None or self._items is None or items > self._items):
+            self._arrived, self._items, self._silence = arrived, items, 0.0
         if broken:
             return Conclude(quiet=False)
         if not missing:

@@ -248,6 +248,7 @@ class _Player:
                 arrived=sum(len(entry.events) for entry in verdict.log) - verdict.open_tail,
                 missing=verdict.open_tail,
                 broken=bool(verdict.evidence),
+                items=items,
             )
             if isinstance(action, Conclude):
                 return self._run.conclude(recorded, quiet=action.quiet)

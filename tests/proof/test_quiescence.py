@@ -97,3 +97,19 @@ def test_a_subscriber_that_comes_back_is_asked_once_more() -> None:
     assert ending.decide(now=0.25, arrived=0, missing=1, broken=False) == LastWrite()
     assert ending.decide(now=0.3, arrived=2, missing=0, broken=False) == LastWrite()
     assert ending.decide(now=0.4, arrived=3, missing=0, broken=False) == Conclude(quiet=True)
+
+
+@pytest.mark.parametrize(("delivered", "at_the_end"), [(False, 5.0), (True, 6.25)])
+def test_a_last_write_that_supersedes_the_one_before_is_no_progress_unless_something_came(
+    delivered: bool, at_the_end: float
+) -> None:
+    ending, now, writes = Ending(PACE, now=0), 0.0, 0
+    while True:
+        items = int(delivered and now > 1.2)
+        action = ending.decide(now=now, arrived=writes, missing=2, broken=False, items=items)
+        if isinstance(action, Conclude):
+            break
+        writes += isinstance(action, LastWrite)
+        now += action.seconds if isinstance(action, Wait) else 0.0
+    assert now == pytest.approx(at_the_end, abs=0.1)
+    assert writes == 2
