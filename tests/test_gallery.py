@@ -4,12 +4,19 @@ from __future__ import annotations
 
 import dataclasses
 import importlib
+import itertools
 import json
+import os
+import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from pytest_netfault import Cut, verify
+from pytest_netfault.proof.shards import Shard
+from pytest_netfault.proof.sweep import places
 from pytest_netfault.servers import ServerNotFound
 
 ROOT = Path(__file__).parent.parent
@@ -90,6 +97,87 @@ def test_the_page_says_what_was_played(gallery: Any, results: Any) -> None:
             assert row.instead, f"{row.name} loses, and nothing is said of what to do instead"
 
 
+class Swept:
+    """A sweep that takes some time for each of its shares, without the time."""
+
+    def __init__(self, gallery: Any, monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
+        self.asked: list[str] = []
+        self._now, self._seconds = 0.0, seconds
+        self.proving = {f"{number}/5" for number in range(1, 6)}
+        shares = gallery("shares")
+        monkeypatch.setattr(shares.time, "monotonic", lambda: self._now)
+        monkeypatch.setattr(shares.verify, "sweep", self.sweep)
+
+    def sweep(self, _open_store: Any, _server: Any, *, shard: str, **_how: Any) -> Any:
+        self.asked.append(shard)
+        self._now += self._seconds
+        report = verify.Report(10, 1, 9, self._seconds, 50, seed=1, sweep="connection 1")
+        if shard not in self.proving:
+            raise verify.ProvedNothing("nothing", report=report)
+        return report
+
+
+@pytest.mark.parametrize(
+    ("seconds", "shares", "words"),
+    [
+        (4.9, 5, "seed 1"),
+        (8.0, 3, "seed 1, 3 of 5 shares of all places"),
+        (99.0, 1, "seed 1, 1 of 5 shares of all places"),
+    ],
+)
+def test_a_sweep_is_played_as_far_as_its_time_goes_and_says_how_far(
+    gallery: Any, monkeypatch: pytest.MonkeyPatch, seconds: float, shares: int, words: str
+) -> None:
+    swept = Swept(gallery, monkeypatch, seconds)
+    report = gallery("shares").sweep_in_shares(object, object, 25.0)
+    assert swept.asked == [f"{number}/5" for number in range(1, shares + 1)]
+    assert report.examples == 10 * shares
+    assert report.wall_seconds == pytest.approx(seconds * shares)
+    assert str(report).endswith(words)
+
+
+def test_shares_that_prove_nothing_are_counted_and_all_of_them_are_none(
+    gallery: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    swept = Swept(gallery, monkeypatch, 1.0)
+    swept.proving = {"2/5"}
+    assert gallery("shares").sweep_in_shares(object, object, 25.0).inconclusive == 5
+    swept.proving = set()
+    with pytest.raises(verify.ProvedNothing):
+        gallery("shares").sweep_in_shares(object, object, 25.0)
+
+
+def test_a_share_has_places_of_both_endings_from_the_first_byte_to_the_last(gallery: Any) -> None:
+    of = gallery("shares").SHARES
+    share = places({1: (100, 100)}, direction="both", stride=1, how=("fin", "rst"), shard=Shard(1, of))
+    for way in ("up", "down"):
+        for how in ("fin", "rst"):
+            positions = [one.position for one in share if (one.direction, one.how) == (way, how)]
+            assert {later - one for one, later in itertools.pairwise(positions)} == {of}
+
+
+def test_recoveries_that_are_cut_short_have_tried_all_ways_and_far_positions(gallery: Any) -> None:
+    play = gallery("play")
+    quarter = list(play.recoveries(play.RECOVERY_PLACES))[:12]
+    cuts = [step.fault for one in quarter for step in one if getattr(step, "fault", None).__class__ is Cut]
+    assert {(cut.direction, cut.how) for cut in cuts} == {
+        (way, how) for way in ("up", "down") for how in ("fin", "rst")
+    }
+    assert {cut.after_bytes for cut in cuts} == {0, 4, 64}
+
+
+def test_a_recovery_is_played_in_any_case_and_no_other_when_the_time_is_up(gallery: Any) -> None:
+    from support.mutants import toy
+
+    play = gallery("play")
+    budget = play.Budget(places=(0, 24), recovery_seconds=0.0)
+    options = {"promise": "every-event", "settle": 0.5, "notice": 5.0, "stride": 60, "parts": ["recovery"]}
+    with toy.ToyServer() as server:
+        played = play.play(toy.RightStore, server, budget=budget, **options)["recovery"]
+    assert (played.verdict, played.tried) == ("kept", 1)
+    assert played.figures == "nothing lost at 1 of 8 places, 0 inconclusive"
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(("flaw", "verdict"), [(False, "kept"), (True, "broken")])
 def test_a_row_is_played_four_times(gallery: Any, flaw: bool, verdict: str) -> None:
@@ -165,6 +253,33 @@ def test_what_a_row_needs_is_built_once(
         folder = built.build("toy", recipe, lambda folder: made.append(folder))
         assert folder.is_dir()
     assert len(made) == 2
+
+
+def test_a_build_that_takes_long_says_so_at_once(
+    gallery: Any, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    gallery("servers.built").run(tmp_path, "true", announce="building it, which takes long")
+    assert capfd.readouterr().err == "building it, which takes long\n"
+
+
+def test_a_row_whose_server_cannot_be_built_is_skipped_with_the_reason(
+    gallery: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    store = SimpleNamespace(open_store=None)  # its client need not be installed
+    monkeypatch.setitem(sys.modules, "docs.gallery.stores.kubernetes_watch", store)
+    monkeypatch.setattr("logging.disable", lambda _level: None)
+    go = tmp_path / "bin" / "go"
+    go.parent.mkdir()
+    go.write_text("#!/bin/sh\necho 'no route to the modules' >&2\nexit 1\n")
+    go.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{go.parent}{os.pathsep}{os.environ['PATH']}")
+    monkeypatch.setenv("NETFAULT_BUILDS", str(tmp_path / "builds"))
+    run = gallery("run")
+    row = next(one for one in gallery("rows").ROWS if one.name == "kubernetes_watch")
+    assert run._play_here(row, gallery("play").Budget(), gallery("play").PARTS) == run.SKIPPED
+    assert capsys.readouterr().out == (
+        "kubernetes_watch: go mod download -json k8s.io/kubernetes@v1.36.3 failed: no route to the modules\n\n"
+    )
 
 
 def test_what_cannot_be_built_is_a_reason_to_skip(

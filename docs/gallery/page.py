@@ -5,15 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from docs.gallery.play import LONG, PARTS
+from docs.gallery.play import DEAD, LONG, PARTS
 from docs.gallery.rows import Row
 
 __all__ = ["page", "table", "verdict"]
 
-_CONDITIONS = (
-    "The two cores were busy with other work meanwhile, at a load of 15 to 65; "
-    "figures in seconds are those of such a machine."
-)
 _WORST_FIRST = ("broken", "failed", "inconclusive", "kept")
 
 
@@ -42,8 +38,7 @@ def table(rows: Sequence[Row], results: Mapping[str, Mapping[str, Any]]) -> str:
                 if worst != "kept"
                 else ""
             )
-            seconds = sum(one["seconds"] for part, one in result.items() if part in PARTS)
-            spent += seconds
+            spent += (seconds := _seconds(result))
             cells = (
                 f"[{row.title}](#{_anchor(row.title)})",
                 result["client"].rpartition(" ")[2],
@@ -55,7 +50,29 @@ def table(rows: Sequence[Row], results: Mapping[str, Mapping[str, Any]]) -> str:
                 f"{seconds:.0f}",
             )
             lines.append(f"| {' | '.join(cells)} |")
-    return "\n".join([*lines, "", f"All of it took {spent / 60:.0f} minutes. {_CONDITIONS}"])
+    return "\n".join([*lines, "", f"All of it took {spent / 60:.0f} minutes.{_conditions(results)}"])
+
+
+def _seconds(result: Mapping[str, Any]) -> float:
+    """What a row took; of one of which only parts were played, those, and the dead flow waits beside them."""
+    parts = (part for part in PARTS if part in result and part != DEAD)
+    return float(result["took"] if "took" in result else sum(result[part]["seconds"] for part in parts))
+
+
+def _conditions(results: Mapping[str, Mapping[str, Any]]) -> str:
+    """How busy the machine was, where it was noted."""
+    loads = [
+        result[part]["load"]
+        for result in results.values()
+        for part in _played(result)
+        if "load" in result[part]
+    ]
+    if not loads:
+        return ""
+    return (
+        f" Its two cores had a load of {min(loads):g} to {max(loads):g} when the rows had ended; figures in seconds "
+        "are those of such a machine."
+    )
 
 
 def page(rows: Sequence[Row], results: Mapping[str, Mapping[str, Any]]) -> str:
@@ -108,8 +125,11 @@ A client is held to what its documentation promises. Where it promises nothing i
 `comes-back`, and nobody is blamed for what it does not do.
 
 What a row says was played, with these versions and seeds, by `tox -e gallery`; a row that was not played is not here.
-How much is played of a row is bounded by time, 60 s for the proof. The column "played" has the examples of the proof,
-the dead flows, the places of the sweep and the recoveries; where one of the four broke, those until then.
+How much is played of a row is bounded by time, 55 s for the proof and 25 s for each of the sweeps, beside which the
+dead flow is waited for. What is played of a sweep is spread over all its places, and its line says how much of them it
+is. Making a loss small, and playing it again, comes on top of these times.
+The column "played" has the examples of the proof, the dead flows, the places of the sweep and the recoveries; where one
+of the four broke, those until then.
 A verdict is about the store as it is printed: client, options and the loop around it together. Kept means that so many
 schedules found nothing, and no more.
 """

@@ -1,6 +1,9 @@
 """Plays one row of the gallery: the proof, a dead flow, a sweep of its first connection, and one of its recovery.
 
-`LONG` is a proof of a thousand examples, which is played only where it is asked for.
+Each of them is bounded by time, so that a row takes about two minutes on two cores, and what is played is spread over
+all that there is: a sweep that is cut short has tried places from the first byte to the last. The dead flow mostly
+waits, so it is played beside the sweeps; not beside the proof, which may restart the server. `LONG` is a proof of a
+thousand examples, which is played only where it is asked for.
 
 Everything is given by arguments, so that the tests play a toy.
 """
@@ -11,8 +14,9 @@ import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias
 
+from docs.gallery.shares import sweep_in_shares
 from pytest_netfault import (
     Break,
     Cut,
@@ -27,11 +31,13 @@ from pytest_netfault import (
     Write,
     verify,
 )
+from pytest_netfault.common.wording import counted
 from pytest_netfault.proof.remembered import forgetful
 
 __all__ = ["LONG", "PARTS", "Budget", "Played", "play", "recoveries"]
 
-PARTS = ("proof", "dead flow", "first connection", "recovery")
+PROOF, DEAD = "proof", "dead flow"
+PARTS = (PROOF, DEAD, "first connection", "recovery")
 LONG = "1,000 examples"
 SEED = 1
 # So many recoveries are played at a time: a client that comes back waits most of the time.
@@ -40,8 +46,9 @@ SIDE_BY_SIDE = 4
 DEAD_FLOW = Schedule([Subscribe(), Write("a"), WaitForEvents(), Break(Forget()), Write("a")])
 # A loss in a recovery is played so often again: a busy machine is no defect of a client.
 AGAIN = 3
-# Where a connection that comes back is cut: its first bytes, where it introduces itself, and then less densely.
-RECOVERY_PLACES = (0, 1, 2, 3, 4, 5, 8, 24, 64, 120, 200, 320)
+# Where a connection that comes back is cut: its first bytes, where it introduces itself, and less densely behind them.
+# They are played in this order, so that there is something of all of it when the time is up.
+RECOVERY_PLACES = (0, 4, 64, 1, 24, 200, 2, 8, 120, 3, 5, 320)
 
 
 @dataclass(frozen=True)
@@ -50,20 +57,27 @@ class Budget:
 
     Attributes:
         examples: schedules of the proof.
-        seconds: of the proof.
+        seconds: of the proof, with all that it does.
+        sweep_seconds: of the sweep of the first connection; making a loss small comes on top.
+        recovery_seconds: of the recoveries; playing a loss again comes on top.
         places: positions of a recovery, for each direction and way to end.
         long_seconds: of the proof of a thousand examples.
     """
 
     examples: int = 100
-    seconds: float = 60.0
+    seconds: float = 55.0
+    sweep_seconds: float = 25.0
+    recovery_seconds: float = 25.0
     places: tuple[int, ...] = RECOVERY_PLACES
     long_seconds: float = 1800.0
 
 
+Verdict: TypeAlias = Literal["kept", "broken", "inconclusive", "failed"]
+
+
 @dataclass(frozen=True)
 class Played:
-    """What came of one of the three.
+    """What came of one of the four.
 
     Attributes:
         verdict: ``"kept"``, ``"broken"``, ``"inconclusive"`` if nothing was proved, ``"failed"`` if the client raised.
@@ -74,7 +88,7 @@ class Played:
         tried: how many schedules or places were played, until the one that broke it.
     """
 
-    verdict: Literal["kept", "broken", "inconclusive", "failed"]
+    verdict: Verdict
     figures: str
     schedule: str = ""
     story: str = ""
@@ -112,14 +126,20 @@ def play(
 
     def first_connection() -> Played:
         how = {"stride": stride, "how": ("fin", "rst"), "notice": None, "lanes": lanes}
-        return _played(verify.sweep, open_store, server, **how, **common)
+        return _played(sweep_in_shares, open_store, server, budget.sweep_seconds, **how, **common)
 
     def recovery() -> Played:
-        return _recovered(open_store, server, budget.places, lanes or SIDE_BY_SIDE, **common)
+        return _recovered(open_store, server, budget, lanes or SIDE_BY_SIDE, **common)
 
     plays = dict(zip(PARTS, (proof, dead_flow, first_connection, recovery), strict=True))
     plays[LONG] = lambda: proof(1_000, budget.long_seconds)
-    return {part: plays[part]() for part in parts}
+    played = {part: plays[part]() for part in parts if part in (PROOF, LONG)}
+    rest = [part for part in parts if part not in played]
+    with ThreadPoolExecutor(1) as beside:
+        waiting = {part: beside.submit(plays[part]) for part in rest if part == DEAD and not alone}
+        played |= {part: plays[part]() for part in rest if part not in waiting}
+        played |= {part: one.result() for part, one in waiting.items()}
+    return {part: played[part] for part in parts}
 
 
 def recoveries(places: tuple[int, ...]) -> Iterator[Schedule]:
@@ -133,34 +153,39 @@ def recoveries(places: tuple[int, ...]) -> Iterator[Schedule]:
                 yield Schedule([Subscribe(), Write("a"), WaitForEvents(), *away])
 
 
-def _recovered(
-    open_store: Any, server: Any, places: tuple[int, ...], side_by_side: int, **common: Any
-) -> Played:
+def _recovered(open_store: Any, server: Any, budget: Budget, side_by_side: int, **common: Any) -> Played:
     """A loss counts if the same place loses again; one that does not is counted and told."""
     began, tried, nothing, once = time.monotonic(), 0, 0, 0
 
     def play_one(schedule: Schedule) -> Played:
         return _played(verify.replay, open_store, server, schedule, notice=None, **common)
 
+    def play_in_time(number: int, schedule: Schedule) -> Played | None:
+        in_time = not number or time.monotonic() - began < budget.recovery_seconds
+        return play_one(schedule) if in_time else None
+
+    wanted = list(recoveries(budget.places))
     with ThreadPoolExecutor(side_by_side) as pool:
-        playing = [(schedule, pool.submit(play_one, schedule)) for schedule in recoveries(places)]
-        for schedule, first in playing:
-            plays = [first.result()]
-            if plays[0].verdict == "broken":
+        playing = [pool.submit(play_in_time, number, schedule) for number, schedule in enumerate(wanted)]
+        for schedule, first in zip(wanted, playing, strict=True):
+            if (found := first.result()) is None:
+                break
+            plays = [found]
+            if found.verdict == "broken":
                 with ThreadPoolExecutor(min(AGAIN, side_by_side)) as again:
                     plays += again.map(play_one, [schedule] * AGAIN)
             tried += 1
             lost = sum(one.verdict == "broken" for one in plays)
-            if lost > 1 or plays[0].verdict == "failed":
+            if lost > 1 or found.verdict == "failed":
                 pool.shutdown(cancel_futures=True)
-                figures = f"the schedule failed in {lost} of {len(plays)} plays" if lost else plays[0].figures
-                return replace(plays[0], figures=figures, seconds=time.monotonic() - began, tried=tried)
+                figures = f"the schedule failed in {lost} of {len(plays)} plays" if lost else found.figures
+                return replace(found, figures=figures, seconds=time.monotonic() - began, tried=tried)
             once += lost
-            nothing += plays[0].verdict == "inconclusive"
-    figures = f"nothing lost at {tried} places, {nothing} inconclusive"
+            nothing += found.verdict == "inconclusive"
+    figures = f"nothing lost at {tried} of {counted(len(wanted), 'place')}, {nothing} inconclusive"
     if once:
         figures += f"; at {once} an update was lost once and not in {AGAIN} plays of the same schedule"
-    verdict: Literal["kept", "inconclusive"] = "kept" if nothing < tried else "inconclusive"
+    verdict: Verdict = "kept" if nothing < tried else "inconclusive"
     return Played(verdict, figures, seconds=time.monotonic() - began, tried=tried)
 
 

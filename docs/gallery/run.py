@@ -106,6 +106,7 @@ def _installed_apart(row: Row) -> dict[str, str]:
 def _play_here(row: Row, budget: Budget, parts: Sequence[str]) -> int:
     logging.disable(logging.CRITICAL)  # clients log each lost connection
     warnings.simplefilter("ignore")
+    began = time.monotonic()
     module, opens, version = row.server
     try:
         servers = importlib.import_module(f"docs.gallery.servers.{module}")
@@ -132,6 +133,7 @@ def _play_here(row: Row, budget: Budget, parts: Sequence[str]) -> int:
         "promise": row.promise,
         "seed": SEED,
     }
+    load = round(os.getloadavg()[0], 1)
     there = results().get(row.name, {})
     if {**there, **result} == there:  # what was played with the same versions before
         result = there
@@ -139,7 +141,9 @@ def _play_here(row: Row, budget: Budget, parts: Sequence[str]) -> int:
         sys.stdout.write(f"{row.name}: there is nothing of these versions to add to; play all of it\n")
         return SKIPPED
     today = dt.datetime.now(dt.timezone.utc).date().isoformat()
-    result |= {name: {**one.to_json(), "played": today} for name, one in played.items()}
+    result |= {name: {**one.to_json(), "played": today, "load": load} for name, one in played.items()}
+    if set(PARTS) <= set(parts):
+        result["took"] = time.monotonic() - began
     RESULTS.mkdir(exist_ok=True)
     text = json.dumps(result, indent=1, ensure_ascii=False) + "\n"
     (RESULTS / f"{row.name}.json").write_text(text, encoding="utf-8")

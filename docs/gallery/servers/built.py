@@ -6,13 +6,16 @@ sources cannot be had here, is a reason to skip the row.
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import hashlib
 import os
 import shutil
 import subprocess
+import sys
 import tempfile
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from pytest_netfault.servers import ServerNotFound
@@ -49,26 +52,57 @@ def build(name: str, recipe: str, make: Callable[[Path], None], *tools: str) -> 
     return built
 
 
-def run(folder: Path, *command: str, longest: float = 600, **environment: str) -> str:
+def run(folder: Path, *command: str, longest: float = 600, announce: str = "", **environment: str) -> str:
     """Run one step of a build in its folder; what it printed.
+
+    Args:
+        folder: where.
+        command: its words.
+        longest: how many seconds it may take.
+        announce: what is being done, of a step that takes long: it is said on the terminal, and each minute again.
+        environment: variables for it.
 
     Raises:
         ServerNotFound: it failed, or had not ended in time.
     """
     words = " ".join(command)
-    try:
-        done = subprocess.run(
-            command,
-            cwd=folder,
-            env={**os.environ, **environment},
-            capture_output=True,
-            text=True,
-            stdin=subprocess.DEVNULL,
-            timeout=longest,
-            check=False,
-        )
-    except subprocess.TimeoutExpired as late:
-        raise ServerNotFound(f"{words} had not ended after {longest:.0f} s") from late
+    with _said_each_minute(announce):
+        try:
+            done = subprocess.run(
+                command,
+                cwd=folder,
+                env={**os.environ, **environment},
+                capture_output=True,
+                text=True,
+                stdin=subprocess.DEVNULL,
+                timeout=longest,
+                check=False,
+            )
+        except subprocess.TimeoutExpired as late:
+            raise ServerNotFound(f"{words} had not ended after {longest:.0f} s") from late
     if done.returncode != 0:
         raise ServerNotFound(f"{words} failed: {(done.stdout + done.stderr)[-1_000:]}")
     return done.stdout
+
+
+@contextlib.contextmanager
+def _said_each_minute(what: str) -> Iterator[None]:
+    if not what:
+        yield
+        return
+    ended = threading.Event()
+
+    def say() -> None:
+        sys.stderr.write(f"{what}\n")
+        minutes = 1
+        while not ended.wait(60):
+            sys.stderr.write(f"{what}: {minutes} min so far\n")
+            minutes += 1
+
+    saying = threading.Thread(target=say, daemon=True)
+    saying.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        saying.join()

@@ -1,4 +1,8 @@
-"""MariaDB with a binlog of rows, synced with each commit; the truth is the binlog from its start."""
+"""MariaDB with a binlog of rows, synced with each commit; the truth is the binlog from its start.
+
+It is followed by one thread, on one connection: to begin a stream takes a dozen questions, and all schedules that are
+played side by side ask for the truth.
+"""
 
 from __future__ import annotations
 
@@ -34,8 +38,8 @@ class MariaDb(OwnedServer):
             name="mariadb",
         )
         self._found: list[Revision] = []
-        self._at = ("bin.000001", 4)
-        self._reading = threading.Lock()
+        self._more, self._asking = threading.Condition(), threading.Lock()
+        self._connection: Any = None
 
     @staticmethod
     def _prepare(folder: Path) -> None:
@@ -72,38 +76,59 @@ class MariaDb(OwnedServer):
     def direct(self) -> Any:
         return self._connect(self.port)
 
-    def _read(self) -> list[Revision]:
-        """The binlog to its end, from where it was read last; it takes a dozen questions, so only if there is more."""
-        with self._reading:
-            if self.revision() == len(self._found):
-                return list(self._found)
-            settings = {"host": "127.0.0.1", "port": self.port, "user": "root", "passwd": ""}
+    def follow(self, closed: threading.Event) -> None:
+        """Read the binlog from its start, and go on where it was left; until it is closed."""
+        where = {"host": "127.0.0.1", "port": self.port, "user": "root", "password": "", "read_timeout": 5}
+        at = ("bin.000001", 4)
+        while not closed.is_set():
             stream = BinLogStreamReader(
-                connection_settings=settings,
+                connection_settings=where,
                 server_id=90,
-                blocking=False,
+                blocking=True,
+                slave_heartbeat=0.5,
                 resume_stream=True,
-                log_file=self._at[0],
-                log_pos=self._at[1],
+                log_file=at[0],
+                log_pos=at[1],
                 only_events=[WriteRowsEvent],
                 only_tables=["changes"],
             )
-            for event in stream:
-                for row in event.rows:
-                    key, value = row["values"]["name"], row["values"]["value"]
-                    self._found.append(revision(len(self._found) + 1, key, value))
-                # Behind the last row only: what the server sends at the start of a stream is at earlier positions.
-                self._at = (stream.log_file, stream.log_pos)
-            stream.close()
-            return list(self._found)
+            with contextlib.suppress(pymysql.MySQLError, OSError):  # it is restarted, or paused
+                for event in stream:
+                    self._add([(row["values"]["name"], row["values"]["value"]) for row in event.rows])
+                    # Behind the last row only: what the server sends at the start of a stream is at earlier positions.
+                    at = (stream.log_file, stream.log_pos)
+                    if closed.is_set():
+                        break
+            with contextlib.suppress(pymysql.MySQLError, OSError):
+                stream.close()
+            closed.wait(0.05)
+
+    def _add(self, rows: list[tuple[str, str | None]]) -> None:
+        with self._more:
+            for key, value in rows:
+                self._found.append(revision(len(self._found) + 1, key, value))
+            self._more.notify_all()
 
     def revision(self) -> int:
-        with self.direct() as connection, connection.cursor() as cursor:
+        with self._asking:
+            try:
+                return self._count()
+            except pymysql.MySQLError:  # the connection is of before a restart
+                self._connection = None
+                return self._count()
+
+    def _count(self) -> int:
+        self._connection = self._connection or self.direct()
+        with self._connection.cursor() as cursor:
             cursor.execute("SELECT COUNT(*) FROM settings.changes")  # rows are only added
             return int(cursor.fetchone()[0])
 
     def log(self, after_revision: int) -> list[Revision]:
-        return self._read()[after_revision:]
+        newest = self.revision()
+        with self._more:
+            if not self._more.wait_for(lambda: len(self._found) >= newest, 30):
+                raise ServerError(f"the binlog has {len(self._found)} of {newest} rows after 30 s")
+            return self._found[after_revision:]
 
 
 @contextlib.contextmanager
@@ -112,7 +137,14 @@ def open_server() -> Iterator[MariaDb]:
         with server.direct() as connection, connection.cursor() as cursor:
             cursor.execute("CREATE DATABASE settings")
             cursor.execute(f"CREATE TABLE settings.changes ({_COLUMNS})")
-        yield server
+        closed = threading.Event()
+        following = threading.Thread(target=server.follow, args=(closed,), daemon=True)
+        following.start()
+        try:
+            yield server
+        finally:
+            closed.set()
+            following.join(10)
 
 
 def version() -> str:
