@@ -8,6 +8,7 @@ import itertools
 import json
 import os
 import sys
+import threading
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -170,7 +171,7 @@ def test_a_recovery_is_played_in_any_case_and_no_other_when_the_time_is_up(galle
     from support.mutants import toy
 
     play = gallery("play")
-    budget = play.Budget(places=(0, 24), recovery_seconds=0.0)
+    budget = play.Budget(places=(0, 24), row_seconds=0.0, sweep_seconds=0.0)
     options = {"promise": "every-event", "settle": 0.5, "notice": 5.0, "stride": 60, "parts": ["recovery"]}
     with toy.ToyServer() as server:
         played = play.play(toy.RightStore, server, budget=budget, **options)["recovery"]
@@ -268,6 +269,7 @@ def test_a_row_whose_server_cannot_be_built_is_skipped_with_the_reason(
     store = SimpleNamespace(open_store=None)  # its client need not be installed
     monkeypatch.setitem(sys.modules, "docs.gallery.stores.kubernetes_watch", store)
     monkeypatch.setattr("logging.disable", lambda _level: None)
+    monkeypatch.setattr("threading.excepthook", threading.excepthook)  # it is set
     go = tmp_path / "bin" / "go"
     go.parent.mkdir()
     go.write_text("#!/bin/sh\necho 'no route to the modules' >&2\nexit 1\n")

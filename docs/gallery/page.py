@@ -125,9 +125,9 @@ A client is held to what its documentation promises. Where it promises nothing i
 `comes-back`, and nobody is blamed for what it does not do.
 
 What a row says was played, with these versions and seeds, by `tox -e gallery`; a row that was not played is not here.
-How much is played of a row is bounded by time, 55 s for the proof and 25 s for each of the sweeps, beside which the
-dead flow is waited for. What is played of a sweep is spread over all its places, and its line says how much of them it
-is. Making a loss small, and playing it again, comes on top of these times.
+How much is played of a row is bounded by time: 55 s for the proof and 110 s for all of it, of which each of the sweeps
+has at least 25 s; beside them the dead flow is waited for. What is played of a sweep is spread over all its places, and
+its line says how much of them it is. Making a loss small, and playing it again, comes on top of these times.
 The column "played" has the examples of the proof, the dead flows, the places of the sweep and the recoveries; where one
 of the four broke, those until then.
 A verdict is about the store as it is printed: client, options and the loop around it together. Kept means that so many

@@ -58,16 +58,17 @@ class Budget:
     Attributes:
         examples: schedules of the proof.
         seconds: of the proof, with all that it does.
-        sweep_seconds: of the sweep of the first connection; making a loss small comes on top.
-        recovery_seconds: of the recoveries; playing a loss again comes on top.
+        row_seconds: of all of it: the sweep of the first connection has half of what the proof has left of it, and the
+            recoveries have the rest. Making a loss of theirs small, and playing it again, comes on top.
+        sweep_seconds: of each of these two in any case.
         places: positions of a recovery, for each direction and way to end.
         long_seconds: of the proof of a thousand examples.
     """
 
     examples: int = 100
     seconds: float = 55.0
+    row_seconds: float = 110.0
     sweep_seconds: float = 25.0
-    recovery_seconds: float = 25.0
     places: tuple[int, ...] = RECOVERY_PLACES
     long_seconds: float = 1800.0
 
@@ -115,6 +116,10 @@ def play(
     """Play a client four times, or only these of them; a loss in one does not end the others."""
     common: dict[str, Any] = {"promise": promise, "settle": settle, "seed": SEED}
     lanes = 1 if alone else None
+    began = time.monotonic()
+
+    def left(share: float) -> float:
+        return max(budget.sweep_seconds, (began + budget.row_seconds - time.monotonic()) * share)
 
     def proof(examples: int = budget.examples, seconds: float = budget.seconds) -> Played:
         how = {"max_examples": examples, "max_seconds": seconds, "lanes": lanes, **common}
@@ -126,10 +131,10 @@ def play(
 
     def first_connection() -> Played:
         how = {"stride": stride, "how": ("fin", "rst"), "notice": None, "lanes": lanes}
-        return _played(sweep_in_shares, open_store, server, budget.sweep_seconds, **how, **common)
+        return _played(sweep_in_shares, open_store, server, left(0.5), **how, **common)
 
     def recovery() -> Played:
-        return _recovered(open_store, server, budget, lanes or SIDE_BY_SIDE, **common)
+        return _recovered(open_store, server, budget.places, left(1.0), lanes or SIDE_BY_SIDE, **common)
 
     plays = dict(zip(PARTS, (proof, dead_flow, first_connection, recovery), strict=True))
     plays[LONG] = lambda: proof(1_000, budget.long_seconds)
@@ -153,7 +158,9 @@ def recoveries(places: tuple[int, ...]) -> Iterator[Schedule]:
                 yield Schedule([Subscribe(), Write("a"), WaitForEvents(), *away])
 
 
-def _recovered(open_store: Any, server: Any, budget: Budget, side_by_side: int, **common: Any) -> Played:
+def _recovered(
+    open_store: Any, server: Any, places: tuple[int, ...], seconds: float, side_by_side: int, **common: Any
+) -> Played:
     """A loss counts if the same place loses again; one that does not is counted and told."""
     began, tried, nothing, once = time.monotonic(), 0, 0, 0
 
@@ -161,10 +168,10 @@ def _recovered(open_store: Any, server: Any, budget: Budget, side_by_side: int, 
         return _played(verify.replay, open_store, server, schedule, notice=None, **common)
 
     def play_in_time(number: int, schedule: Schedule) -> Played | None:
-        in_time = not number or time.monotonic() - began < budget.recovery_seconds
+        in_time = not number or time.monotonic() - began < seconds
         return play_one(schedule) if in_time else None
 
-    wanted = list(recoveries(budget.places))
+    wanted = list(recoveries(places))
     with ThreadPoolExecutor(side_by_side) as pool:
         playing = [pool.submit(play_in_time, number, schedule) for number, schedule in enumerate(wanted)]
         for schedule, first in zip(wanted, playing, strict=True):

@@ -19,6 +19,7 @@ import logging
 import os
 import subprocess
 import sys
+import threading
 import time
 import warnings
 from collections.abc import Sequence
@@ -106,6 +107,7 @@ def _installed_apart(row: Row) -> dict[str, str]:
 def _play_here(row: Row, budget: Budget, parts: Sequence[str]) -> int:
     logging.disable(logging.CRITICAL)  # clients log each lost connection
     warnings.simplefilter("ignore")
+    threading.excepthook = lambda _died: None  # threads of clients die with it
     began = time.monotonic()
     module, opens, version = row.server
     try:

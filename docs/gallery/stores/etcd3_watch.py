@@ -27,8 +27,8 @@ class Store:
 
     def follow(self, start, prefix, deliver):
         while not self.closed.is_set():
+            client = etcd3.client(**self.where)
             try:
-                client = etcd3.client(**self.where)
                 events, self.cancel = client.watch_prefix(prefix, start_revision=start)
                 for event in events:
                     value = None if isinstance(event, etcd3.events.DeleteEvent) else event.value.decode()
@@ -41,6 +41,8 @@ class Store:
                 deliver(Delivery(resync=Resync(start - 1, kvs)))
             except Exception:
                 self.closed.wait(0.1)
+            finally:
+                client.close()  # or its watcher tries again and again on a thread of its own
 
     def close(self):
         self.closed.set()
