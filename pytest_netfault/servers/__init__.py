@@ -4,6 +4,7 @@
 * `process`: `OwnedProcess`, a program that no test outlives.
 * `ports`, `scratch`: `ReservedPort` and `ScratchDirectory`, a port and a folder that stay ours.
 * `errors`: `ServerError`, `ServerNotFound`, `ServerUnreachable`.
+* `peers`: which addresses carry what the members of a cluster say to each other.
 * `etcd`: etcd in every way that it can be had.
 * the rest is how: `tied` and `launcher` tie a process to this one, `owner` says whether the owner of a container is
   dead.

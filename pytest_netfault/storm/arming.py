@@ -1,4 +1,7 @@
-"""Puts the fault of one play on every link that is open, and on those that are opened meanwhile."""
+"""Puts the fault of one play on every link that is open, and on those that are opened meanwhile.
+
+Links between the members of a cluster are left alone (:mod:`pytest_netfault.servers.peers` says why).
+"""
 
 from __future__ import annotations
 
@@ -11,6 +14,7 @@ from pytest_netfault.control import ActiveFault
 from pytest_netfault.control.registry import open_links, unwatch, watch
 from pytest_netfault.events import Cause
 from pytest_netfault.proxy.evidence import InForce
+from pytest_netfault.servers.peers import is_between_members
 from pytest_netfault.storm.traffic import Traffic
 from pytest_netfault.storm.transient import transient
 
@@ -27,12 +31,10 @@ class Arming:
 
     Args:
         traffic: counts, and knows the place.
-        spare: which links are left alone.
     """
 
-    def __init__(self, traffic: Traffic, spare: Callable[[Link], bool] = lambda _link: False) -> None:
+    def __init__(self, traffic: Traffic) -> None:
         self.traffic = traffic
-        self._spare = spare
         self._lock = threading.Lock()
         self._armed: dict[int, tuple[Link, ActiveFault]] = {}
         self._over = False
@@ -45,7 +47,7 @@ class Arming:
 
     def _put_on(self, link: Link) -> None:
         with self._lock:
-            if self._over or id(link) in self._armed or self._spare(link):
+            if self._over or id(link) in self._armed or is_between_members(link.address):
                 return
             active = InForce(transient(self.traffic, f"{link.name} {link.address}"), source="")
             with contextlib.suppress(RuntimeError):  # closed, or crashed: it carries nothing
@@ -71,10 +73,11 @@ class Arming:
 
 
 def reset_all() -> None:
-    """Reset every connection of every link, so that whoever waits for one hears of it."""
+    """Reset every connection of every link that a storm acts on, so that whoever waits for one hears of it."""
     for link in open_links():
-        with contextlib.suppress(RuntimeError):
-            _reset(link, lambda _key: True)
+        if not is_between_members(link.address):
+            with contextlib.suppress(RuntimeError):
+                _reset(link, lambda _key: True)
 
 
 def _reset(link: Link, chosen: Callable[[tuple[str, int]], bool]) -> None:

@@ -7,11 +7,13 @@ import socketserver
 import threading
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from pytest_netfault import Link, NetFault
-from pytest_netfault.storm.arming import Arming
+from pytest_netfault.servers.peers import members_are_gone, members_talk_below
+from pytest_netfault.storm.arming import Arming, reset_all
 from pytest_netfault.storm.places import Place
 from pytest_netfault.storm.profile import Exchange, Profile
 from pytest_netfault.storm.traffic import Traffic
@@ -55,6 +57,13 @@ def connect(link: Link) -> socket.socket:
     return socket.create_connection((link.host, link.port), timeout=5)
 
 
+def connect_unix(link: Link) -> socket.socket:
+    client = socket.socket(socket.AF_UNIX)
+    client.settimeout(5)
+    client.connect(link.host)
+    return client
+
+
 TWO_TURNS = tuple(Exchange(1, way, "turn", 5) for way in ("up", "down", "up", "down"))
 
 
@@ -88,6 +97,31 @@ def test_a_link_that_is_opened_meanwhile_is_armed_too(echo: tuple[str, int]) -> 
         talk(client, b"hello")
         arming.heal()
     assert traffic.profile(1.0).exchanges == TWO_TURNS[:2]
+
+
+def test_links_between_members_of_a_cluster_are_left_alone(
+    echo: tuple[str, int], tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    """They talk all the time: in a session that has a cluster, each place would be one of theirs."""
+    request.addfinalizer(lambda: members_are_gone(tmp_path))
+    members_talk_below(tmp_path)
+    traffic = Traffic((None,), Place(1, "up", 1, "rst"))
+    arming = Arming(traffic)
+    with (
+        NetFault(seed=1) as net,
+        connect_unix(net.forward(echo, listen=f"unix:{tmp_path}/m1:1")) as before,
+    ):
+        assert talk(before, b"before") == b"before"
+        arming.arm()
+        with connect_unix(net.forward(echo, listen=f"unix:{tmp_path}/m2:1")) as meanwhile:
+            for client in (before, meanwhile):
+                assert talk(client, b"hello") == b"hello"
+            arming.heal()
+            reset_all()
+            for client in (before, meanwhile):
+                assert talk(client, b"after") == b"after"
+    assert traffic.struck is None
+    assert traffic.profile(1.0).exchanges == ()
 
 
 @pytest.mark.parametrize("text", ["up 2 fin", "down 2 fin", "up 2 rst", "down 2 rst"])

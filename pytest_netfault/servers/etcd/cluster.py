@@ -34,6 +34,7 @@ from pytest_netfault.servers.errors import ServerError, ServerUnreachable
 from pytest_netfault.servers.etcd.flags import clean_environment, flags_for
 from pytest_netfault.servers.etcd.gateway import CALL_SECONDS, Gateway
 from pytest_netfault.servers.etcd.server import Etcd
+from pytest_netfault.servers.peers import members_are_gone, members_talk_below
 from pytest_netfault.servers.ports import ReservedPort
 from pytest_netfault.servers.scratch import ScratchDirectory
 
@@ -209,6 +210,8 @@ class EtcdCluster(Etcd):
         atexit.register(self.close)
         try:
             folder = self._opened.enter_context(ScratchDirectory("cluster")).path
+            members_talk_below(folder)
+            self._opened.callback(members_are_gone, folder)
             for name in _NAMES:
                 (folder / name).mkdir()
             processes = self._prepare(folder)

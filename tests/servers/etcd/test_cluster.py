@@ -14,6 +14,9 @@ import pytest
 from pytest_netfault.control import NetFault
 from pytest_netfault.servers.errors import ServerError, ServerUnreachable
 from pytest_netfault.servers.etcd import EtcdCluster
+from pytest_netfault.servers.peers import is_between_members
+from pytest_netfault.storm.arming import Arming
+from pytest_netfault.storm.traffic import Traffic
 
 pytestmark = pytest.mark.slow
 
@@ -53,6 +56,21 @@ def test_three_members_keep_one_store_over_six_links(cluster: EtcdCluster) -> No
     assert cluster.links["m1", "m2"].name == "m1-m2"
     assert cluster.leader() in NAMES
     assert cluster.start() is cluster
+
+
+def test_a_storm_leaves_the_links_between_members_alone(etcd_binary: Path, net: NetFault) -> None:
+    traffic = Traffic()
+    arming = Arming(traffic)
+    arming.arm()
+    try:
+        with EtcdCluster(etcd_binary, net.forward) as cluster:
+            _put(cluster.members["m2"], b"a")
+            listens = [link.address for link in cluster.links.values()]
+            assert all(is_between_members(address) for address in listens)
+        assert not any(is_between_members(address) for address in listens)
+    finally:
+        arming.heal()
+    assert traffic.profile(1.0).exchanges == ()
 
 
 def test_a_leader_that_is_cut_off_is_replaced_and_learns_what_it_missed(cluster: EtcdCluster) -> None:
@@ -172,6 +190,9 @@ def test_all_members_end_with_their_process(
 import os, sys
 from pytest_netfault.control import NetFault
 from pytest_netfault.servers.etcd import EtcdCluster
+from pytest_netfault.servers.peers import is_between_members
+from pytest_netfault.storm.arming import Arming
+from pytest_netfault.storm.traffic import Traffic
 cluster = EtcdCluster(sys.argv[1], NetFault(seed=1).forward).start()
 print(*[member.pid for member in cluster.members.values()], flush=True)
 sys.stdin.read()
