@@ -12,7 +12,8 @@ later place, is caught by the first of them that is delivered to it, and nobody 
 There is no clock here: times are arguments. Progress is a change that was expected and has arrived. What
 comes besides is none: a client that repeats itself for ever must not be waited for for ever. Silence is waited for in
 short pieces, and a piece that took much longer than it was meant to counts for what it was meant to: a machine that
-stood still has kept the subscriber from its work as well, and that is nothing to blame it for.
+stood still has kept the subscriber from its work as well, and that is nothing to blame it for. For the same reason it
+is asked, before silence is taken for a loss, how long somebody with work to do got no processor: that was no silence.
 
 >>> ending = Ending(Timeouts(settle=5, last_writes=(0.25,)), now=0.0)
 >>> ending.decide(now=0.0, arrived=1, missing=1, broken=False)
@@ -29,12 +30,16 @@ from dataclasses import dataclass
 
 from pytest_netfault.proof.contract import Timeouts
 
-__all__ = ["Conclude", "Ending", "LastWrite", "Wait"]
+__all__ = ["Account", "Conclude", "Ending", "LastWrite", "Wait"]
 
 # Of ``settle``, so much is waited at a time, and so much more may a piece take before the rest of it does not count;
 # but no more than so many seconds.
 _PIECE, _LONGEST_PIECE = 0.05, 1.0
 _SPARE, _MOST_SPARE = 0.02, 0.1
+# Of ``settle``, less than this without a processor is not worth waiting for again; and so many times ``settle``, but no
+# more than so many seconds, are waited for in all because of it.
+_LITTLE_STARVED = 0.1
+_TIMES_STARVED, _MOST_STARVED = 10.0, 60.0
 # Seconds that nobody waits for: pieces add up to the whole only nearly.
 _INSTANT = 1e-6
 
@@ -49,6 +54,11 @@ class Wait:
 @dataclass(frozen=True)
 class LastWrite:
     """Make one more write past the link, and ask again."""
+
+
+@dataclass(frozen=True)
+class Account:
+    """Tell `Ending.account` how long somebody got no processor, and ask again."""
 
 
 @dataclass(frozen=True)
@@ -78,10 +88,20 @@ class Ending:
         self._items: int | None = None
         self._wrote = False
         self._confirm = confirm
+        self._accounted = False
+        self._excused = min(self._settle * _TIMES_STARVED, _MOST_STARVED)
+
+    def account(self, starved: float) -> None:
+        """Take so many seconds, since the beginning or the last `Account`, for what they were: no silence."""
+        excused = min(starved, self._silence, self._excused)
+        self._accounted = excused < self._settle * _LITTLE_STARVED
+        if not self._accounted:
+            self._excused -= excused
+            self._silence -= excused
 
     def decide(
         self, *, now: float, arrived: int, missing: int, broken: bool, items: int | None = None
-    ) -> Wait | LastWrite | Conclude:
+    ) -> Wait | LastWrite | Account | Conclude:
         """What to do next.
 
         Args:
@@ -97,7 +117,7 @@ class Ending:
         if self._items is None:
             self._items = items
         if arrived > self._arrived and (items is None or self._items is None or items > self._items):
-            self._arrived, self._items, self._silence = arrived, items, 0.0
+            self._arrived, self._items, self._silence, self._accounted = arrived, items, 0.0, False
         if broken:
             return Conclude(quiet=False)
         if not missing:
@@ -108,7 +128,7 @@ class Ending:
             return LastWrite()
         silence = self._silence + _INSTANT
         if silence >= self._settle:
-            return Conclude(quiet=True)
+            return Conclude(quiet=True) if self._accounted else Account()
         if self._last_writes and silence >= self._last_writes[0]:
             del self._last_writes[0]
             self._wrote = True

@@ -28,8 +28,9 @@ from pytest_netfault.proof.clients import Writer
 from pytest_netfault.proof.contract import Breakable, Run, Server, Timeouts
 from pytest_netfault.proof.limits import NO_DEADLINE, Deadline
 from pytest_netfault.proof.outages import ACTIVITY
-from pytest_netfault.proof.quiescence import Conclude, Ending, LastWrite
+from pytest_netfault.proof.quiescence import Account, Conclude, Ending, LastWrite
 from pytest_netfault.proof.run_state import End, RunState, Task
+from pytest_netfault.proof.starved import Starved
 from pytest_netfault.schedules.dead_flows import leaves_dead_flow
 from pytest_netfault.schedules.schedule import Schedule
 from pytest_netfault.schedules.steps import (
@@ -232,7 +233,7 @@ class _Player:
                 cut_short=self._run.task.deadline.over,
             )
         confirm = self._run.disturbances is not None
-        ending = Ending(timeouts, now=time.monotonic(), confirm=confirm)
+        ending, starved = Ending(timeouts, now=time.monotonic(), confirm=confirm), Starved()
         while True:
             self._run.note_disturbances()
             if self._run.outages.note_recovery(timeouts.patience):
@@ -254,7 +255,9 @@ class _Player:
                 return self._run.conclude(recorded, quiet=action.quiet)
             if self._run.is_over():
                 return self._run.conclude(recorded, quiet=False, cut_short=self._run.task.deadline.over)
-            if isinstance(action, LastWrite):
+            if isinstance(action, Account):
+                ending.account(starved.take())
+            elif isinstance(action, LastWrite):
                 self._write(None, Write("last"))
             else:
                 soon = min(action.seconds, _ASK_SECONDS) if self._run.outages.waits else action.seconds

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pytest_netfault.proof.contract import Timeouts
-from pytest_netfault.proof.quiescence import Conclude, Ending, LastWrite, Wait
+from pytest_netfault.proof.quiescence import Account, Conclude, Ending, LastWrite, Wait
 
 PACE = Timeouts(settle=5, last_writes=(0.25, 1.0))
 
@@ -22,9 +22,12 @@ def test_a_broken_guarantee_ends_the_run_at_once_and_no_tail_is_called_lost() ->
 
 
 def played(
-    ending: Ending, *, now: float = 0.0, late: float = 0.0, arrived: int = 0
+    ending: Ending, *, now: float = 0.0, late: float = 0.0, arrived: int = 0, starved: float = 0.0
 ) -> tuple[list[float], float]:
-    """When last writes were made, and when it ended, if nothing arrives and each wait takes so much longer."""
+    """When last writes were made, and when it ended, if nothing arrives and each wait takes so much longer.
+
+    Each time that it is asked, somebody had got no processor for ``starved`` seconds.
+    """
     wrote = []
     began = now
     while True:
@@ -32,7 +35,9 @@ def played(
         if isinstance(action, Conclude):
             assert action.quiet
             return wrote, now - began
-        if isinstance(action, LastWrite):
+        if isinstance(action, Account):
+            ending.account(starved)
+        elif isinstance(action, LastWrite):
             wrote.append(round(now - began, 6))
         else:
             assert action.seconds > 0
@@ -60,6 +65,26 @@ def test_a_little_late_is_no_reason_to_wait_longer() -> None:
     assert took == pytest.approx(5, abs=0.3)
 
 
+def test_who_got_no_processor_is_waited_for_as_much_longer_but_not_for_ever() -> None:
+    ending, now = Ending(Timeouts(settle=5, last_writes=()), now=0), 0.0
+    for starved in (2.0, 0.4):
+        while isinstance(action := ending.decide(now=now, arrived=0, missing=2, broken=False), Wait):
+            now += action.seconds
+        assert action == Account()
+        ending.account(starved)
+    assert now == pytest.approx(5 + 2, abs=0.1)
+    assert ending.decide(now=now, arrived=0, missing=2, broken=False) == Conclude(quiet=True)
+    _, took = played(Ending(PACE, now=0), starved=5)
+    assert took == pytest.approx(5 + 50, abs=1)
+    _, took = played(Ending(Timeouts(settle=45), now=0), starved=45)
+    assert took == pytest.approx(45 + 60, abs=2)
+
+
+def test_a_little_without_a_processor_is_no_reason_to_wait_longer() -> None:
+    _, took = played(Ending(PACE, now=0), starved=0.45)
+    assert took == pytest.approx(5)
+
+
 def test_only_what_was_owed_and_arrived_is_progress() -> None:
     ending = Ending(Timeouts(settle=5, last_writes=()), now=0)
     _, took = played(ending)
@@ -75,16 +100,21 @@ def test_only_what_was_owed_and_arrived_is_progress() -> None:
 
 
 @pytest.mark.slow
-@given(st.lists(st.tuples(st.floats(0, 1), st.integers(0, 3), st.integers(0, 3)), max_size=60))
-def test_it_always_comes_to_an_end(asked: list[tuple[float, int, int]]) -> None:
+@given(
+    st.lists(st.tuples(st.floats(0, 1), st.integers(0, 3), st.integers(0, 3)), max_size=60),
+    st.floats(0, 1e6),
+)
+def test_it_always_comes_to_an_end(asked: list[tuple[float, int, int]], starved: float) -> None:
     """Whoever waits as long as he is told, with never more than three changes to come, is told to stop."""
     ending = Ending(PACE, now=0)
     now, steps = 0.0, 0
-    for pause, arrived, missing in [*asked, *[(5.0, 3, 1)] * 80]:
+    for pause, arrived, missing in [*asked, *[(5.0, 3, 1)] * 1000]:
         action = ending.decide(now=now, arrived=arrived, missing=missing, broken=False)
         steps += 1
         if isinstance(action, Conclude):
             return
+        if isinstance(action, Account):
+            ending.account(starved)
         assert not isinstance(action, Wait) or action.seconds > 0
         now += pause
     raise AssertionError(f"it went on for {steps} questions")
@@ -109,6 +139,8 @@ def test_a_last_write_that_supersedes_the_one_before_is_no_progress_unless_somet
         action = ending.decide(now=now, arrived=writes, missing=2, broken=False, items=items)
         if isinstance(action, Conclude):
             break
+        if isinstance(action, Account):
+            ending.account(0.0)
         writes += isinstance(action, LastWrite)
         now += action.seconds if isinstance(action, Wait) else 0.0
     assert now == pytest.approx(at_the_end, abs=0.1)

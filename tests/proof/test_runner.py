@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 
 from pytest_netfault.faults import UnsupportedFault
+from pytest_netfault.proof import runner
 from pytest_netfault.proof.contract import Run, Timeouts
 from pytest_netfault.schedules import (
     Blackhole,
@@ -64,6 +65,22 @@ def test_a_subscriber_that_never_comes_back_is_waited_for_until_settle(world: An
     run = world.play(LOSS, world.opener("never"))
     assert "complete" in run.broken
     assert run.trace.quiet_at_end
+
+
+def test_a_client_that_got_no_processor_is_not_late(world: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What it has not delivered within ``settle`` comes once it gets one."""
+
+    class Starved:
+        def take(self) -> float:
+            for client in world.subscribers:
+                client.after_outage = "resume"
+                client.reconnect()
+            return 60.0
+
+    monkeypatch.setattr(runner, "Starved", Starved)
+    run = world.play(LOSS, world.opener("never"))
+    assert run.broken == ()
+    assert run.conclusive
 
 
 def test_a_run_ends_at_once_when_everything_arrived(world: Any) -> None:

@@ -39,10 +39,10 @@ def hang() -> Iterator[Callable[..., None]]:
 
 @pytest.fixture(autouse=True)
 def in_time() -> Iterator[None]:
-    """Each of these took a minute or had no end; the bound is loose, for machines that are busy."""
+    """Each of these had no end, or waits two minutes if nothing bounds it; none takes long by itself."""
     began = time.monotonic()
     yield
-    assert time.monotonic() - began < 30
+    assert time.monotonic() - began < 110
 
 
 def truth(server: Any, **more: Any) -> Any:
@@ -225,7 +225,7 @@ def test_a_flood_that_breaks_nothing_is_no_loss_and_ends(toy: Any, server: Any) 
                 self.hand(Delivery(bookmark=revision))
 
     verify.no_update_lost(
-        Bookmarks, server, seed=1, max_seconds=15, max_examples=1, faults=[Reset], notice=None
+        Bookmarks, server, seed=1, max_seconds=300, max_examples=1, faults=[Reset], notice=None
     )
 
 
