@@ -6,6 +6,7 @@ idle timeout of the strictest device on the way (350 s on an AWS load balancer, 
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import socket
 import sys
@@ -113,12 +114,11 @@ class Heartbeat:
 
 @pytest.mark.parametrize("packets", [False, True])
 def test_a_heartbeat_always_finds_out(link, packets):
-    client = Heartbeat(link, patience=0.3)
-    assert client.beat()
-    link.forget(packets=packets)
-    assert not client.beat()
-    assert client.beat(), "new connections are served: only the old flow was forgotten"
-    client.close()
+    with contextlib.closing(Heartbeat(link, patience=0.3)) as client:
+        assert client.beat()
+        link.forget(packets=packets)
+        assert not client.beat()
+        assert client.beat(), "new connections are served: only the old flow was forgotten"
 
 
 def test_one_flow_of_two_is_forgotten(link):

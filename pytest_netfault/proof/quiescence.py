@@ -36,8 +36,10 @@ __all__ = ["Account", "Conclude", "Ending", "LastWrite", "Wait"]
 # but no more than so many seconds.
 _PIECE, _LONGEST_PIECE = 0.05, 1.0
 _SPARE, _MOST_SPARE = 0.02, 0.1
-# Of ``settle``, less than this without a processor is not worth waiting for again; and so many times ``settle``, but no
-# more than so many seconds, are waited for in all because of it.
+# After so much of ``settle`` in silence it is counted how long somebody got no processor; most runs end before. Less
+# than so much of it is not worth waiting for again; and so many times ``settle``, but no more than so many seconds, are
+# waited for in all because of it.
+_COUNTED_FROM = 0.1
 _LITTLE_STARVED = 0.1
 _TIMES_STARVED, _MOST_STARVED = 10.0, 60.0
 # Seconds that nobody waits for: pieces add up to the whole only nearly.
@@ -58,7 +60,7 @@ class LastWrite:
 
 @dataclass(frozen=True)
 class Account:
-    """Tell `Ending.account` how long somebody got no processor, and ask again."""
+    """Tell `Ending.account` how long somebody got no processor since the last time, 0 the first time, and ask again."""
 
 
 @dataclass(frozen=True)
@@ -88,11 +90,14 @@ class Ending:
         self._items: int | None = None
         self._wrote = False
         self._confirm = confirm
-        self._accounted = False
+        self._counting = self._accounted = False
         self._excused = min(self._settle * _TIMES_STARVED, _MOST_STARVED)
 
     def account(self, starved: float) -> None:
-        """Take so many seconds, since the beginning or the last `Account`, for what they were: no silence."""
+        """Take so many seconds, since the last `Account`, for what they were: no silence."""
+        if not self._counting:
+            self._counting = True
+            return
         excused = min(starved, self._silence, self._excused)
         self._accounted = excused < self._settle * _LITTLE_STARVED
         if not self._accounted:
@@ -127,6 +132,8 @@ class Ending:
             self._wrote = True
             return LastWrite()
         silence = self._silence + _INSTANT
+        if silence >= self._settle * _COUNTED_FROM and not self._counting:
+            return Account()
         if silence >= self._settle:
             return Conclude(quiet=True) if self._accounted else Account()
         if self._last_writes and silence >= self._last_writes[0]:
