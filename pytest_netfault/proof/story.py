@@ -17,6 +17,7 @@ from pytest_netfault.checks.writes import WriteBreakage
 from pytest_netfault.common.printable import printable, printable_lines
 from pytest_netfault.common.wording import counted
 from pytest_netfault.events import LinkEvent
+from pytest_netfault.proof.commit_times import makers_of
 from pytest_netfault.proof.contract import Run
 from pytest_netfault.proof.picture_cards import LOSSES, words_for_lost
 from pytest_netfault.proof.recording import WriteRecord
@@ -168,25 +169,28 @@ def _fate(run: Run, write: WriteRecord) -> str:
     outcome = {"ok": "", "fail": "rejected, ", "info": "outcome unknown, "}[write.outcome]
     fates = []
     for key, value in write.changes:
-        revision = _revision_of(run, key, value)
+        revision = _revision_of(run, write, key, value)
         if revision is not None:
             fates.append(f"{run.naming.name_of(revision)}, {_arrival(run, key, value, revision)}")
+        elif value is not None or write.outcome == "info":
+            fates.append("not in the log")
         else:
-            fates.append("changed nothing" if value is None and write.outcome == "ok" else "not in the log")
-    return outcome + ", ".join(dict.fromkeys(fates))
+            fates.append("changed nothing" if write.outcome == "ok" else "")
+    return (outcome + ", ".join(dict.fromkeys(fates))).removesuffix(", ")
 
 
-def _revision_of(run: Run, key: str, value: str | None) -> int | None:
-    """The last revision that made this change."""
-    return next(
-        (
-            entry.revision
-            for entry in reversed(run.log)
-            for event in entry.events
-            if event.key == key and (event.value if event.type == "put" else None) == value
-        ),
-        None,
-    )
+def _revision_of(run: Run, write: WriteRecord, key: str, value: str | None) -> int | None:
+    """The last revision that made this change of this write."""
+    found = [
+        entry.revision
+        for entry in run.log
+        for event in entry.events
+        if event.key == key and (event.value if event.type == "put" else None) == value
+    ]
+    if value is None:  # each value is put once; the same delete may be the change of several writes
+        made = makers_of(run)
+        found = [one for one in found if one in made and run.writes[made[one]] is write]
+    return found[-1] if found else None
 
 
 def _arrival(run: Run, key: str, value: str | None, revision: int) -> str:
@@ -225,7 +229,7 @@ def _times_delivered(run: Run, key: str, value: str | None, revision: int) -> in
 def _went_wrong(run: Run, write: WriteRecord) -> bool:
     """Whether a change of this write did not arrive as it was promised: exactly once, or at all."""
     for key, value in write.changes:
-        revision = _revision_of(run, key, value)
+        revision = _revision_of(run, write, key, value)
         within = revision is not None and revision > run.trace.start_revision_exclusive
         if within and key.startswith(_prefix(run)):
             assert revision is not None
