@@ -192,6 +192,9 @@ class OpenStore(Protocol):
 
     It may be a coroutine function, and its client a :class:`Store` or an :class:`AsyncStore`.
 
+    Nothing is broken when it is called. One that raises after half a second or more was slow, as on a busy machine,
+    and is called again, twice at most; what it raises sooner ends the proof.
+
     An attribute ``rejected`` (a class of exceptions, or a tuple of them) names exceptions which mean, like
     :class:`WriteRejected`, that a write was certainly not applied.
     """

@@ -5,11 +5,12 @@ Every call of a client is made on a thread of the kit's (``calls.py``); whoever 
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from pytest_netfault.proof.calls import Call, Caller
-from pytest_netfault.proof.limits import NO_DEADLINE, Deadline, ask
+from pytest_netfault.proof.limits import NO_DEADLINE, Deadline, DidNotReturn, ask
 from pytest_netfault.store import Delivery, OpenStore, Store
 
 __all__ = [
@@ -24,6 +25,8 @@ __all__ = [
 
 # How long a thread may take to end that has nothing left to do.
 _JOIN_SECONDS = 0.05
+# How often a client is opened that fails to open, if it fails later than this.
+_ATTEMPTS, _SLOW_SECONDS = 3, 0.5
 # How long the subscriber's thread may take to end if it is in no call.
 _SUBSCRIBER_SECONDS = 5.0
 
@@ -64,11 +67,23 @@ def open_client(
 ) -> Store:
     """Open a client on the thread of ``caller``.
 
+    Nothing is broken yet, so one that has tried for a while and failed was slow, as on a machine that is busy: it is
+    opened again, so often as `_ATTEMPTS` says. What fails at once would fail again.
+
     Raises:
         TypeError: what was opened has not the methods of a Store.
         DidNotReturn: ``open_store`` did not return.
     """
-    store: Store = ask(caller, deadline, f"open_store({address!r})", open_store, address)
+    for left in reversed(range(_ATTEMPTS)):
+        began = time.monotonic()
+        try:
+            store: Store = ask(caller, deadline, f"open_store({address!r})", open_store, address)
+            break
+        except (ClientFailed, DidNotReturn):
+            raise
+        except Exception:
+            if not left or deadline.over or time.monotonic() - began < _SLOW_SECONDS:
+                raise
     missing = [name for name in ("put", "delete", "subscribe", "close") if not hasattr(store, name)]
     if missing:
         raise TypeError(

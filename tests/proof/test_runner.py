@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 
 from pytest_netfault.faults import UnsupportedFault
-from pytest_netfault.proof import runner
+from pytest_netfault.proof import clients, runner
 from pytest_netfault.proof.contract import Run, Timeouts
 from pytest_netfault.schedules import (
     Blackhole,
@@ -81,6 +81,32 @@ def test_a_client_that_got_no_processor_is_not_late(world: Any, monkeypatch: pyt
     run = world.play(LOSS, world.opener("never"))
     assert run.broken == ()
     assert run.conclusive
+
+
+@pytest.mark.parametrize(
+    ("fails", "slow", "opened"), [(2, True, 3), (3, True, 3), (1, False, 1), (0, False, 1)]
+)
+def test_a_client_that_is_slow_to_open_is_opened_again(
+    world: Any, monkeypatch: pytest.MonkeyPatch, fails: int, slow: bool, opened: int
+) -> None:
+    """Before anything is broken: a busy machine lets time limits of connecting pass. What fails at once is wrong."""
+    monkeypatch.setattr(clients, "_SLOW_SECONDS", 0.0 if slow else 600.0)
+    tried: list[str] = []
+
+    def open_store(address: str) -> Any:
+        if address != "link":
+            return world.opener()(address)
+        tried.append(address)
+        if len(tried) <= fails:
+            raise ConnectionError("connection attempt timed out")
+        return world.opener()(address)
+
+    if fails >= opened:
+        with pytest.raises(ConnectionError, match="timed out"):
+            world.play(LOSS, open_store)
+    else:
+        assert world.play(LOSS, open_store).broken == ()
+    assert len(tried) == opened
 
 
 def test_a_run_ends_at_once_when_everything_arrived(world: Any) -> None:
