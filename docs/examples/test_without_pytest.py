@@ -16,7 +16,7 @@ def test_it_fails_with_1_and_leaves_the_loss(tmp_path):
     shutil.copytree(Path(__file__).parent / "prove", tmp_path / "here")
     # `netfault` is that of this environment.
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
-    command = ["sh", tmp_path / "here" / "run.sh", "--settle", "0.5", "--max-seconds", "10", "--seed", "1"]
+    command = ["sh", tmp_path / "here" / "run.sh", "--settle", "0.5", "--max-seconds", "60", "--seed", "1"]
     done = subprocess.run(
         command, env={**os.environ, "PATH": path}, capture_output=True, text=True, timeout=300, check=False
     )
