@@ -42,8 +42,7 @@ def test_events(serving: Serving, upstream: Upstream) -> None:
     client, server = upstream.connect(serving.create("p", upstream.address))
     client.sendall(b"y")  # once it arrives, the proxy has noted that it is connected
     assert server.recv(1) == b"y"
-    serving.ask("POST", "/proxies/p/toxics", {"type": "timeout", "name": "t"})
-    server.sendall(b"x")
+    serving.ask("POST", "/proxies/p/toxics", {"type": "timeout", "name": "t"})  # and it meets nothing
     events = serving.ask("GET", "/netfault/proxies/p/events").json
     kinds = [event["kind"] for event in events]
     assert kinds[:3] == ["accepted", "connected", "fault"]
