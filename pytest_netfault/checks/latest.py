@@ -15,7 +15,7 @@ from bisect import bisect_left
 from collections.abc import Sequence
 
 from pytest_netfault.checks.committed_log import CommittedLog, as_event
-from pytest_netfault.checks.paths import Places, clamped, earliest_start
+from pytest_netfault.checks.paths import Places, clamped, earliest_start, same_since
 from pytest_netfault.checks.states import States
 from pytest_netfault.checks.trace import (
     Bookmarked,
@@ -38,7 +38,7 @@ def find_latest_places(trace: Trace, committed: CommittedLog, states: States) ->
     back = _Backwards(trace, committed, states)
     for index in range(len(trace.stream) - 1, -1, -1):
         back.step(index, trace.stream[index])
-    return _checked(trace, states, back.revisions)
+    return _checked(trace, committed, states, back.revisions)
 
 
 class _Backwards:
@@ -61,6 +61,8 @@ class _Backwards:
             if places:
                 allowed = [one for one in places if self._revision is None or one <= self._revision]
                 chosen = allowed[-1] if allowed else places[0]
+                if not allowed and chosen == self._floor:
+                    chosen = same_since(self._committed, chosen)  # it may be older than the start
                 self.revisions[index] = (chosen,)
                 self._bound(self._committed.end_of(chosen), chosen)
 
@@ -84,11 +86,13 @@ class _Backwards:
         return event.revision if isinstance(event, TraceEvent) else 0
 
 
-def _checked(trace: Trace, states: States, revisions: dict[int, tuple[int, ...]]) -> Places:
+def _checked(
+    trace: Trace, committed: CommittedLog, states: States, revisions: dict[int, tuple[int, ...]]
+) -> Places:
     """Walk forwards: a snapshot that would go back stands at its next place, or fits nowhere."""
     misfits = set()
     start: int | None = None
-    newest = earliest_start(trace)
+    newest = same_since(committed, earliest_start(trace))
     for index, item in enumerate(trace.stream):
         if isinstance(item, UnplacedSnapshot):
             revision = revisions.get(index, (newest,))[0]

@@ -15,7 +15,8 @@ is a placement in which nothing is wrong, then it is among those that are follow
 trouble can go on in one way only, and two paths that meet in one place have the same future.
 
 A snapshot that may skip (it comes first, or what it skips was compacted) may be at each place of its state from where
-the subscriber is; one that may not is at the first, because what it skips would be missing in any case.
+the subscriber is; one that may not is at the first, because what it skips would be missing in any case. The first one
+may be older than the start, too, as long as nothing of the subscription changed between.
 
 The number of paths is bounded by ``_MOST``, beyond which those with most troubles are given up.
 """
@@ -41,9 +42,11 @@ from pytest_netfault.checks.trace import (
     UnplacedSnapshot,
 )
 
-__all__ = ["Places", "clamped", "earliest_start", "find_places"]
+__all__ = ["Places", "clamped", "earliest_start", "find_places", "same_since"]
 
 _MOST = 64
+# A state that the log never had is wrong whatever comes; what a snapshot skips may yet come, and counts for less.
+_MISFIT = 1_000_000
 _NOWHERE = 0  # the revision of a change that the log does not have
 
 
@@ -85,13 +88,20 @@ def clamped(trace: Trace, revision: int) -> int:
     return max(earliest_start(trace), min(trace.start_revision_exclusive, revision))
 
 
+def same_since(committed: CommittedLog, revision: int) -> int:
+    """The earliest revision whose state is that of this one, as far as the log goes."""
+    position = committed.end_of(revision) - 1
+    while position >= 0 and not committed.inside[position]:
+        position -= 1
+    return committed.revisions[position] if position >= 0 else 0
+
+
 def find_places(trace: Trace, committed: CommittedLog, states: States) -> Places:
     """Place everything that shows no revision, so that as little as possible is wrong."""
     walk = _Walk(trace, committed, states)
     paths = list(walk.beginnings())
-    if not trace.unplaced:
-        [only] = paths  # what shows a revision has one place, and begins in one place
-        return Places(only.start, {}, frozenset())
+    if not trace.unplaced and len(paths) == 1:
+        return Places(paths[0].start, {}, frozenset())  # what shows a revision has one place
     for index, item in enumerate(trace.stream):
         paths = walk.step(paths, index, item)
     stop = len(committed.changes) if trace.owed_until is None else committed.end_of(trace.owed_until)
@@ -121,6 +131,7 @@ class _Walk:
         """A path for each start that makes a difference."""
         committed, trace = self._committed, self._trace
         starts = [trace.start_revision_exclusive]
+        something = False
         for item in trace.stream:
             if isinstance(item, (Delivered, UnplacedDelivery)) and item.events:
                 first = item.events[0]
@@ -129,11 +140,13 @@ class _Walk:
                 )
                 break
             if isinstance(item, Resynced):
-                starts = [clamped(trace, item.revision)]
+                # One that comes first may skip; whether another may depends on where the subscription began.
+                starts = self._starts() if something else [clamped(trace, item.revision)]
                 break
             if isinstance(item, UnplacedSnapshot):
                 starts = self._starts()
                 break
+            something = something or isinstance(item, (Bookmarked, Failed))
         for start in starts:
             yield _Path(start, start, committed.end_of(start))
 
@@ -211,6 +224,10 @@ class _Walk:
             if self._nothing_yet:
                 after = replace(after, start=clamped(self._trace, revision))
             yield after
+        if self._nothing_yet and path.newest in places:
+            older = same_since(self._committed, path.newest)
+            if older < path.newest:
+                yield self._after(path, index, older, excused=excused)
 
     def _after(self, path: _Path, index: int, revision: int, *, excused: bool, misfit: bool = False) -> _Path:
         end = self._committed.end_of(revision)
@@ -218,7 +235,7 @@ class _Walk:
         same_as_at_the_start = self._nothing_yet and self._committed.inside.find(1, end, path.end) < 0
         back = revision < path.newest and not same_as_at_the_start
         skips = not excused and not self._failed and self._committed.inside.find(1, path.end, end) >= 0
-        troubles = path.troubles + back + skips + misfit
+        troubles = path.troubles + back + skips + _MISFIT * misfit
         trail = (index, (revision,), misfit, path.trail)
         return replace(path, newest=revision, end=end, troubles=troubles, trail=trail)
 

@@ -127,7 +127,7 @@ def _placed(item: StreamItem, index: int, places: Places) -> StreamItem:
 def _reached(trace: Trace, stream: Iterable[StreamItem]) -> int | None:
     if trace.owed_until is None:
         return None
-    reached = trace.owed_until
+    reached = max(trace.owed_until, trace.start_revision_exclusive)  # what was there at the start is known
     for item in stream:
         if isinstance(item, Delivered):
             reached = max([reached, *(event.revision for event in item.events)])

@@ -16,7 +16,7 @@ from dataclasses import replace
 from typing import Any, NamedTuple
 
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
 from pytest_netfault.checks.guarantees import judge_trace
@@ -440,7 +440,7 @@ def everywhere(trace: Trace) -> Iterable[Trace]:
             if trace.owed_until is not None:
                 told = [one.revision for item in stream if isinstance(item, Delivered) for one in item.events]
                 told += [item.revision for item in stream if isinstance(item, (Bookmarked, Resynced))]
-                reached = max([trace.owed_until, *told])
+                reached = max([trace.owed_until, after, *told])  # what was there at the start is known
             yield replace(
                 trace,
                 stream=stream,
@@ -461,6 +461,18 @@ def placed(event: TraceEvent | LogEvent, trace: Trace) -> list[TraceEvent]:
 @pytest.mark.slow
 @settings(max_examples=400, deadline=None)
 @given(blind_traces())
+@example(
+    # A bookmark of the time of a first snapshot that shows no revision, and is older than the start.
+    Trace(
+        promise="every-event",
+        filter=Filter("", True),
+        start_revision_exclusive=1,
+        log=(),
+        stream=(UnplacedSnapshot({}), Bookmarked(0)),
+        quiet_at_end=False,
+        initial={},
+    )
+)
 def test_who_is_right_in_one_of_all_places_is_right(trace: Trace) -> None:
     verdict = judge_trace(trace)
     right = any(not Restated(one).broken() for one in everywhere(trace))

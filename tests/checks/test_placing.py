@@ -12,6 +12,7 @@ from pytest_netfault.checks.reading import FormatError
 from pytest_netfault.checks.trace import (
     Bookmarked,
     Delivered,
+    Disconnected,
     LogEvent,
     Replacement,
     Resynced,
@@ -53,6 +54,10 @@ TURNS = "5:a=1 6:-a 7:a=1 8:b=2"
         (TURNS, [state(), "7a", "8b"], {}, ()),
         (TURNS, [state(a="1"), "8b"], {}, ()),
         (TURNS, [state(a="1"), "6a", "7a", "8b"], {}, ()),
+        # Or before the start, as long as nothing has changed between.
+        ("5:a=1", [state(a="1"), Bookmarked(7)], {"start": 9}, ()),
+        ("5:a=1", [Disconnected(), Delivered(()), state(a="1"), Bookmarked(7)], {"start": 9}, ()),
+        ("5:a=1 8:a=1", [state(a="1"), Bookmarked(7)], {"start": 9}, ("bookmarkable",)),
         # And nothing else.
         ("5:a=1", [state(a="2")], {}, ("resync",)),
         ("5:a=1 6:-a 7:b=1", [state(), "7b"], {}, ()),
@@ -90,6 +95,15 @@ def test_a_snapshot_without_a_revision(
 )
 def test_a_snapshot_in_the_middle_excuses_nothing(stream: list[Any], broken: set[str], case: Any) -> None:
     assert set(judge_trace(case(TURNS, stream, initial={})).broken) == broken
+
+
+@pytest.mark.parametrize("promise", ["every-event", "latest-value"])
+def test_where_the_next_one_fits_decides_although_something_is_missing_as_yet(
+    promise: str, case: Any
+) -> None:
+    stream = [state(a="1"), state()]
+    trace = case("3:a=1 4:-a 5:a=1", stream, promise=promise, initial={}, start=0, quiet=False)
+    assert judge_trace(trace).broken == ()
 
 
 def test_a_bookmark_before_it_leaves_the_start_open(case: Any) -> None:
