@@ -196,6 +196,7 @@ def test_an_upstream_that_answers_and_ends_before_the_proxy_looks_is_heard(
 
 
 @pytest.mark.slow
+@pytest.mark.linux("connect() itself hangs only with a socket filter")
 def test_a_client_that_resets_while_the_upstream_does_not_answer_is_given_up(net: Any, helpers: Any) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         silent = net.forward(server.getsockname(), name="silent")

@@ -114,6 +114,7 @@ def test_switching_a_fault_on_and_off_under_load_loses_nothing(
     rig: Any, helpers: Any, direction: str, fault: Fault
 ) -> None:
     size = 6 * 1024 * 1024
+    rig.link.apply(fault).heal()  # where this machine cannot do it, nobody has begun to send
     sender, receiver = rig.connect().ends(direction)
     expected = hashlib.sha256()
     with contextlib.ExitStack() as stack:

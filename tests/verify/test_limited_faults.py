@@ -15,7 +15,7 @@ from pytest_netfault import (
     Sever,
     Subscribe,
     UpdateLost,
-    WaitForConnection,
+    WaitForBytes,
     Write,
     verify,
 )
@@ -39,7 +39,10 @@ def from_now(toy: Any) -> Any:
 
 
 def test_one_that_heals_itself_is_told(from_now: Any, server: Any, tmp_path: Path) -> None:
-    schedule = Schedule([Subscribe(), Break(Sever(seconds=0.1)), Write("a"), WaitForConnection()])
+    # No bytes pass before it is over; a connection that was under way may come about, and be cut.
+    schedule = Schedule(
+        [Subscribe(), Break(Sever(seconds=0.1)), Write("a"), WaitForBytes(1, direction="down")]
+    )
     with pytest.raises(UpdateLost) as lost:
         verify.replay(from_now, server, schedule, settle=0.5, report_dir=tmp_path)
     assert "Break(Sever(seconds=0.1))" in str(lost.value)
