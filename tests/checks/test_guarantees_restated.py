@@ -473,6 +473,33 @@ def placed(event: TraceEvent | LogEvent, trace: Trace) -> list[TraceEvent]:
         initial={},
     )
 )
+@example(
+    # What comes behind a bookmark may skip what was compacted, if the subscription began early enough.
+    Trace(
+        promise="every-event",
+        filter=Filter("", True),
+        start_revision_exclusive=1,
+        log=tuple(Revision(at, (LogEvent("delete", "r.a"),)) for at in (1, 2, 3)),
+        stream=(Bookmarked(0), Resynced(3, {})),
+        quiet_at_end=True,
+        compactions=(Compaction(0, 0),),
+        initial={},
+        start_not_before=0,
+    )
+)
+@example(
+    # What was there at the start is known, however little is owed.
+    Trace(
+        promise="every-event",
+        filter=Filter("", True),
+        start_revision_exclusive=1,
+        log=(Revision(1, (LogEvent("delete", "r.a"),)),),
+        stream=(Resynced(0, {}),),
+        quiet_at_end=False,
+        initial={},
+        owed_until=0,
+    )
+)
 def test_who_is_right_in_one_of_all_places_is_right(trace: Trace) -> None:
     verdict = judge_trace(trace)
     right = any(not Restated(one).broken() for one in everywhere(trace))

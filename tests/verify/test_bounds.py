@@ -39,10 +39,10 @@ def hang() -> Iterator[Callable[..., None]]:
 
 @pytest.fixture(autouse=True)
 def in_time() -> Iterator[None]:
-    """Each of these had no end, or waits two minutes if nothing bounds it; none takes long by itself."""
+    """Each of these took a minute or had no end; the bound is loose, for machines that are busy."""
     began = time.monotonic()
     yield
-    assert time.monotonic() - began < 110
+    assert time.monotonic() - began < 30
 
 
 def truth(server: Any, **more: Any) -> Any:
@@ -210,23 +210,6 @@ def test_a_flood_takes_no_longer_than_it_may_and_is_cut_in_the_middle(
     assert main(["judge", str(trace)]) == 1
     judged = capsys.readouterr().out
     assert all(name in judged for name in lost.broken)
-
-
-@pytest.mark.slow
-def test_a_flood_that_breaks_nothing_is_no_loss_and_ends(toy: Any, server: Any) -> None:
-    class Bookmarks(toy.RightStore):  # type: ignore[misc, name-defined]
-        """Says a hundred thousand times how far it is."""
-
-        def on_events(self, revision: int, changes: Any) -> None:
-            super().on_events(revision, changes)
-            for _ in range(100_000):
-                if self._closed.is_set():
-                    return
-                self.hand(Delivery(bookmark=revision))
-
-    verify.no_update_lost(
-        Bookmarks, server, seed=1, max_seconds=300, max_examples=1, faults=[Reset], notice=None
-    )
 
 
 def test_a_client_that_floods_with_ever_new_things_proves_nothing(
